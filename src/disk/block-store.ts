@@ -1,0 +1,304 @@
+import { VhdError } from '../errors.ts';
+import { allOnesBitmap, areAllSet, decodeBitmap } from '../format/bitmap.ts';
+import { type BlockLayout, blockEnd } from '../format/layout.ts';
+import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { readAdjacent, type Storage, writeAdjacent } from '../storage/storage.ts';
+import { BitmapCache } from './bitmap-cache.ts';
+import type { BlockTable } from './block-table.ts';
+import { writeZeros, zeroPieces } from './flat.ts';
+import type { ImageEnd } from './image-end.ts';
+import { settleAll } from './settle.ts';
+import type { BlockPlace, BlockSpace } from './space.ts';
+
+/** A gap up to this long is written along as zeros, so that bitmap and data leave in one call. */
+const MAX_GAP_BYTES = 16 * 1024;
+/** Pieces in one vectored write; systems take at least 1024. */
+const MAX_PIECES = 256;
+
+/** What a block store works on. */
+export interface BlockStoreParts {
+  /** The file. */
+  readonly storage: Storage;
+  /** Sizes and alignment of the blocks. */
+  readonly layout: BlockLayout;
+  /** The table, loaded. */
+  readonly table: BlockTable;
+  /** Byte offset behind headers, table and locators. */
+  readonly metadataEnd: number;
+  /** What allocation works on; undefined if the image is open for reading. */
+  readonly growth: { readonly space: BlockSpace; readonly end: ImageEnd } | undefined;
+  /** Returns the error for using a block whose table entry cannot be believed, undefined for every other block. */
+  readonly refuse: (blockIndex: number) => VhdError | undefined;
+}
+
+/**
+ * The blocks of a dynamic image and the order in which changes reach the file (README, "What survives a crash").
+ *
+ * Data goes to its place at once. The table changes in memory only; `flush` takes copies of its changed sectors, makes
+ * the data durable, writes the copies, makes them durable. So the file never points to data that is not there, and
+ * everything before a resolved flush survives. A failed barrier or table write poisons the store: what the medium
+ * holds is then unknown (the kernel may have dropped the pages), and every later call rejects with `ERR_VHD_POISONED`.
+ *
+ * Knows nothing of overlapping calls on the same bytes; the disk above keeps those apart.
+ */
+export class BlockStore {
+  readonly #parts: BlockStoreParts;
+  /** One byte a block, 1: it is known that every bit of its bitmap is set. */
+  readonly #isFull: Uint8Array;
+  readonly #bitmaps: BitmapCache;
+  #unallocatedCount: number;
+  #isDataDirty = false;
+  #isChanged = false;
+  #running: Promise<void> = Promise.resolve();
+  #queued: Promise<void> | undefined;
+  #poison: VhdError | undefined;
+
+  /** Starts on an image whose table is loaded and checked. */
+  constructor(parts: BlockStoreParts) {
+    const { entries } = parts.table;
+    this.#parts = parts;
+    this.#isFull = new Uint8Array(entries.length);
+    this.#bitmaps = new BitmapCache(parts.layout.bitmapBytes);
+    this.#unallocatedCount = entries.reduce((count, entry) => count + (entry === UNUSED_BAT_ENTRY ? 1 : 0), 0);
+  }
+
+  /** Name of the file, for messages. */
+  get name(): string {
+    return this.#parts.storage.name;
+  }
+
+  /** Sizes and alignment of the blocks. */
+  get layout(): BlockLayout {
+    return this.#parts.layout;
+  }
+
+  /** Blocks that have a place in the file, believed or not. */
+  get allocatedCount(): number {
+    return this.#parts.table.entries.length - this.#unallocatedCount;
+  }
+
+  /** @throws VhdError `ERR_VHD_POISONED` after a failed barrier or table write */
+  checkUsable(): void {
+    if (this.#poison !== undefined) throw this.#poison;
+  }
+
+  /**
+   * Byte offset of a block's bitmap, undefined if the block is not allocated.
+   * @throws VhdError `ERR_VHD_CORRUPT` if the table points where no block may lie
+   */
+  locate(blockIndex: number): number | undefined {
+    const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+    if (sector === UNUSED_BAT_ENTRY) return undefined;
+    const refusal = this.#parts.refuse(blockIndex);
+    if (refusal !== undefined) throw refusal;
+    return sector * SECTOR_BYTES;
+  }
+
+  /** The next allocated blocks from `firstIndex` on, below `endIndex`, at most `limit` of them. */
+  allocatedBlocks(firstIndex: number, endIndex: number, limit: number): number[] {
+    const { entries } = this.#parts.table;
+    const found: number[] = [];
+    for (let blockIndex = firstIndex; blockIndex < endIndex && found.length < limit; blockIndex++) {
+      if (entries[blockIndex] !== UNUSED_BAT_ENTRY) found.push(blockIndex);
+    }
+    return found;
+  }
+
+  /** The bitmap of an allocated block, or `'full'` if every bit is set; read from the file where it is not known. */
+  async bitmapOf(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
+    const known = this.#knownBitmap(blockIndex);
+    if (known !== undefined) return known;
+    const bitmap = new Uint8Array(this.layout.bitmapBytes);
+    await this.#parts.storage.read(bitmap, blockOffset);
+    return this.#learnBitmap(blockIndex, bitmap);
+  }
+
+  /** Reads bytes of an allocated block, whatever its bitmap says, without looking at that. */
+  async readData(blockOffset: number, offsetInBlock: number, target: Uint8Array): Promise<void> {
+    await this.#parts.storage.read(target, blockOffset + this.layout.bitmapBytes + offsetInBlock);
+  }
+
+  /** Reads bytes of an allocated block together with its bitmap, in one call where they touch. */
+  async read(
+    blockIndex: number,
+    blockOffset: number,
+    offsetInBlock: number,
+    target: Uint8Array,
+  ): Promise<Uint8Array | 'full'> {
+    const { storage } = this.#parts;
+    const known = this.#knownBitmap(blockIndex);
+    if (known !== undefined) {
+      await this.readData(blockOffset, offsetInBlock, target);
+      return known;
+    }
+    const bitmap = new Uint8Array(this.layout.bitmapBytes);
+    if (offsetInBlock === 0) await readAdjacent(storage, [bitmap, target], blockOffset);
+    else await settleAll([storage.read(bitmap, blockOffset), this.readData(blockOffset, offsetInBlock, target)]);
+    return this.#learnBitmap(blockIndex, bitmap);
+  }
+
+  #knownBitmap(blockIndex: number): Uint8Array | 'full' | undefined {
+    return this.#isFull[blockIndex] === 1 ? 'full' : this.#bitmaps.get(blockIndex);
+  }
+
+  #learnBitmap(blockIndex: number, bitmap: Uint8Array): Uint8Array | 'full' {
+    if (areAllSet(bitmap, this.layout.blockSize / SECTOR_BYTES)) {
+      this.#isFull[blockIndex] = 1;
+      return 'full';
+    }
+    // Filled by a write while this call waited: what it read is older.
+    if (this.#isFull[blockIndex] === 1) return 'full';
+    this.#bitmaps.put(blockIndex, bitmap);
+    return bitmap;
+  }
+
+  /** True if the block's bitmap is known to be all ones, so that `write` may be called. */
+  isFull(blockIndex: number): boolean {
+    return this.#isFull[blockIndex] === 1;
+  }
+
+  /**
+   * Sets every bit of a block's bitmap, after writing zeros under the clear ones where `clearBytes` says that something
+   * else may be there. Durable when it resolves. Done before the first write into such a block and not after it: were
+   * the data to reach the medium without its bits, a crash would leave bytes that look as if they had never been written.
+   */
+  async fillBitmap(blockIndex: number, blockOffset: number, clearBytes: 'are-zero' | 'to-zero'): Promise<void> {
+    const { storage, layout } = this.#parts;
+    const bitmap = await this.bitmapOf(blockIndex, blockOffset);
+    if (bitmap === 'full') return;
+    try {
+      if (clearBytes === 'to-zero') {
+        for (const run of decodeBitmap(bitmap, layout.blockSize / SECTOR_BYTES)) {
+          const offset = blockOffset + layout.bitmapBytes + run.sector * SECTOR_BYTES;
+          if (!run.isSet) await writeZeros(storage, offset, run.sectorCount * SECTOR_BYTES);
+        }
+        await storage.flush();
+      }
+      await storage.write(allOnesBitmap(layout.bitmapBytes), blockOffset);
+      await storage.flush();
+    } catch (error) {
+      this.#setPoison(error);
+      throw error;
+    }
+    this.#bitmaps.drop(blockIndex);
+    this.#isFull[blockIndex] = 1;
+  }
+
+  /** Writes into an allocated block whose bitmap is all ones. */
+  async write(blockOffset: number, offsetInBlock: number, source: Uint8Array): Promise<void> {
+    // Marked on both sides of the write: a flush may start in between and must not clear the mark for good.
+    this.#isDataDirty = true;
+    await this.#parts.storage.write(source, blockOffset + this.layout.bitmapBytes + offsetInBlock);
+    this.#isDataDirty = true;
+  }
+
+  /** Gives a block a place and writes its bitmap (all ones) and these bytes there; the rest of the block reads as zeros. */
+  async allocate(blockIndex: number, offsetInBlock: number, source: Uint8Array): Promise<void> {
+    const { growth, layout, table } = this.#parts;
+    if (growth === undefined) throw new Error('this block store is open for reading');
+    this.#isChanged = true;
+    const place = growth.space.take();
+    try {
+      await growth.end.reserve(blockEnd(layout, place.offset), this.#unallocatedCount);
+      this.#isDataDirty = true;
+      await this.#writeNewBlock(place, offsetInBlock, source);
+    } catch (error) {
+      growth.space.giveBack(place.offset);
+      throw error;
+    }
+    this.#isDataDirty = true;
+    this.#isFull[blockIndex] = 1;
+    this.#unallocatedCount--;
+    table.set(blockIndex, place.offset / SECTOR_BYTES);
+  }
+
+  async #writeNewBlock(place: BlockPlace, offsetInBlock: number, source: Uint8Array): Promise<void> {
+    const { storage, layout } = this.#parts;
+    const bitmap = allOnesBitmap(layout.bitmapBytes);
+    if (place.isVirgin && offsetInBlock > MAX_GAP_BYTES) {
+      const dataOffset = place.offset + layout.bitmapBytes + offsetInBlock;
+      await settleAll([storage.write(bitmap, place.offset), storage.write(source, dataOffset)]);
+      return;
+    }
+    const behind = place.isVirgin ? 0 : layout.blockSize - offsetInBlock - source.length;
+    const pieces = [bitmap, ...zeroPieces(offsetInBlock), source, ...zeroPieces(behind)];
+    let offset = place.offset;
+    for (let first = 0; first < pieces.length; first += MAX_PIECES) {
+      const batch = pieces.slice(first, first + MAX_PIECES);
+      await writeAdjacent(storage, batch, offset);
+      offset += batch.reduce((sum, piece) => sum + piece.length, 0);
+    }
+  }
+
+  /** Frees a block: it reads as zeros from now on, in the file from the next flush on. */
+  free(blockIndex: number, blockOffset: number): void {
+    const { growth, table } = this.#parts;
+    this.#isChanged = true;
+    table.set(blockIndex, UNUSED_BAT_ENTRY);
+    this.#bitmaps.drop(blockIndex);
+    this.#isFull[blockIndex] = 0;
+    this.#unallocatedCount++;
+    growth?.space.quarantine(blockOffset);
+  }
+
+  /** Resolves when everything that had resolved before the call is durable. One flush runs at a time, one may wait. */
+  flush(): Promise<void> {
+    if (this.#queued === undefined) {
+      const queued = this.#running.then(() => {
+        this.#queued = undefined;
+        return this.#flushNow();
+      });
+      this.#queued = queued;
+      this.#running = queued.catch(() => undefined);
+    }
+    return this.#queued;
+  }
+
+  async #flushNow(): Promise<void> {
+    this.checkUsable();
+    const { storage, table, growth } = this.#parts;
+    // Copies: what changes from here on may belong to data that the first barrier does not cover.
+    const copies = table.takeDirty();
+    const freed = growth?.space.takeQuarantined() ?? [];
+    if (copies.length === 0 && !this.#isDataDirty) return;
+    this.#isDataDirty = false;
+    try {
+      await storage.flush();
+      if (copies.length === 0) return;
+      await settleAll(copies.map((copy) => storage.write(copy.bytes, copy.offset)));
+      await storage.flush();
+    } catch (error) {
+      this.#setPoison(error);
+      throw error;
+    }
+    growth?.space.release(freed);
+  }
+
+  #setPoison(cause: unknown): void {
+    this.#poison ??= new VhdError('ERR_VHD_POISONED', 'an earlier flush failed, so what the file holds is not known', {
+      storage: this.name,
+      cause,
+      remedy: 'close it, see to the cause, open it again: everything before the last flush that resolved is there',
+    });
+  }
+
+  /** Flushes, gives back what was reserved ahead and closes the file; the file is closed in any case. */
+  async close(): Promise<void> {
+    const { storage, growth } = this.#parts;
+    try {
+      this.checkUsable();
+      if (growth === undefined) return;
+      await this.flush();
+      if (this.#isChanged) await growth.end.trim(this.#dataEnd());
+    } finally {
+      await storage.close();
+    }
+  }
+
+  #dataEnd(): number {
+    const { table, layout, metadataEnd } = this.#parts;
+    let last = -1;
+    for (const sector of table.entries) if (sector !== UNUSED_BAT_ENTRY && sector > last) last = sector;
+    return last < 0 ? metadataEnd : Math.max(metadataEnd, blockEnd(layout, last * SECTOR_BYTES));
+  }
+}

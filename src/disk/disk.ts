@@ -1,0 +1,82 @@
+import { VhdError } from '../errors.ts';
+
+/** A stretch of a virtual disk that is of one kind. */
+export interface Extent {
+  /** First byte on the virtual disk. */
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+  /** `zero`: reads as zeros without being stored. `data`: stored, which does not say that it is not zero. */
+  readonly kind: 'data' | 'zero';
+  /** How many links up the chain of parents the bytes are decided; 0 is the image itself. */
+  readonly depth: number;
+}
+
+/** A range of bytes: from `start` (default 0), `length` long (default: to the end). */
+export interface ByteRange {
+  /** First byte. */
+  readonly start?: number | undefined;
+  /** Bytes. */
+  readonly length?: number | undefined;
+}
+
+/**
+ * A disk: bytes of a fixed size, at random access. Raw files, every type of VHD and objects of your own look alike.
+ *
+ * Positions and lengths are bytes; any range inside the disk is legal, whole sectors of 512 are fastest. Calls may
+ * overlap in time: where their ranges overlap too they take effect in the order of the calls. A range that reaches
+ * past the end is a `RangeError`.
+ */
+export interface Disk {
+  /** Virtual size in bytes. */
+  readonly size: number;
+  /** True: `write` and `discard` reject with `ERR_VHD_READ_ONLY`. */
+  readonly readOnly: boolean;
+  /** Fills `target` with the bytes from `position` on. Sees everything written before, flushed or not. */
+  read(target: Uint8Array, position: number): Promise<void>;
+  /** Writes all of `source` at `position`. Durable after the next `flush`; `source` must not change until it resolves. */
+  write(source: Uint8Array, position: number): Promise<void>;
+  /** Makes a range read as zeros and gives its room back where that is possible. */
+  discard(position: number, length: number): Promise<void>;
+  /** Yields adjacent runs, each as long as possible, that together cover the range. */
+  extents(range?: ByteRange): AsyncIterable<Extent>;
+  /** Resolves when everything that had resolved before the call is durable. */
+  flush(): Promise<void>;
+  /** Flushes, releases; idempotent. Rejects if the flush fails. */
+  close(): Promise<void>;
+  /** Closes it, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The start and the end (exclusive) of a range on something of `size` bytes, checked. */
+export function resolveRange(where: string, range: ByteRange, size: number): { start: number; end: number } {
+  const start = range.start ?? 0;
+  const end = range.length === undefined ? size : start + range.length;
+  if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start || end > size) {
+    throw new RangeError(`${where}: start ${start}, length ${range.length ?? 'to the end'} do not lie on ${size} bytes`);
+  }
+  return { start, end };
+}
+
+/** Joins neighbours of the same kind and depth, so that every run is as long as possible. */
+export async function* mergeExtents(extents: AsyncIterable<Extent>): AsyncGenerator<Extent> {
+  let last: Extent | undefined;
+  for await (const extent of extents) {
+    if (extent.length === 0) continue;
+    if (last?.kind === extent.kind && last.depth === extent.depth) {
+      last = { ...last, length: last.length + extent.length };
+      continue;
+    }
+    if (last !== undefined) yield last;
+    last = extent;
+  }
+  if (last !== undefined) yield last;
+}
+
+/** The error of a write to a disk that was opened for reading. */
+export function readOnlyDiskError(name: string): VhdError {
+  return new VhdError('ERR_VHD_READ_ONLY', 'the disk is open for reading only', {
+    storage: name,
+    remedy: 'open it with {writable: true}',
+  });
+}

@@ -1,0 +1,117 @@
+import { checkRange } from '../errors.ts';
+import { ZERO_PIECE } from '../format/zeros.ts';
+import { closedError, type Storage, writeAdjacent } from '../storage/storage.ts';
+import { type ByteRange, type Disk, type Extent, readOnlyDiskError, resolveRange } from './disk.ts';
+import { RangeLock } from './range-lock.ts';
+
+/** A disk whose bytes lie one to one in a storage: a raw image, or the data of a fixed VHD. */
+export class FlatDisk implements Disk {
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly #storage: Storage;
+  readonly #locks = new RangeLock();
+  #isDirty = false;
+  #closing: Promise<void> | undefined;
+
+  /** Wraps the first `size` bytes of `storage`, which the disk closes with itself. */
+  constructor(storage: Storage, size: number, readOnly: boolean) {
+    this.#storage = storage;
+    this.size = size;
+    this.readOnly = readOnly;
+  }
+
+  async read(target: Uint8Array, position: number): Promise<void> {
+    this.#checkOpen();
+    checkRange('read', position, target.length, this.size);
+    await this.#locks.run(position, target.length, false, () => this.#storage.read(target, position));
+  }
+
+  async write(source: Uint8Array, position: number): Promise<void> {
+    this.#checkWritable();
+    checkRange('write', position, source.length, this.size);
+    await this.#locks.run(position, source.length, true, async () => {
+      // Marked on both sides of the write: a flush may start in between and must not clear the mark for good.
+      this.#isDirty = true;
+      await this.#storage.write(source, position);
+      this.#isDirty = true;
+    });
+  }
+
+  async discard(position: number, length: number): Promise<void> {
+    this.#checkWritable();
+    checkRange('discard', position, length, this.size);
+    await this.#locks.run(position, length, true, async () => {
+      this.#isDirty = true;
+      if (this.#storage.capabilities.discard === 'zeroes') await this.#storage.discard(position, length);
+      else await writeZeros(this.#storage, position, length);
+      this.#isDirty = true;
+    });
+  }
+
+  async *extents(range: ByteRange = {}): AsyncGenerator<Extent> {
+    this.#checkOpen();
+    const { start, end } = resolveRange('extents', range, this.size);
+    if (end > start) yield { start, length: end - start, kind: 'data', depth: 0 };
+  }
+
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    await this.#flush();
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #flush(): Promise<void> {
+    if (!this.#isDirty) return;
+    this.#isDirty = false;
+    try {
+      await this.#storage.flush();
+    } catch (error) {
+      this.#isDirty = true;
+      throw error;
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.#locks.idle();
+    try {
+      await this.#flush();
+    } finally {
+      await this.#storage.close();
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw closedError(this.#storage.name);
+  }
+
+  #checkWritable(): void {
+    this.#checkOpen();
+    if (this.readOnly) throw readOnlyDiskError(this.#storage.name);
+  }
+}
+
+/** Writes zeros over a range of a storage, a megabyte a call. */
+export async function writeZeros(storage: Storage, position: number, length: number): Promise<void> {
+  const end = position + length;
+  let offset = position;
+  while (offset < end) {
+    const pieces = zeroPieces(Math.min(end - offset, 1024 * 1024));
+    await writeAdjacent(storage, pieces, offset);
+    offset += Math.min(end - offset, 1024 * 1024);
+  }
+}
+
+/** `byteLength` zeros as pieces of one shared array, for a vectored write. */
+export function zeroPieces(byteLength: number): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  for (let left = byteLength; left > 0; left -= ZERO_PIECE.length) pieces.push(ZERO_PIECE.subarray(0, Math.min(left, ZERO_PIECE.length)));
+  return pieces;
+}

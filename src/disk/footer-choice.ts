@@ -1,0 +1,113 @@
+import type { VhdErrorCode } from '../errors.ts';
+import type { Decoded } from '../format/bytes.ts';
+import { type Footer, isFooter } from '../format/footer.ts';
+import { type Finding, finding } from '../format/rules.ts';
+import { DISK_TYPE, SECTOR_BYTES } from '../format/spec.ts';
+import { formatUuid } from '../format/uuid.ts';
+
+/** A footer as it stands in the file. */
+export interface FooterReading {
+  /** Byte offset. */
+  readonly offset: number;
+  /** Its 512 or 511 bytes. */
+  readonly bytes: Uint8Array;
+  /** What they say. */
+  readonly decoded: Decoded<Footer>;
+}
+
+/** Which footer counts. */
+export interface ChosenFooter {
+  /** The footer; undefined if none is valid. */
+  readonly footer: Footer | undefined;
+  /** What was found in both, and in comparing them. */
+  readonly findings: readonly Finding[];
+  /** Overrides the error code of a refusal. */
+  readonly refusalCode?: VhdErrorCode | undefined;
+  /** What to do about a refusal. */
+  readonly remedy?: string | undefined;
+}
+
+/**
+ * Chooses between the footer at the end and its copy at offset 0: the end counts, the copy if the end is broken and
+ * the image is not fixed. If both are valid but differ in identifier, type or header offset there is no right answer
+ * (a guest can keep a valid footer in its own data), so that is an error until `prefer` decides.
+ */
+export function chooseFooter(
+  start: FooterReading | undefined,
+  end: FooterReading | undefined,
+  fileSize: number,
+  prefer?: 'start' | 'end',
+): ChosenFooter {
+  const validStart = start !== undefined && isFooter(start.decoded) ? start : undefined;
+  const validEnd = end !== undefined && isFooter(end.decoded) ? end : undefined;
+  if (prefer !== undefined) return preferred(prefer === 'end' ? validEnd : validStart, prefer);
+  if (validEnd !== undefined) return withEnd(validEnd, start, validStart);
+  if (validStart !== undefined && validStart.decoded.value.diskType !== DISK_TYPE.fixed) return withStart(validStart, end);
+  return withNone(start, end, fileSize);
+}
+
+function preferred(reading: FooterReading | undefined, prefer: 'start' | 'end'): ChosenFooter {
+  if (reading !== undefined) return { footer: reading.decoded.value, findings: reading.decoded.findings };
+  const message = `there is no valid footer at the ${prefer}`;
+  return { footer: undefined, findings: [finding('footer.missing', { message })] };
+}
+
+function withEnd(end: FooterReading, start: FooterReading | undefined, validStart: FooterReading | undefined): ChosenFooter {
+  const footer = end.decoded.value;
+  const findings = [...end.decoded.findings];
+  const isFixed = footer.diskType === DISK_TYPE.fixed;
+  // A fixed disk has no copy: its first sector is the guest's, even where a fixed footer of another image lies there.
+  if (isFixed && (validStart === undefined || validStart.decoded.value.diskType === DISK_TYPE.fixed)) {
+    return { footer, findings };
+  }
+  if (validStart === undefined) {
+    if (start !== undefined) findings.push(finding('footer.copy-missing', { offset: 0 }));
+    return { footer, findings };
+  }
+  const contradiction = contradictionOf(footer, validStart.decoded.value);
+  if (contradiction !== undefined) {
+    findings.push(finding('footer.copy-contradicts', { offset: 0, ...contradiction }));
+    return { footer, findings, remedy: 'say which one is right: --footer end or --footer start' };
+  }
+  if (!sameBytes(end.bytes, validStart.bytes)) findings.push(finding('footer.copy-differs', { offset: 0 }));
+  return { footer, findings };
+}
+
+function withStart(start: FooterReading, end: FooterReading | undefined): ChosenFooter {
+  const isPoisoned = end?.decoded.findings.some((item) => item.rule === 'footer.poisoned') === true;
+  const lost = finding(isPoisoned ? 'footer.poisoned' : 'footer.end-missing', {
+    offset: end?.offset,
+    severity: 'warning',
+  });
+  return { footer: start.decoded.value, findings: [lost, ...start.decoded.findings] };
+}
+
+function withNone(start: FooterReading | undefined, end: FooterReading | undefined, fileSize: number): ChosenFooter {
+  const readings = [end, start].filter((reading) => reading !== undefined);
+  const broken = readings.find((reading) => reading.decoded.findings.every((item) => item.rule !== 'footer.cookie'));
+  if (broken === undefined) {
+    const expected = "'conectix' 512 bytes before the end";
+    const found = fileSize < SECTOR_BYTES ? `a file of ${fileSize} bytes` : 'other bytes';
+    return { footer: undefined, findings: [finding('footer.missing', { expected, found })] };
+  }
+  const [first] = broken.decoded.findings.filter((item) => item.rule === 'footer.checksum' || item.rule === 'footer.poisoned');
+  const missing = finding('footer.missing', {
+    offset: first?.offset ?? broken.offset,
+    message: first?.message,
+    expected: first?.expected,
+    found: first?.found,
+  });
+  const refusalCode = first?.rule === 'footer.poisoned' ? 'ERR_VHD_IN_USE' : 'ERR_VHD_CORRUPT';
+  return { footer: undefined, findings: [missing, ...broken.decoded.findings], refusalCode };
+}
+
+function contradictionOf(end: Footer, start: Footer): { expected: string; found: string } | undefined {
+  const told = (footer: Footer): string =>
+    `type ${footer.diskType}, header at ${footer.dataOffset}, identifier ${formatUuid(footer.uniqueId)}`;
+  return told(end) === told(start) ? undefined : { expected: told(end), found: told(start) };
+}
+
+function sameBytes(first: Uint8Array, second: Uint8Array): boolean {
+  const length = Math.min(first.length, second.length);
+  return first.subarray(0, length).every((byte, index) => byte === second[index]);
+}

@@ -1,0 +1,145 @@
+import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
+import { type BlockLayout, blockEnd } from '../format/layout.ts';
+import { DATA_ALIGNMENT_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+
+/** A stretch of the file that belongs to headers or table: start inclusive, end exclusive, in bytes. */
+export interface FileRange {
+  /** First byte. */
+  readonly start: number;
+  /** Byte behind the last. */
+  readonly end: number;
+}
+
+/** What has to be known to say whether the blocks of an image lie where blocks may. */
+export interface PlacementContext {
+  /** The table, a sector number a block. */
+  readonly entries: Uint32Array;
+  /** Block and bitmap sizes; `alignment` is not looked at. */
+  readonly layout: Omit<BlockLayout, 'alignment'>;
+  /** Virtual size in bytes: the last block needs no more bytes than this leaves it. */
+  readonly virtualSize: number;
+  /** Byte offset at which data must have ended: that of the footer, or the end of the file. */
+  readonly dataLimit: number;
+  /** Headers, table and locators. */
+  readonly metadata: readonly FileRange[];
+  /** Byte offset of the table, for the findings. */
+  readonly tableOffset: number;
+}
+
+/** Where the blocks of an image lie, and which of them cannot be believed. */
+export interface Placement {
+  /** Allocated blocks. */
+  readonly allocatedCount: number;
+  /** Byte offset behind the last allocated block, 0 without any. */
+  readonly dataEnd: number;
+  /** True if the data of every allocated block begins on 4 KiB; true without blocks. */
+  readonly isAligned: boolean;
+  /** For each rule that is broken, the blocks that break it. */
+  readonly bad: ReadonlyMap<RuleId, ReadonlySet<number>>;
+}
+
+/** Looks at every entry of the table once, and at the order in the file of those that are allocated. */
+export function findPlacement(context: PlacementContext): Placement {
+  const bad = new Map<RuleId, Set<number>>();
+  const { entries, layout } = context;
+  let allocatedCount = 0;
+  let dataEnd = 0;
+  let isAligned = true;
+  for (let blockIndex = 0; blockIndex < entries.length; blockIndex++) {
+    const sector = entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+    if (sector === UNUSED_BAT_ENTRY) continue;
+    allocatedCount++;
+    const offset = sector * SECTOR_BYTES;
+    if ((offset + layout.bitmapBytes) % DATA_ALIGNMENT_BYTES !== 0) isAligned = false;
+    const rule = brokenRule(context, blockIndex, offset);
+    if (rule !== undefined) addBad(bad, rule, blockIndex);
+    else dataEnd = Math.max(dataEnd, offset + layout.bitmapBytes + layout.blockSize);
+  }
+  for (const blockIndex of findOverlaps(context, allocatedCount)) addBad(bad, 'bat.overlap', blockIndex);
+  return { allocatedCount, dataEnd, isAligned, bad };
+}
+
+/** The bytes of a block that lie on the virtual disk. */
+function neededBytes(context: PlacementContext, blockIndex: number): number {
+  return Math.min(context.layout.blockSize, context.virtualSize - blockIndex * context.layout.blockSize);
+}
+
+function brokenRule(context: PlacementContext, blockIndex: number, offset: number): RuleId | undefined {
+  const end = offset + context.layout.bitmapBytes + neededBytes(context, blockIndex);
+  if (end > context.dataLimit) return 'bat.out-of-file';
+  return context.metadata.some((range) => offset < range.end && end > range.start) ? 'bat.in-metadata' : undefined;
+}
+
+function addBad(bad: Map<RuleId, Set<number>>, rule: RuleId, blockIndex: number): void {
+  const blocks = bad.get(rule) ?? new Set();
+  bad.set(rule, blocks.add(blockIndex));
+}
+
+/** Blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
+function findOverlaps(context: PlacementContext, allocatedCount: number): number[] {
+  const sectors = new Uint32Array(allocatedCount);
+  let count = 0;
+  for (const sector of context.entries) if (sector !== UNUSED_BAT_ENTRY) sectors[count++] = sector;
+  if (!isAscending(sectors)) sectors.sort();
+  const { bitmapBytes, blockSize } = context.layout;
+  const blockSectors = (bitmapBytes + blockSize) / SECTOR_BYTES;
+  const shared = new Set<number>();
+  for (let index = 1; index < sectors.length; index++) {
+    const previous = sectors[index - 1] ?? 0;
+    const sector = sectors[index] ?? 0;
+    if (sector - previous < blockSectors) shared.add(previous).add(sector);
+  }
+  if (shared.size === 0) return [];
+  const suspects: number[] = [];
+  context.entries.forEach((sector, blockIndex) => {
+    if (sector !== UNUSED_BAT_ENTRY && shared.has(sector)) suspects.push(blockIndex);
+  });
+  return suspects.length === 2 ? withoutShortTail(context, suspects) : suspects;
+}
+
+/** Two neighbours do not share bytes if the first is the disk's last block and ends before the second begins. */
+function withoutShortTail(context: PlacementContext, suspects: number[]): number[] {
+  const [first = 0, second = 0] = [...suspects].sort(
+    (a, b) => (context.entries[a] ?? 0) - (context.entries[b] ?? 0),
+  );
+  const distance = ((context.entries[second] ?? 0) - (context.entries[first] ?? 0)) * SECTOR_BYTES;
+  return distance >= context.layout.bitmapBytes + neededBytes(context, first) && distance > 0 ? [] : suspects;
+}
+
+function isAscending(sectors: Uint32Array): boolean {
+  for (let index = 1; index < sectors.length; index++) {
+    if ((sectors[index] ?? 0) < (sectors[index - 1] ?? 0)) return false;
+  }
+  return true;
+}
+
+/** One finding for each broken rule, naming the first block and how many there are. */
+export function placementFindings(placement: Placement, context: PlacementContext): Finding[] {
+  return [...placement.bad].map(([rule, blocks]) => {
+    const [first = 0] = blocks;
+    return misplacedFinding(rule, first, context, blocks.size);
+  });
+}
+
+/** The finding about one block that lies where none may. */
+export function misplacedFinding(rule: RuleId, blockIndex: number, context: PlacementContext, count = 1): Finding {
+  const sector = context.entries[blockIndex] ?? 0;
+  const offset = sector * SECTOR_BYTES;
+  const end = blockEnd({ ...context.layout, alignment: 'packed' }, offset);
+  const expected: Partial<Record<RuleId, string>> = {
+    'bat.out-of-file': `data before offset ${context.dataLimit}`,
+    'bat.in-metadata': 'a place behind headers and table',
+    'bat.overlap': 'a place of its own',
+  };
+  const others = count > 1 ? ` (and ${count - 1} more)` : '';
+  return finding(rule, {
+    offset: context.tableOffset + blockIndex * 4,
+    expected: expected[rule],
+    found: `block ${blockIndex}${others} at bytes ${offset} to ${end}`,
+  });
+}
+
+/** The message of an error about a misplaced block. */
+export function describeMisplaced(rule: RuleId, blockIndex: number, context: PlacementContext): string {
+  return describeFinding(misplacedFinding(rule, blockIndex, context));
+}

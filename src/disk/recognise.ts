@@ -1,0 +1,205 @@
+import { VhdError, type VhdErrorCode } from '../errors.ts';
+import type { Decoded } from '../format/bytes.ts';
+import { hex, NO_OFFSET } from '../format/bytes.ts';
+import { decodeDynamicHeader, type DynamicHeader, isBlockSize } from '../format/dynamic-header.ts';
+import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
+import { geometryByteLength } from '../format/geometry.ts';
+import { batByteLength, entryCountFor } from '../format/layout.ts';
+import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
+import {
+  DYNAMIC_HEADER_BYTES,
+  FOOTER_BYTES,
+  FORMAT_VERSION,
+  LEGACY_FOOTER_BYTES,
+  MAX_BAT_BYTES,
+  SECTOR_BYTES,
+  type VhdType,
+  vhdTypeOf,
+} from '../format/spec.ts';
+import type { Storage } from '../storage/storage.ts';
+import { type ChosenFooter, chooseFooter, type FooterReading } from './footer-choice.ts';
+
+/** How an image is to be looked at. */
+export interface ExamineOptions {
+  /** Which footer to believe; default: the one at the end, the copy at offset 0 if that is broken. */
+  readonly footer?: 'start' | 'end' | undefined;
+  /** Where the virtual size comes from; default `footer`, its current size. */
+  readonly sizeFrom?: 'footer' | 'chs' | undefined;
+}
+
+/** Everything the ends and the header of a file tell about it, believable or not. */
+export interface Examination {
+  /** Name of the storage. */
+  readonly name: string;
+  /** Bytes of the file. */
+  readonly fileSize: number;
+  /** The footer that counts; undefined if there is no valid one. */
+  readonly footer: Footer | undefined;
+  /** Byte offset of the footer at the end, if that is valid. */
+  readonly endFooterOffset: number | undefined;
+  /** True if a valid footer stands at offset 0 besides the one at the end. */
+  readonly hasStartFooter: boolean;
+  /** Type of the image, undefined if unknown. */
+  readonly type: VhdType | undefined;
+  /** Virtual size in bytes, undefined without a footer. */
+  readonly virtualSize: number | undefined;
+  /** The dynamic header; undefined in fixed images and where the footer does not lead to one. */
+  readonly header: DynamicHeader | undefined;
+  /** Everything found, in the order of the file's structures. */
+  readonly findings: readonly Finding[];
+  /** Why the image cannot be opened; undefined if it can. */
+  readonly refusal: VhdError | undefined;
+}
+
+/** The rules whose breach makes an image unreadable, and the code that says so. */
+const REFUSALS: Partial<Record<RuleId, VhdErrorCode>> = {
+  'footer.missing': 'ERR_VHD_NOT_VHD',
+  'footer.copy-contradicts': 'ERR_VHD_FOOTERS_DISAGREE',
+  'footer.version': 'ERR_VHD_UNSUPPORTED',
+  'footer.type': 'ERR_VHD_UNSUPPORTED',
+  'footer.size': 'ERR_VHD_LIMIT',
+  'footer.data-offset': 'ERR_VHD_CORRUPT',
+  'header.cookie': 'ERR_VHD_CORRUPT',
+  'header.checksum': 'ERR_VHD_CORRUPT',
+  'header.version': 'ERR_VHD_UNSUPPORTED',
+  'header.block-size': 'ERR_VHD_CORRUPT',
+  'header.table-offset': 'ERR_VHD_CORRUPT',
+  'bat.short': 'ERR_VHD_CORRUPT',
+  'bat.limit': 'ERR_VHD_LIMIT',
+  'fixed.short': 'ERR_VHD_TRUNCATED',
+};
+
+/** Reads both ends of a storage, and the header where there is one. Rejects only if reading fails. */
+export async function examine(storage: Storage, options: ExamineOptions = {}): Promise<Examination> {
+  const fileSize = await storage.size();
+  const end = await readEndFooter(storage, fileSize);
+  const start = await readStartFooter(storage, fileSize, end);
+  const chosen = chooseFooter(start, end, fileSize, options.footer);
+  const { footer } = chosen;
+  const endFooterOffset = end !== undefined && isFooter(end.decoded) ? end.offset : undefined;
+  const type = footer === undefined ? undefined : vhdTypeOf(footer.diskType);
+  const virtualSize = footer === undefined ? undefined : sizeOf(footer, options);
+  const header = footer === undefined || virtualSize === undefined || type === undefined ? undefined : await readHeader(storage, footer, fileSize);
+  const findings = [...chosen.findings, ...(header?.findings ?? [])];
+  if (type === 'fixed' && footer !== undefined && virtualSize !== undefined) {
+    findings.push(...(await findInFixed(storage, footer, virtualSize, endFooterOffset ?? fileSize, fileSize)));
+  } else if (header?.value !== undefined && virtualSize !== undefined) {
+    findings.push(...findInTable(header.value, virtualSize, fileSize));
+  }
+  return {
+    name: storage.name,
+    fileSize,
+    footer,
+    endFooterOffset,
+    hasStartFooter: start !== undefined && isFooter(start.decoded),
+    type,
+    virtualSize,
+    header: header?.value,
+    findings,
+    refusal: refusalOf(storage.name, findings, chosen),
+  };
+}
+
+/** The footer in the last 512 bytes, or in the last 511 where those are one; undefined in a file too short for it. */
+async function readEndFooter(storage: Storage, fileSize: number): Promise<FooterReading | undefined> {
+  let found: FooterReading | undefined;
+  if (fileSize >= FOOTER_BYTES) found = await readFooter(storage, fileSize - FOOTER_BYTES, FOOTER_BYTES);
+  if (found !== undefined && isFooter(found.decoded)) return found;
+  const isLegacyLength = fileSize >= LEGACY_FOOTER_BYTES && (fileSize - LEGACY_FOOTER_BYTES) % SECTOR_BYTES === 0;
+  if (!isLegacyLength) return found;
+  const legacy = await readFooter(storage, fileSize - LEGACY_FOOTER_BYTES, LEGACY_FOOTER_BYTES);
+  return isFooter(legacy.decoded) ? legacy : (found ?? legacy);
+}
+
+/** What stands at offset 0, unless that is the footer at the end itself. */
+async function readStartFooter(
+  storage: Storage,
+  fileSize: number,
+  end: FooterReading | undefined,
+): Promise<FooterReading | undefined> {
+  if (fileSize < FOOTER_BYTES || end?.offset === 0) return undefined;
+  return readFooter(storage, 0, FOOTER_BYTES);
+}
+
+async function readFooter(storage: Storage, offset: number, byteLength: number): Promise<FooterReading> {
+  const bytes = new Uint8Array(byteLength);
+  await storage.read(bytes, offset);
+  return { offset, bytes, decoded: decodeFooter(bytes, offset) };
+}
+
+function sizeOf(footer: Footer, options: ExamineOptions): number {
+  return options.sizeFrom === 'chs' ? geometryByteLength(footer.geometry) : footer.currentSize;
+}
+
+async function readHeader(
+  storage: Storage,
+  footer: Footer,
+  fileSize: number,
+): Promise<{ value: DynamicHeader | undefined; findings: readonly Finding[] } | undefined> {
+  if (vhdTypeOf(footer.diskType) === 'fixed') return undefined;
+  const offset = footer.dataOffset;
+  if (offset === NO_OFFSET || offset + DYNAMIC_HEADER_BYTES > fileSize) {
+    const expected = `an offset from 0 to ${Math.max(0, fileSize - DYNAMIC_HEADER_BYTES)}`;
+    const found = offset === NO_OFFSET ? 'none' : String(offset);
+    return { value: undefined, findings: [finding('footer.data-offset', { offset: 16, expected, found })] };
+  }
+  const bytes = new Uint8Array(DYNAMIC_HEADER_BYTES);
+  await storage.read(bytes, offset);
+  const decoded: Decoded<DynamicHeader> = decodeDynamicHeader(bytes, offset);
+  return decoded.findings.some((item) => item.rule === 'header.cookie') ? { ...decoded, value: undefined } : decoded;
+}
+
+/** A fixed image must hold its data; one that points to a dynamic header is a dynamic one whose type was damaged. */
+async function findInFixed(
+  storage: Storage,
+  footer: Footer,
+  virtualSize: number,
+  dataEnd: number,
+  fileSize: number,
+): Promise<Finding[]> {
+  if (footer.dataOffset !== NO_OFFSET && footer.dataOffset + DYNAMIC_HEADER_BYTES <= fileSize) {
+    const bytes = new Uint8Array(DYNAMIC_HEADER_BYTES);
+    await storage.read(bytes, footer.dataOffset);
+    if (decodeDynamicHeader(bytes).findings.length === 0) {
+      const message = 'the footer says fixed, but points to a dynamic header';
+      return [finding('footer.type', { offset: dataEnd + 60, message, expected: '3 or 4', found: '2' })];
+    }
+  }
+  const detail = { expected: `${virtualSize} bytes before the footer`, found: String(dataEnd) };
+  if (virtualSize > dataEnd) return [finding('fixed.short', detail)];
+  return virtualSize < dataEnd ? [finding('fixed.long', detail)] : [];
+}
+
+function findInTable(header: DynamicHeader, virtualSize: number, fileSize: number): Finding[] {
+  if (!isBlockSize(header.blockSize) || header.headerVersion !== FORMAT_VERSION) return [];
+  const entryCount = entryCountFor(virtualSize, header.blockSize);
+  const findings: Finding[] = [];
+  const counts = { expected: `${entryCount} entries`, found: String(header.maxTableEntries) };
+  if (header.maxTableEntries < entryCount) findings.push(finding('bat.short', counts));
+  if (header.maxTableEntries > entryCount) findings.push(finding('bat.long', counts));
+  if (entryCount * 4 > MAX_BAT_BYTES) {
+    const expected = `a table of at most ${MAX_BAT_BYTES} bytes`;
+    const found = `${entryCount * 4} bytes, for blocks of ${header.blockSize} bytes`;
+    findings.push(finding('bat.limit', { expected, found }));
+  } else if (header.tableOffset + entryCount * 4 > fileSize) {
+    const expected = `a table of ${batByteLength(entryCount)} bytes before offset ${fileSize}`;
+    findings.push(finding('header.table-offset', { expected, found: `offset ${hex(header.tableOffset)}` }));
+  }
+  return findings;
+}
+
+function refusalOf(name: string, findings: readonly Finding[], chosen: ChosenFooter): VhdError | undefined {
+  for (const item of findings) {
+    const code = REFUSALS[item.rule];
+    if (code === undefined || item.severity !== 'error') continue;
+    return new VhdError(chosen.refusalCode ?? code, describeFinding(item), {
+      storage: name,
+      offset: item.offset,
+      rule: item.rule,
+      expected: item.expected,
+      found: item.found,
+      remedy: chosen.remedy,
+    });
+  }
+  return undefined;
+}

@@ -1,0 +1,281 @@
+import { checkRange, VhdError } from '../errors.ts';
+import { decodeBitmap, type SectorRun } from '../format/bitmap.ts';
+import { describeFinding, finding } from '../format/rules.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
+import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
+import { closedError } from '../storage/storage.ts';
+import type { BlockStore } from './block-store.ts';
+import { type ByteRange, type Disk, type Extent, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
+import { RangeLock } from './range-lock.ts';
+import { settleAll } from './settle.ts';
+
+/**
+ * What a clear bit in the bitmap of a dynamic disk means where the bytes under it are not zero:
+ * `strict` an error, `honour` zeros, `ignore` the bytes.
+ */
+export type BitmapPolicy = 'strict' | 'honour' | 'ignore';
+
+/** Part of a request that lies in one block. */
+interface BlockPiece {
+  readonly blockIndex: number;
+  readonly offsetInBlock: number;
+  readonly length: number;
+  /** Bytes of the request before this piece. */
+  readonly done: number;
+}
+
+/** How many bitmaps `extents` reads side by side. */
+const BITMAP_WINDOW = 16;
+
+/** A dynamic disk: blocks that are in the file where something was written, zeros everywhere else. */
+export class SparseDisk implements Disk {
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly #store: BlockStore;
+  readonly #policy: BitmapPolicy;
+  readonly #locks = new RangeLock();
+  /** Blocks being given a place, or having their bitmap filled: other writes into them wait. */
+  readonly #preparing = new Map<number, Promise<void>>();
+  #closing: Promise<void> | undefined;
+
+  /** A disk of `size` bytes over a block store, which it closes with itself. */
+  constructor(store: BlockStore, size: number, options: { readOnly: boolean; policy: BitmapPolicy }) {
+    this.#store = store;
+    this.size = size;
+    this.readOnly = options.readOnly;
+    this.#policy = options.policy;
+  }
+
+  /** Blocks that have a place in the file. */
+  get allocatedBlockCount(): number {
+    return this.#store.allocatedCount;
+  }
+
+  async read(target: Uint8Array, position: number): Promise<void> {
+    this.#checkUsable();
+    checkRange('read', position, target.length, this.size);
+    await this.#locks.run(position, target.length, false, () =>
+      this.#eachPiece(position, target.length, (piece) =>
+        this.#readPiece(piece, target.subarray(piece.done, piece.done + piece.length)),
+      ),
+    );
+  }
+
+  async write(source: Uint8Array, position: number): Promise<void> {
+    this.#checkWritable();
+    checkRange('write', position, source.length, this.size);
+    await this.#locks.run(position, source.length, true, () =>
+      this.#eachPiece(position, source.length, (piece) =>
+        this.#writePiece(piece, source.subarray(piece.done, piece.done + piece.length)),
+      ),
+    );
+    this.#store.checkUsable();
+  }
+
+  async discard(position: number, length: number): Promise<void> {
+    this.#checkWritable();
+    checkRange('discard', position, length, this.size);
+    await this.#locks.run(position, length, true, () =>
+      this.#eachPiece(position, length, (piece) => this.#discardPiece(piece)),
+    );
+  }
+
+  async *extents(range: ByteRange = {}): AsyncGenerator<Extent> {
+    this.#checkUsable();
+    const { start, end } = resolveRange('extents', range, this.size);
+    yield* mergeExtents(this.#blockExtents(start, end));
+  }
+
+  async flush(): Promise<void> {
+    this.#checkUsable();
+    await this.#store.flush();
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#locks.idle().then(() => this.#store.close());
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Cuts a request at the block boundaries and runs `visit` for each part, side by side where there are several. */
+  async #eachPiece(position: number, length: number, visit: (piece: BlockPiece) => Promise<void>): Promise<void> {
+    const { blockSize } = this.#store.layout;
+    const calls: Promise<void>[] = [];
+    for (let done = 0; done < length; ) {
+      const offsetInBlock = (position + done) % blockSize;
+      const pieceLength = Math.min(blockSize - offsetInBlock, length - done);
+      const blockIndex = Math.floor((position + done) / blockSize);
+      calls.push(visit({ blockIndex, offsetInBlock, length: pieceLength, done }));
+      done += pieceLength;
+      // A request over very many small blocks goes in batches, so that it cannot fill the memory with promises.
+      if (calls.length >= 64) await settleAll(calls.splice(0));
+    }
+    if (calls.length === 1) await calls[0];
+    else if (calls.length > 1) await settleAll(calls);
+  }
+
+  async #readPiece(piece: BlockPiece, target: Uint8Array): Promise<void> {
+    const blockOffset = this.#store.locate(piece.blockIndex);
+    if (blockOffset === undefined) {
+      target.fill(0);
+      return;
+    }
+    if (this.#policy === 'ignore') return this.#store.readData(blockOffset, piece.offsetInBlock, target);
+    const bitmap = await this.#store.read(piece.blockIndex, blockOffset, piece.offsetInBlock, target);
+    if (bitmap !== 'full') this.#clearUnset(piece, bitmap, blockOffset, target);
+  }
+
+  /** Applies the bitmap to bytes that were read: what lies under clear bits must be zero, or is made so. */
+  #clearUnset(piece: BlockPiece, bitmap: Uint8Array, blockOffset: number, target: Uint8Array): void {
+    const firstSector = Math.floor(piece.offsetInBlock / SECTOR_BYTES);
+    const endSector = Math.ceil((piece.offsetInBlock + piece.length) / SECTOR_BYTES);
+    for (const run of decodeBitmap(bitmap, endSector - firstSector, firstSector)) {
+      if (run.isSet) continue;
+      const from = Math.max(run.sector * SECTOR_BYTES - piece.offsetInBlock, 0);
+      const to = Math.min((run.sector + run.sectorCount) * SECTOR_BYTES - piece.offsetInBlock, piece.length);
+      const bytes = target.subarray(from, to);
+      if (isAllZeros(bytes)) continue;
+      if (this.#policy === 'strict') {
+        const dirty = from + bytes.findIndex((byte) => byte !== 0);
+        throw this.#bitmapError(piece, blockOffset, Math.floor((piece.offsetInBlock + dirty) / SECTOR_BYTES));
+      }
+      bytes.fill(0);
+    }
+  }
+
+  #bitmapError(piece: BlockPiece, blockOffset: number, sector: number): VhdError {
+    const offset = blockOffset + this.#store.layout.bitmapBytes + sector * SECTOR_BYTES;
+    const item = finding('bitmap.data-under-clear-bit', {
+      offset,
+      expected: 'zeros, or the bit set',
+      found: `other bytes in block ${piece.blockIndex}, sector ${sector} of the block`,
+    });
+    return new VhdError('ERR_VHD_BITMAP', describeFinding(item), {
+      storage: this.#store.name,
+      offset,
+      rule: item.rule,
+      expected: item.expected,
+      found: item.found,
+      remedy: 'say which is right: --bitmap honour reads zeros there, --bitmap ignore reads the bytes',
+    });
+  }
+
+  async #writePiece(piece: BlockPiece, source: Uint8Array): Promise<void> {
+    for (;;) {
+      const preparation = this.#preparing.get(piece.blockIndex);
+      if (preparation !== undefined) {
+        // Its own caller hears of a failure; this one finds the block as it then is and tries for itself.
+        await preparation.catch(() => undefined);
+        continue;
+      }
+      const blockOffset = this.#store.locate(piece.blockIndex);
+      if (blockOffset === undefined) {
+        if (isAllZeros(source)) return;
+        await this.#prepare(piece.blockIndex, this.#store.allocate(piece.blockIndex, piece.offsetInBlock, source));
+        return;
+      }
+      if (this.#store.isFull(piece.blockIndex)) return this.#store.write(blockOffset, piece.offsetInBlock, source);
+      await this.#prepare(piece.blockIndex, this.#fillBitmap(piece, blockOffset));
+    }
+  }
+
+  async #prepare(blockIndex: number, preparation: Promise<void>): Promise<void> {
+    this.#preparing.set(blockIndex, preparation);
+    try {
+      await preparation;
+    } finally {
+      this.#preparing.delete(blockIndex);
+    }
+  }
+
+  async #fillBitmap(piece: BlockPiece, blockOffset: number): Promise<void> {
+    const bitmap = await this.#store.bitmapOf(piece.blockIndex, blockOffset);
+    if (bitmap === 'full') return;
+    if (this.#policy === 'strict') await this.#checkUnset(piece.blockIndex, blockOffset, bitmap);
+    const clearBytes = this.#policy === 'honour' ? 'to-zero' : 'are-zero';
+    await this.#store.fillBitmap(piece.blockIndex, blockOffset, clearBytes);
+  }
+
+  /** Rejects if a sector whose bit is clear holds anything. */
+  async #checkUnset(blockIndex: number, blockOffset: number, bitmap: Uint8Array): Promise<void> {
+    const { blockSize } = this.#store.layout;
+    const length = Math.min(blockSize, this.size - blockIndex * blockSize);
+    for (let offsetInBlock = 0; offsetInBlock < length; offsetInBlock += ZERO_PIECE.length) {
+      const target = new Uint8Array(Math.min(ZERO_PIECE.length, length - offsetInBlock));
+      await this.#store.readData(blockOffset, offsetInBlock, target);
+      const piece = { blockIndex, offsetInBlock, length: target.length, done: 0 };
+      this.#clearUnset(piece, bitmap, blockOffset, target);
+    }
+  }
+
+  async #discardPiece(piece: BlockPiece): Promise<void> {
+    await this.#preparing.get(piece.blockIndex)?.catch(() => undefined);
+    const blockOffset = this.#store.locate(piece.blockIndex);
+    if (blockOffset === undefined) return;
+    const { blockSize } = this.#store.layout;
+    const blockLength = Math.min(blockSize, this.size - piece.blockIndex * blockSize);
+    if (piece.length === blockLength) {
+      this.#store.free(piece.blockIndex, blockOffset);
+      return;
+    }
+    for (let done = 0; done < piece.length; done += ZERO_PIECE.length) {
+      const length = Math.min(ZERO_PIECE.length, piece.length - done);
+      const part = { ...piece, offsetInBlock: piece.offsetInBlock + done, length };
+      await this.#writePiece(part, ZERO_PIECE.subarray(0, length));
+    }
+  }
+
+  async *#blockExtents(start: number, end: number): AsyncGenerator<Extent> {
+    const { blockSize } = this.#store.layout;
+    const endIndex = Math.ceil(end / blockSize);
+    let position = start;
+    while (position < end) {
+      const indexes = this.#store.allocatedBlocks(Math.floor(position / blockSize), endIndex, BITMAP_WINDOW);
+      const blocks = await Promise.all(indexes.map((blockIndex) => this.#extentsOfBlock(blockIndex, start, end)));
+      for (const extent of blocks.flat()) {
+        if (extent.start > position) yield { start: position, length: extent.start - position, kind: 'zero', depth: 0 };
+        yield extent;
+        position = extent.start + extent.length;
+      }
+      if (indexes.length < BITMAP_WINDOW) break;
+    }
+    if (position < end) yield { start: position, length: end - position, kind: 'zero', depth: 0 };
+  }
+
+  async #extentsOfBlock(blockIndex: number, start: number, end: number): Promise<Extent[]> {
+    const { blockSize } = this.#store.layout;
+    const blockStart = blockIndex * blockSize;
+    // Locked as a reading call: a write that fills the bitmap must not come between the bitmap and the bytes under it.
+    const runs = await this.#locks.run(blockStart, blockSize, false, () => this.#runsOfBlock(blockIndex));
+    const extents: Extent[] = [];
+    for (const run of runs) {
+      const from = Math.max(start, blockStart + run.sector * SECTOR_BYTES);
+      const to = Math.min(end, blockStart + (run.sector + run.sectorCount) * SECTOR_BYTES);
+      if (to > from) extents.push({ start: from, length: to - from, kind: run.isSet ? 'data' : 'zero', depth: 0 });
+    }
+    return extents;
+  }
+
+  async #runsOfBlock(blockIndex: number): Promise<SectorRun[]> {
+    const sectorCount = this.#store.layout.blockSize / SECTOR_BYTES;
+    const blockOffset = this.#store.locate(blockIndex);
+    if (blockOffset === undefined) return [{ sector: 0, sectorCount, isSet: false }];
+    const bitmap = this.#policy === 'ignore' ? 'full' : await this.#store.bitmapOf(blockIndex, blockOffset);
+    if (bitmap === 'full') return [{ sector: 0, sectorCount, isSet: true }];
+    if (this.#policy === 'strict') await this.#checkUnset(blockIndex, blockOffset, bitmap);
+    return decodeBitmap(bitmap, sectorCount);
+  }
+
+  #checkUsable(): void {
+    if (this.#closing !== undefined) throw closedError(this.#store.name);
+    this.#store.checkUsable();
+  }
+
+  #checkWritable(): void {
+    this.#checkUsable();
+    if (this.readOnly) throw readOnlyDiskError(this.#store.name);
+  }
+}

@@ -1,0 +1,17 @@
+import { checkOptionNames, checkRange, VhdError } from '../errors.ts';
+import type { DynamicHeader } from '../format/dynamic-header.ts';
+import { encodeFooter, type Footer } from '../format/footer.ts';
+import { batByteLength, blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
+import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
+import type { Finding } from '../format/rules.ts';
+import { alignUp, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
+import type { Storage } from '../storage/storage.ts';
+import { BlockStore } from './block-store.ts';
+import { BlockTable } from './block-table.ts';
+import type { ByteRange, Disk, Extent } from './disk.ts';
+import { FlatDisk } from './flat.ts';
+import { ImageEnd } from './image-end.ts';
+import { describeMisplaced, type FileRange, findPlacement, placementFindings, type PlacementContext } from './placement.ts';
+import { examine, type Examination, type ExamineOptions } from './recognise.ts';
+import { BlockSpace } from './space.ts';
+import { type BitmapPolicy, SparseDisk } from './sparse.ts';

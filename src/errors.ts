@@ -1,0 +1,104 @@
+/**
+ * Every code a {@link VhdError} can carry. Codes never change within a major version; messages may.
+ * The README lists each with its cause and its remedy.
+ */
+export type VhdErrorCode =
+  | 'ERR_VHD_NOT_VHD'
+  | 'ERR_VHD_FOREIGN_FORMAT'
+  | 'ERR_VHD_AMBIGUOUS'
+  | 'ERR_VHD_CORRUPT'
+  | 'ERR_VHD_TRUNCATED'
+  | 'ERR_VHD_FOOTERS_DISAGREE'
+  | 'ERR_VHD_UNSUPPORTED'
+  | 'ERR_VHD_DIFFERENCING'
+  | 'ERR_VHD_BITMAP'
+  | 'ERR_VHD_LIMIT'
+  | 'ERR_VHD_SIZE'
+  | 'ERR_VHD_READ_ONLY'
+  | 'ERR_VHD_IN_USE'
+  | 'ERR_VHD_POISONED'
+  | 'ERR_VHD_CLOSED'
+  | 'ERR_VHD_EXISTS'
+  | 'ERR_VHD_SAME_FILE'
+  | 'ERR_VHD_SOURCE_CHANGED'
+  | 'ERR_VHD_STREAM';
+
+/** What a {@link VhdError} knows beyond its message. */
+export interface VhdErrorContext {
+  /** Name of the storage (usually the path) the error is about. */
+  readonly storage?: string | undefined;
+  /** Byte offset in the storage, or on the virtual disk where the message says so. */
+  readonly offset?: number | undefined;
+  /** Id of the rule that was broken, one of {@link RuleId} in `vhdkit/format`. */
+  readonly rule?: string | undefined;
+  /** What should have stood there. */
+  readonly expected?: string | undefined;
+  /** What stood there instead. */
+  readonly found?: string | undefined;
+  /** One line that says what to do about it. */
+  readonly remedy?: string | undefined;
+  /** The error behind this one. */
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error class of the library: what is wrong with an image, or with what was asked of it.
+ * Errors of the operating system pass unwrapped, misuse is a `TypeError` or a `RangeError`.
+ */
+export class VhdError extends Error {
+  override readonly name = 'VhdError';
+  /** Stable code, documented in the README. */
+  readonly code: VhdErrorCode;
+  /** Name of the storage (usually the path) the error is about. */
+  readonly storage: string | undefined;
+  /** Byte offset in the storage, or on the virtual disk where the message says so. */
+  readonly offset: number | undefined;
+  /** Id of the rule that was broken. */
+  readonly rule: string | undefined;
+  /** What should have stood there. */
+  readonly expected: string | undefined;
+  /** What stood there instead. */
+  readonly found: string | undefined;
+  /** One line that says what to do about it. */
+  readonly remedy: string | undefined;
+
+  /** Makes an error; `message` is one sentence without the storage's name. */
+  constructor(code: VhdErrorCode, message: string, context: VhdErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause });
+    this.code = code;
+    this.storage = context.storage;
+    this.offset = context.offset;
+    this.rule = context.rule;
+    this.expected = context.expected;
+    this.found = context.found;
+    this.remedy = context.remedy;
+  }
+}
+
+/**
+ * Checks an options object by name, so that a misspelt option is never silently ignored.
+ * @throws TypeError naming the unknown option and those that exist
+ */
+export function checkOptionNames(where: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw new TypeError(`${where}: unknown option '${name}'; known options: ${known.join(', ')}`);
+    }
+  }
+}
+
+/**
+ * Checks that a byte range lies on something of `size` bytes.
+ * @throws RangeError with the range and the size
+ */
+export function checkRange(where: string, position: number, length: number, size: number): void {
+  if (!Number.isSafeInteger(position) || position < 0) {
+    throw new RangeError(`${where}: position must be a whole number of bytes from 0 on, found ${position}`);
+  }
+  if (!Number.isSafeInteger(length) || length < 0) {
+    throw new RangeError(`${where}: length must be a whole number of bytes from 0 on, found ${length}`);
+  }
+  if (position + length > size) {
+    throw new RangeError(`${where}: bytes ${position} to ${position + length} reach past the end at ${size}`);
+  }
+}

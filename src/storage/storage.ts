@@ -1,0 +1,96 @@
+import { VhdError } from '../errors.ts';
+
+/** What a storage can do; fixed from its opening to its end. */
+export interface StorageCapabilities {
+  /** False: `write`, `truncate` and `discard` reject. */
+  readonly writable: boolean;
+  /** What `discard` does to the bytes: reads give zeros afterwards, or nothing happens. */
+  readonly discard: 'zeroes' | 'ignored';
+  /** True if what was written before a resolved `flush` survives a loss of power. */
+  readonly durableFlush: boolean;
+  /** Bytes per call at which the storage works well. */
+  readonly preferredIoSize: number;
+}
+
+/**
+ * Bytes at offsets, with no notion of VHD: a file, memory, a blob, or an object of your own.
+ *
+ * Positions and lengths are bytes. Calls may overlap in time; a read sees every write that resolved before it began.
+ * Only `flush` orders writes on the way to the medium. There is no cursor.
+ */
+export interface Storage {
+  /** What to call it in messages; a path for files. */
+  readonly name: string;
+  /** What it can do. */
+  readonly capabilities: StorageCapabilities;
+  /** Its length in bytes now. */
+  size(): Promise<number>;
+  /** Fills `target` with the bytes from `position` on, or rejects: with `ERR_VHD_TRUNCATED` where the storage ends before. */
+  read(target: Uint8Array, position: number): Promise<void>;
+  /** Fills adjacent targets in one go. Optional: without it, each is filled by a `read` of its own. */
+  readv?(targets: readonly Uint8Array[], position: number): Promise<void>;
+  /** Writes all of `source` at `position`; past the end the storage grows, and a gap reads as zeros. */
+  write(source: Uint8Array, position: number): Promise<void>;
+  /** Writes adjacent sources in one go. Optional: without it, each goes by a `write` of its own. */
+  writev?(sources: readonly Uint8Array[], position: number): Promise<void>;
+  /** Cuts or extends the storage to `byteLength`; what it gains reads as zeros. */
+  truncate(byteLength: number): Promise<void>;
+  /** A barrier: resolves when every write that resolved before the call is durable. */
+  flush(): Promise<void>;
+  /** Gives the room of a range back, as `capabilities.discard` says; never changes the length. */
+  discard(position: number, length: number): Promise<void>;
+  /** Releases it; idempotent. What was not flushed may be lost. */
+  close(): Promise<void>;
+  /** Closes it, for `await using`. Optional. */
+  [Symbol.asyncDispose]?(): Promise<void>;
+}
+
+/** Fills adjacent targets, in one call where the storage can. */
+export async function readAdjacent(
+  storage: Storage,
+  targets: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
+  if (storage.readv !== undefined) return storage.readv(targets, position);
+  let offset = position;
+  for (const target of targets) {
+    await storage.read(target, offset);
+    offset += target.length;
+  }
+}
+
+/** Writes adjacent sources, in one call where the storage can. */
+export async function writeAdjacent(
+  storage: Storage,
+  sources: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
+  if (storage.writev !== undefined) return storage.writev(sources, position);
+  let offset = position;
+  for (const source of sources) {
+    await storage.write(source, offset);
+    offset += source.length;
+  }
+}
+
+/** The error of a read that reaches past the end of its storage. */
+export function truncatedError(storage: string, position: number, length: number, found: number): VhdError {
+  return new VhdError(
+    'ERR_VHD_TRUNCATED',
+    `the file ends too early: expected ${length} bytes at offset ${position}, found ${Math.max(found, 0)}`,
+    { storage, offset: position, expected: `${length} bytes`, found: `${Math.max(found, 0)} bytes` },
+  );
+}
+
+/** The error of a write to a storage that was opened for reading. */
+export function readOnlyError(storage: string): VhdError {
+  return new VhdError('ERR_VHD_READ_ONLY', 'it is open for reading only', {
+    storage,
+    remedy: 'open it with {writable: true}',
+  });
+}
+
+/** The error of a call on a storage or disk that was closed. */
+export function closedError(storage: string): VhdError {
+  return new VhdError('ERR_VHD_CLOSED', 'it is closed', { storage });
+}
