@@ -1,17 +1,102 @@
-import { checkOptionNames, checkRange, VhdError } from '../errors.ts';
+import { checkRange } from '../errors.ts';
+import type { Footer } from '../format/footer.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
-import { encodeFooter, type Footer } from '../format/footer.ts';
-import { batByteLength, blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
-import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
 import type { Finding } from '../format/rules.ts';
-import { alignUp, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
-import type { Storage } from '../storage/storage.ts';
-import { BlockStore } from './block-store.ts';
-import { BlockTable } from './block-table.ts';
+import type { VhdType } from '../format/spec.ts';
 import type { ByteRange, Disk, Extent } from './disk.ts';
-import { FlatDisk } from './flat.ts';
-import { ImageEnd } from './image-end.ts';
-import { describeMisplaced, type FileRange, findPlacement, placementFindings, type PlacementContext } from './placement.ts';
-import { examine, type Examination, type ExamineOptions } from './recognise.ts';
-import { BlockSpace } from './space.ts';
-import { type BitmapPolicy, SparseDisk } from './sparse.ts';
+import type { SparseDisk } from './sparse.ts';
+
+/** What an image says about itself; fixed when it was opened. */
+export interface VhdDescription {
+  /** Type of the image. */
+  readonly type: VhdType;
+  /** The footer that counts. */
+  readonly footer: Footer;
+  /** The dynamic header; undefined in fixed images. */
+  readonly header: DynamicHeader | undefined;
+  /** What is odd about the image, though it can be opened. */
+  readonly findings: readonly Finding[];
+  /** Bytes of the file when it was opened. */
+  readonly fileSize: number;
+}
+
+/** An open VHD: a {@link Disk} that also tells what kind of image it is. */
+export class VhdDisk implements Disk, VhdDescription {
+  readonly type: VhdType;
+  readonly footer: Footer;
+  readonly header: DynamicHeader | undefined;
+  readonly findings: readonly Finding[];
+  readonly fileSize: number;
+  /** Name of the file, for messages. */
+  readonly name: string;
+  readonly #disk: Disk;
+  readonly #sparse: SparseDisk | undefined;
+
+  /** Made by `openVhd`, `openVhdStorage`, `createVhd` and `createVhdStorage`. */
+  constructor(description: VhdDescription & { readonly name: string }, disk: Disk, sparse?: SparseDisk) {
+    this.type = description.type;
+    this.footer = description.footer;
+    this.header = description.header;
+    this.findings = description.findings;
+    this.fileSize = description.fileSize;
+    this.name = description.name;
+    this.#disk = disk;
+    this.#sparse = sparse;
+  }
+
+  get size(): number {
+    return this.#disk.size;
+  }
+
+  get readOnly(): boolean {
+    return this.#disk.readOnly;
+  }
+
+  /** Bytes of a block of a dynamic image; undefined in fixed ones. */
+  get blockSize(): number | undefined {
+    return this.header?.blockSize;
+  }
+
+  /** Bytes of the virtual disk that have a place in the file. */
+  get allocatedBytes(): number {
+    if (this.#sparse === undefined || this.blockSize === undefined) return this.size;
+    return Math.min(this.size, this.#sparse.allocatedBlockCount * this.blockSize);
+  }
+
+  read(target: Uint8Array, position: number): Promise<void> {
+    return this.#disk.read(target, position);
+  }
+
+  /** Reads `length` bytes from `position` on into a new array. */
+  async readBytes(position: number, length: number): Promise<Uint8Array> {
+    checkRange('readBytes', position, length, this.size);
+    const bytes = new Uint8Array(length);
+    await this.#disk.read(bytes, position);
+    return bytes;
+  }
+
+  write(source: Uint8Array, position: number): Promise<void> {
+    return this.#disk.write(source, position);
+  }
+
+  discard(position: number, length: number): Promise<void> {
+    return this.#disk.discard(position, length);
+  }
+
+  extents(range?: ByteRange): AsyncIterable<Extent> {
+    return this.#disk.extents(range);
+  }
+
+  flush(): Promise<void> {
+    return this.#disk.flush();
+  }
+
+  close(): Promise<void> {
+    return this.#disk.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+

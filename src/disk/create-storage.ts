@@ -1,0 +1,154 @@
+import { checkOptionNames, VhdError } from '../errors.ts';
+import { encodeDynamicHeader, plainDynamicHeader } from '../format/dynamic-header.ts';
+import { encodeFooter } from '../format/footer.ts';
+import type { Geometry } from '../format/geometry.ts';
+import {
+  batByteLength,
+  blockLayout,
+  blockStride,
+  entryCountFor,
+  footerOffsetFor,
+  NEW_TABLE_OFFSET,
+  nextBlockOffset,
+} from '../format/layout.ts';
+import { newFooter, timestampFor } from '../format/new-footer.ts';
+import { DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { parseUuid, randomToUuid } from '../format/uuid.ts';
+import type { Storage } from '../storage/storage.ts';
+import { openVhdStorage } from './open-storage.ts';
+import { writeZeros } from './flat.ts';
+import type { VhdDisk } from './vhd-disk.ts';
+
+/** Who made an image, and when; everything that would otherwise differ from run to run can be given. */
+export interface ImageIdentity {
+  /** Identifier: 16 bytes in file order, or text in that order. Default: random. */
+  readonly uuid?: Uint8Array | string | undefined;
+  /** Time stamp. Default: now. */
+  readonly timestamp?: Date | undefined;
+  /** Creator application, one to four ASCII characters. Default `win `. */
+  readonly creator?: string | undefined;
+  /** CHS geometry. Default: that of the specification. */
+  readonly geometry?: Geometry | undefined;
+}
+
+/** What a new image is to be. */
+export interface CreateStorageOptions extends ImageIdentity {
+  /** Virtual size in bytes, a multiple of 512. */
+  readonly size: number;
+  /** Default `dynamic`. */
+  readonly type?: 'fixed' | 'dynamic' | undefined;
+  /** Block size of a dynamic image in bytes: 524288 or 2097152 (default). */
+  readonly blockSize?: number | undefined;
+  /** Write the zeros of a fixed image instead of leaving a hole. Default false. */
+  readonly preallocate?: boolean | undefined;
+}
+
+/** The option names of {@link ImageIdentity}. */
+export const IDENTITY_OPTIONS: readonly string[] = ['uuid', 'timestamp', 'creator', 'geometry'];
+/** The option names of {@link CreateStorageOptions}. */
+export const CREATE_STORAGE_OPTIONS: readonly string[] = [...IDENTITY_OPTIONS, 'size', 'type', 'blockSize', 'preallocate'];
+
+/** The footer fields that `identity` stands for. */
+export function identityFields(identity: ImageIdentity): {
+  uniqueId: Uint8Array;
+  timestamp: number;
+  creatorApplication: string | undefined;
+  geometry: Geometry | undefined;
+} {
+  return {
+    uniqueId: uuidBytes(identity.uuid),
+    timestamp: timestampFor(identity.timestamp?.getTime() ?? Date.now()),
+    creatorApplication: identity.creator === undefined ? undefined : creatorField(identity.creator),
+    geometry: identity.geometry,
+  };
+}
+
+function uuidBytes(uuid: Uint8Array | string | undefined): Uint8Array {
+  if (uuid === undefined) return randomToUuid(crypto.getRandomValues(new Uint8Array(16)));
+  const bytes = typeof uuid === 'string' ? parseUuid(uuid) : uuid;
+  if (bytes.length !== 16) throw new RangeError(`uuid: expected 16 bytes, found ${bytes.length}`);
+  return bytes;
+}
+
+function creatorField(creator: string): string {
+  if (!/^[\x20-\x7e]{1,4}$/.test(creator)) {
+    throw new RangeError(`creator: expected one to four ASCII characters, found '${creator}'`);
+  }
+  return creator.padEnd(4, ' ');
+}
+
+/**
+ * Checks that an image of a type can have a size, before anything is written.
+ * @throws RangeError if the size is no positive multiple of 512, or the block size is none that is offered
+ * @throws VhdError `ERR_VHD_LIMIT` if the size is more than the type can hold
+ */
+export function checkImageSize(size: number, type: 'fixed' | 'dynamic', blockSize: number): void {
+  if (!Number.isSafeInteger(size) || size <= 0 || size % SECTOR_BYTES !== 0) {
+    throw new RangeError(`size: expected a positive multiple of 512 bytes, found ${size}`);
+  }
+  if (type === 'fixed') return;
+  if (blockSize !== 512 * 1024 && blockSize !== DEFAULT_BLOCK_SIZE) {
+    throw new RangeError(`blockSize: expected 524288 or 2097152, found ${blockSize}`);
+  }
+  if (size <= MAX_DYNAMIC_SIZE && lastBlockSector(size, blockSize) < UNUSED_BAT_ENTRY) return;
+  const limit = largestDynamicSize(blockSize);
+  throw new VhdError('ERR_VHD_LIMIT', `a dynamic disk with blocks of ${blockSize} bytes holds at most ${limit} bytes: its table has 32 bits for the sector of a block`, {
+    expected: `at most ${limit} bytes`,
+    found: `${size} bytes`,
+    remedy: blockSize < DEFAULT_BLOCK_SIZE ? 'use blocks of 2M, or a fixed disk' : 'use a fixed disk',
+  });
+}
+
+function lastBlockSector(size: number, blockSize: number): number {
+  const layout = blockLayout(blockSize, 'aligned');
+  const entryCount = entryCountFor(size, blockSize);
+  const first = nextBlockOffset(layout, NEW_TABLE_OFFSET + batByteLength(entryCount));
+  return (first + (entryCount - 1) * blockStride(layout)) / SECTOR_BYTES;
+}
+
+function largestDynamicSize(blockSize: number): number {
+  let entryCount = Math.floor(MAX_DYNAMIC_SIZE / blockSize);
+  const excess = lastBlockSector(entryCount * blockSize, blockSize) - (UNUSED_BAT_ENTRY - 1);
+  if (excess > 0) entryCount -= Math.ceil(excess / (blockStride(blockLayout(blockSize, 'aligned')) / SECTOR_BYTES));
+  return entryCount * blockSize;
+}
+
+/**
+ * Makes an image in an empty storage and opens it for writing; it is durable when this resolves.
+ * Dynamic images get the layout of Windows 8 and later: data on 4 KiB.
+ * @throws RangeError if a size or a field cannot be
+ * @throws VhdError `ERR_VHD_LIMIT` if the size is more than the type can hold
+ * @throws TypeError on an unknown option
+ */
+export async function createVhdStorage(storage: Storage, options: CreateStorageOptions): Promise<VhdDisk> {
+  checkOptionNames('createVhdStorage', options, CREATE_STORAGE_OPTIONS);
+  const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
+  checkImageSize(size, type, blockSize);
+  const footer = encodeFooter(newFooter({ type, size, ...identityFields(options) }));
+  try {
+    if (type === 'fixed') {
+      if (options.preallocate === true) await writeZeros(storage, 0, size);
+      await storage.write(footer, size);
+    } else {
+      await writeEmptyDynamic(storage, footer, size, blockSize);
+    }
+    await storage.flush();
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+  return openVhdStorage(storage, { writable: true });
+}
+
+async function writeEmptyDynamic(storage: Storage, footer: Uint8Array, size: number, blockSize: number): Promise<void> {
+  const entryCount = entryCountFor(size, blockSize);
+  const layout = blockLayout(blockSize, 'aligned');
+  const header = encodeDynamicHeader(plainDynamicHeader(NEW_TABLE_OFFSET, entryCount, blockSize));
+  const table = new Uint8Array(batByteLength(entryCount)).fill(0xff);
+  const front = new Uint8Array(NEW_TABLE_OFFSET + table.length);
+  front.set(footer, 0);
+  front.set(header, footer.length);
+  front.set(table, NEW_TABLE_OFFSET);
+  await storage.write(front, 0);
+  await storage.write(footer, footerOffsetFor(layout, front.length));
+}

@@ -1,0 +1,196 @@
+import { checkOptionNames, VhdError } from '../errors.ts';
+import type { DynamicHeader } from '../format/dynamic-header.ts';
+import { encodeFooter, type Footer } from '../format/footer.ts';
+import { batByteLength, blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
+import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
+import { alignUp, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
+import { readOnlyError, type Storage } from '../storage/storage.ts';
+import { BlockStore } from './block-store.ts';
+import { BlockTable } from './block-table.ts';
+import { FlatDisk } from './flat.ts';
+import { ImageEnd } from './image-end.ts';
+import {
+  describeMisplaced,
+  type FileRange,
+  findPlacement,
+  type Placement,
+  type PlacementContext,
+  placementFindings,
+} from './placement.ts';
+import { examine, type Examination, type ExamineOptions } from './recognise.ts';
+import { BlockSpace } from './space.ts';
+import { type BitmapPolicy, SparseDisk } from './sparse.ts';
+import { VhdDisk } from './vhd-disk.ts';
+
+/** How an image in a storage is opened. */
+export interface OpenStorageOptions extends ExamineOptions {
+  /** Open for reading and writing; default false. */
+  readonly writable?: boolean | undefined;
+  /**
+   * What a clear bitmap bit over bytes that are not zero means; default `strict`, an error, or `honour` for images by
+   * blktap, which leaves old contents of the volume there.
+   */
+  readonly bitmap?: BitmapPolicy | undefined;
+}
+
+/** The option names of {@link OpenStorageOptions}. */
+export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap'];
+
+/** An examination of an image that can be opened. */
+type Sound = Examination & { readonly footer: Footer; readonly type: VhdType; readonly virtualSize: number };
+
+/**
+ * Opens the VHD in a storage; the disk closes the storage with itself, and so does a failure to open.
+ * @throws VhdError with the code that says what is wrong with the image
+ * @throws TypeError on an unknown option
+ */
+export async function openVhdStorage(storage: Storage, options: OpenStorageOptions = {}): Promise<VhdDisk> {
+  checkOptionNames('openVhdStorage', options, OPEN_STORAGE_OPTIONS);
+  try {
+    const examination = await examine(storage, options);
+    checkOpenable(examination);
+    if (options.writable === true) checkWritable(examination, storage);
+    const { type, virtualSize } = examination;
+    if (type === 'fixed') {
+      const disk = new FlatDisk(storage, virtualSize, options.writable !== true);
+      return new VhdDisk({ ...examination, type }, disk);
+    }
+    return await openDynamic(storage, examination, options);
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+function checkOpenable(examination: Examination): asserts examination is Sound {
+  if (examination.refusal !== undefined) throw examination.refusal;
+  if (examination.type !== 'differencing') return;
+  throw new VhdError('ERR_VHD_DIFFERENCING', 'this is a differencing disk: what it does not hold is in its parent, and parents cannot be opened yet', {
+    storage: examination.name,
+    expected: 'a fixed or dynamic disk',
+    found: 'a differencing disk',
+    remedy: 'merge it into its parent with the program that made it',
+  });
+}
+
+/** Refuses to write to an image that another program has open, or that must not change. */
+function checkWritable(examination: Sound, storage: Storage): void {
+  if (!storage.capabilities.writable) throw readOnlyError(storage.name);
+  const isPoisoned = examination.findings.some((item) => item.rule === 'footer.poisoned');
+  const isHidden = examination.footer.reserved[0] === 1;
+  const isSaved = examination.footer.savedState !== 0;
+  if (!isPoisoned && !isHidden && !isSaved) return;
+  const why = isPoisoned
+    ? 'another program has it open, or crashed while it had (its end footer is overwritten)'
+    : isHidden
+      ? 'it is marked hidden: another program has merged it into a child and waits to delete it'
+      : 'a virtual machine is saved with it';
+  throw new VhdError('ERR_VHD_IN_USE', `it must not be written to: ${why}`, {
+    storage: storage.name,
+    remedy: 'convert it into a new image and write to that',
+  });
+}
+
+async function openDynamic(storage: Storage, examination: Sound, options: OpenStorageOptions): Promise<VhdDisk> {
+  const { header, virtualSize, footer } = examination;
+  if (header === undefined) throw new Error('a sound dynamic image has a header');
+  const entryCount = entryCountFor(virtualSize, header.blockSize);
+  const table = await BlockTable.load(storage, header.tableOffset, entryCount, examination.fileSize);
+  const metadata = metadataRanges(examination, header, entryCount);
+  const context: PlacementContext = {
+    entries: table.entries,
+    layout: blockLayout(header.blockSize, 'packed'),
+    virtualSize,
+    dataLimit: examination.endFooterOffset ?? examination.fileSize,
+    metadata,
+    tableOffset: header.tableOffset,
+  };
+  const placement = findPlacement(context);
+  const findings = [...examination.findings, ...placementFindings(placement, context)];
+  const writable = options.writable === true;
+  if (writable && placement.bad.size > 0) throw misplacedError(storage.name, context, placement);
+  const metadataEnd = Math.max(...metadata.map((range) => range.end));
+  const layout = blockLayout(header.blockSize, isAligned(examination, placement) ? 'aligned' : 'packed');
+  const usedEnd = Math.max(metadataEnd, placement.dataEnd);
+  const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
+  const refuse = refuser(storage.name, context, placement);
+  const store = new BlockStore({ storage, layout, table, metadataEnd, growth, refuse });
+  const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
+  const disk = new SparseDisk(store, virtualSize, { readOnly: !writable, policy });
+  return new VhdDisk({ ...examination, findings }, disk, disk);
+}
+
+/** Where headers, table and parent names lie. */
+function metadataRanges(examination: Sound, header: DynamicHeader, entryCount: number): FileRange[] {
+  const { dataOffset } = examination.footer;
+  const tableEnd = header.tableOffset + batByteLength(entryCount);
+  const ranges: FileRange[] = [
+    { start: 0, end: FOOTER_BYTES },
+    { start: dataOffset, end: dataOffset + DYNAMIC_HEADER_BYTES },
+    { start: header.tableOffset, end: Math.min(tableEnd, alignUp(examination.fileSize, SECTOR_BYTES)) },
+  ];
+  for (const locator of header.parentLocators) {
+    const end = locator.dataOffset + locatorSpaceBytes(locator);
+    if (locator.platformCode !== NO_PLATFORM && locator.dataOffset >= 0 && end <= examination.fileSize) {
+      ranges.push({ start: locator.dataOffset, end });
+    }
+  }
+  return ranges;
+}
+
+/** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */
+function isAligned(examination: Sound, placement: Placement): boolean {
+  if (placement.allocatedCount > 0) return placement.isAligned;
+  const end = examination.endFooterOffset;
+  return end !== undefined && (end + FOOTER_BYTES) % 4096 === 0;
+}
+
+/** Restores what a crash may have taken, a footer at either end, and sets up where blocks go. */
+async function prepareGrowth(
+  storage: Storage,
+  examination: Sound,
+  layout: ReturnType<typeof blockLayout>,
+  usedEnd: number,
+): Promise<{ space: BlockSpace; end: ImageEnd }> {
+  const footer = encodeFooter(examination.footer);
+  let footerOffset = examination.endFooterOffset;
+  const isWholeFooter = footerOffset !== undefined && examination.fileSize - footerOffset === FOOTER_BYTES;
+  if (footerOffset === undefined || !isWholeFooter || !examination.hasStartFooter) {
+    footerOffset = Math.max(footerOffsetFor(layout, usedEnd), alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES));
+    await storage.write(footer, footerOffset);
+    await storage.flush();
+    if (!examination.hasStartFooter) {
+      await storage.write(footer, 0);
+      await storage.flush();
+    }
+  }
+  const space = new BlockSpace(layout, usedEnd, footerOffset + FOOTER_BYTES, storage.name);
+  return { space, end: new ImageEnd(storage, layout, footer, footerOffset) };
+}
+
+function misplacedError(name: string, context: PlacementContext, placement: Placement): VhdError {
+  const [found] = placementFindings(placement, context);
+  const rule = found?.rule ?? 'bat.overlap';
+  const [blockIndex = 0] = placement.bad.get(rule) ?? [];
+  return new VhdError('ERR_VHD_CORRUPT', `it cannot be written to: ${describeMisplaced(rule, blockIndex, context)}`, {
+    storage: name,
+    offset: found?.offset,
+    rule,
+    expected: found?.expected,
+    found: found?.found,
+    remedy: 'it can be read: convert it into a new image, whose errors name the blocks that are lost',
+  });
+}
+
+function refuser(name: string, context: PlacementContext, placement: Placement): BlockStoreRefuse {
+  return (blockIndex) => {
+    for (const [rule, blocks] of placement.bad) {
+      if (!blocks.has(blockIndex)) continue;
+      const offset = context.tableOffset + blockIndex * 4;
+      return new VhdError('ERR_VHD_CORRUPT', describeMisplaced(rule, blockIndex, context), { storage: name, offset, rule });
+    }
+    return undefined;
+  };
+}
+
+type BlockStoreRefuse = (blockIndex: number) => VhdError | undefined;
