@@ -49,7 +49,7 @@ export class MemoryStorage implements Storage {
   async truncate(byteLength: number): Promise<void> {
     this.#checkWritable();
     checkRange('truncate', byteLength, 0, Number.MAX_SAFE_INTEGER);
-    if (byteLength < this.#byteLength) this.#zero(byteLength, this.#byteLength - byteLength);
+    if (byteLength < this.#byteLength) this.#zero(byteLength, Number.MAX_SAFE_INTEGER - byteLength);
     this.#byteLength = byteLength;
   }
 
