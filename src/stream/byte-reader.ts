@@ -1,0 +1,107 @@
+/** Reads a stream of chunks by the byte: so many exactly, or whatever comes next. Holds no more than was asked for. */
+export class ByteReader {
+  readonly #source: AsyncIterator<Uint8Array>;
+  #chunks: Uint8Array[] = [];
+  #buffered = 0;
+  #position = 0;
+  #isDone = false;
+
+  /** Reads from `source`, which may be a Node stream, a web stream or a generator. */
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** Bytes handed out or skipped so far: the offset in the stream of the next one. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The next bytes without taking them: `length` of them, or fewer if the stream ends before. */
+  async peek(length: number): Promise<Uint8Array> {
+    await this.#fill(length);
+    const whole = join(this.#chunks);
+    this.#chunks = whole.length === 0 ? [] : [whole];
+    return whole.subarray(0, length);
+  }
+
+  /** Takes the next bytes: `length` of them, or fewer if the stream ends before. */
+  async take(length: number): Promise<Uint8Array> {
+    await this.#fill(length);
+    const parts: Uint8Array[] = [];
+    let missing = Math.min(length, this.#buffered);
+    while (missing > 0) {
+      const part = this.#shift(missing);
+      parts.push(part);
+      missing -= part.length;
+    }
+    const [only] = parts;
+    return parts.length === 1 && only !== undefined ? only : join(parts);
+  }
+
+  /** Takes one run of at least one byte and at most `maxLength`; undefined at the end of the stream. */
+  async next(maxLength: number): Promise<Uint8Array | undefined> {
+    await this.#fill(1);
+    return this.#buffered === 0 ? undefined : this.#shift(maxLength);
+  }
+
+  /** Skips bytes; returns how many there were, fewer than `length` if the stream ends before. */
+  async skip(length: number): Promise<number> {
+    let skipped = 0;
+    while (skipped < length) {
+      const part = await this.next(length - skipped);
+      if (part === undefined) break;
+      skipped += part.length;
+    }
+    return skipped;
+  }
+
+  /** Tells the source that nothing more will be read. */
+  async cancel(): Promise<void> {
+    this.#isDone = true;
+    await this.#source.return?.();
+  }
+
+  #shift(maxLength: number): Uint8Array {
+    const [first] = this.#chunks;
+    if (first === undefined) return new Uint8Array(0);
+    const part = first.subarray(0, maxLength);
+    if (part.length === first.length) this.#chunks.shift();
+    else this.#chunks[0] = first.subarray(part.length);
+    this.#buffered -= part.length;
+    this.#position += part.length;
+    return part;
+  }
+
+  async #fill(length: number): Promise<void> {
+    while (this.#buffered < length && !this.#isDone) {
+      const result = await this.#source.next();
+      if (result.done === true) {
+        this.#isDone = true;
+        return;
+      }
+      checkChunk(result.value);
+      if (result.value.length === 0) continue;
+      this.#chunks.push(result.value);
+      this.#buffered += result.value.length;
+    }
+  }
+}
+
+function checkChunk(chunk: unknown): void {
+  if (!(chunk instanceof Uint8Array)) {
+    throw new TypeError(`a stream of bytes was expected, found a chunk of type ${typeof chunk} (set no encoding on the stream)`);
+  }
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
+  const [only] = parts;
+  if (parts.length === 1 && only !== undefined) return only;
+  const joined = new Uint8Array(byteLength);
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}

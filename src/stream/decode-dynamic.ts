@@ -1,0 +1,205 @@
+import type { BitmapPolicy } from '../disk/sparse.ts';
+import { VhdError } from '../errors.ts';
+import { bitmapByteLength, decodeBitmap } from '../format/bitmap.ts';
+import { NO_OFFSET, viewOf } from '../format/bytes.ts';
+import { decodeDynamicHeader, type DynamicHeader } from '../format/dynamic-header.ts';
+import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
+import { entryCountFor } from '../format/layout.ts';
+import { describeFinding } from '../format/rules.ts';
+import {
+  BAT_ENTRY_BYTES,
+  DYNAMIC_HEADER_BYTES,
+  FOOTER_BYTES,
+  LEGACY_FOOTER_BYTES,
+  MAX_BAT_BYTES,
+  SECTOR_BYTES,
+  UNUSED_BAT_ENTRY,
+} from '../format/spec.ts';
+import { formatUuid } from '../format/uuid.ts';
+import { isAllZeros } from '../format/zeros.ts';
+import type { ByteReader } from './byte-reader.ts';
+import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './decode.ts';
+
+const CHUNK_BYTES = 512 * 1024;
+
+/** A block as the table announces it. */
+interface ComingBlock {
+  readonly blockIndex: number;
+  /** Offset of its bitmap in the stream. */
+  readonly offset: number;
+}
+
+/** A dynamic image: its front is read here, its blocks as the caller takes them. */
+export async function decodeDynamic(reader: ByteReader, footer: Footer, options: DecodeOptions): Promise<DecodedVhd> {
+  const size = footer.currentSize;
+  const header = await readHeader(reader, footer);
+  const blocks = await readTable(reader, header, size);
+  const isAscending = blocks.every((block, index) => index === 0 || block.blockIndex > (blocks[index - 1]?.blockIndex ?? 0));
+  const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
+  let end: DecodedEnd | undefined;
+  async function* extents(): AsyncGenerator<DecodedExtent> {
+    for (const block of blocks) {
+      options.signal?.throwIfAborted();
+      yield* readBlock(reader, block, { blockSize: header.blockSize, size, policy });
+    }
+    await checkTail(reader, footer);
+    end = { type: 'dynamic', size, footer };
+  }
+  async function* raw(): AsyncGenerator<Uint8Array> {
+    if (!isAscending) throw orderError('its blocks do not come in the order of the disk', reader.position);
+    let position = 0;
+    for await (const { start, bytes } of extents()) {
+      yield* zeros(start - position);
+      yield bytes;
+      position = start + bytes.length;
+    }
+    yield* zeros(size - position);
+  }
+  return { type: 'dynamic', size, isAscending, extents, raw, end: () => end };
+}
+
+function orderError(why: string, offset: number): VhdError {
+  return new VhdError('ERR_VHD_STREAM', `this VHD cannot be read from a stream: ${why}`, {
+    offset,
+    remedy: 'write it to a file instead, and open that',
+  });
+}
+
+async function readHeader(reader: ByteReader, footer: Footer): Promise<DynamicHeader> {
+  const offset = footer.dataOffset;
+  if (offset < FOOTER_BYTES || offset === NO_OFFSET) {
+    throw new VhdError('ERR_VHD_CORRUPT', `the footer does not point to a dynamic header: expected an offset from 512 on, found ${offset}`, { offset: 16 });
+  }
+  await skipTo(reader, offset);
+  const decoded = decodeDynamicHeader(await takeAll(reader, DYNAMIC_HEADER_BYTES), offset);
+  const fatal = decoded.findings.find((item) => item.severity === 'error');
+  if (fatal === undefined) return decoded.value;
+  throw new VhdError('ERR_VHD_CORRUPT', describeFinding(fatal), { ...fatal });
+}
+
+async function readTable(reader: ByteReader, header: DynamicHeader, size: number): Promise<ComingBlock[]> {
+  const entryCount = entryCountFor(size, header.blockSize);
+  const byteLength = entryCount * BAT_ENTRY_BYTES;
+  if (entryCount > header.maxTableEntries) {
+    const expected = `at least ${entryCount} entries`;
+    throw new VhdError('ERR_VHD_CORRUPT', `the block allocation table is too short: expected ${expected}, found ${header.maxTableEntries}`, { rule: 'bat.short' });
+  }
+  if (byteLength > MAX_BAT_BYTES) {
+    throw new VhdError('ERR_VHD_LIMIT', `the block allocation table is too large: expected at most ${MAX_BAT_BYTES} bytes, found ${byteLength}`, { rule: 'bat.limit' });
+  }
+  if (header.tableOffset < reader.position) throw orderError('its table stands before its header', header.tableOffset);
+  await skipTo(reader, header.tableOffset);
+  const view = viewOf(await takeAll(reader, byteLength));
+  const blocks: ComingBlock[] = [];
+  for (let blockIndex = 0; blockIndex < entryCount; blockIndex++) {
+    const sector = view.getUint32(blockIndex * BAT_ENTRY_BYTES);
+    if (sector !== UNUSED_BAT_ENTRY) blocks.push({ blockIndex, offset: sector * SECTOR_BYTES });
+  }
+  return blocks.sort((first, second) => first.offset - second.offset);
+}
+
+interface BlockContext {
+  readonly blockSize: number;
+  readonly size: number;
+  readonly policy: BitmapPolicy;
+}
+
+async function* readBlock(reader: ByteReader, block: ComingBlock, context: BlockContext): AsyncGenerator<DecodedExtent> {
+  const { blockSize, size } = context;
+  if (block.offset < reader.position) {
+    const found = `block ${block.blockIndex} at ${block.offset}`;
+    throw new VhdError('ERR_VHD_CORRUPT', `a block lies over headers, table or another block: expected offset ${reader.position} or more, found ${found}`, {
+      offset: block.offset,
+      rule: 'bat.overlap',
+    });
+  }
+  await skipTo(reader, block.offset);
+  const bitmap = await takeAll(reader, bitmapByteLength(blockSize));
+  const blockStart = block.blockIndex * blockSize;
+  const needed = Math.min(blockSize, size - blockStart);
+  for (let done = 0; done < needed; done += CHUNK_BYTES) {
+    const bytes = await takeAll(reader, Math.min(CHUNK_BYTES, needed - done));
+    yield* setRuns({ blockStart, done, bytes, bitmap }, context.policy);
+  }
+}
+
+interface BlockBytes {
+  readonly blockStart: number;
+  readonly done: number;
+  readonly bytes: Uint8Array;
+  readonly bitmap: Uint8Array;
+}
+
+/** The parts of a chunk whose bits are set; the others must be zero, or are taken for it. */
+function* setRuns(chunk: BlockBytes, policy: BitmapPolicy): Generator<DecodedExtent> {
+  const { blockStart, done, bytes, bitmap } = chunk;
+  if (policy === 'ignore') {
+    yield { start: blockStart + done, bytes };
+    return;
+  }
+  for (const run of decodeBitmap(bitmap, Math.ceil(bytes.length / SECTOR_BYTES), done / SECTOR_BYTES)) {
+    const from = run.sector * SECTOR_BYTES - done;
+    const part = bytes.subarray(from, from + run.sectorCount * SECTOR_BYTES);
+    if (run.isSet) yield { start: blockStart + done + from, bytes: part };
+    else if (policy === 'strict' && !isAllZeros(part)) {
+      const found = `other bytes in sectors ${run.sector} to ${run.sector + run.sectorCount} of the block at byte ${blockStart} of the disk`;
+      throw new VhdError('ERR_VHD_BITMAP', `sectors marked as never written hold bytes: expected zeros, found ${found}`, {
+        offset: blockStart + done + from,
+        rule: 'bitmap.data-under-clear-bit',
+        remedy: 'say which is right: --bitmap honour reads zeros there, --bitmap ignore reads the bytes',
+      });
+    }
+  }
+}
+
+/** The stream must end with the footer it began with: that is how a cut one is told from a whole one. */
+async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
+  let held = new Uint8Array(0);
+  for (;;) {
+    const chunk = await reader.next(CHUNK_BYTES);
+    if (chunk === undefined) break;
+    const joined = new Uint8Array(held.length + chunk.length);
+    joined.set(held);
+    joined.set(chunk, held.length);
+    held = joined.slice(Math.max(0, joined.length - FOOTER_BYTES));
+  }
+  for (const byteLength of [FOOTER_BYTES, LEGACY_FOOTER_BYTES]) {
+    if (held.length < byteLength) continue;
+    const decoded = decodeFooter(held.subarray(held.length - byteLength));
+    if (!isFooter(decoded)) continue;
+    if (formatUuid(decoded.value.uniqueId) === formatUuid(footer.uniqueId) && decoded.value.currentSize === footer.currentSize) return;
+    throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', { offset: reader.position - byteLength });
+  }
+  throw new VhdError('ERR_VHD_TRUNCATED', `the stream ends without a footer: expected one in its last 512 bytes, found other bytes before offset ${reader.position}`, {
+    offset: reader.position,
+    expected: 'a footer',
+    found: 'other bytes',
+  });
+}
+
+async function skipTo(reader: ByteReader, offset: number): Promise<void> {
+  const length = offset - reader.position;
+  const skipped = await reader.skip(length);
+  if (skipped < length) throw truncatedStream(reader.position, offset);
+}
+
+async function takeAll(reader: ByteReader, byteLength: number): Promise<Uint8Array> {
+  const from = reader.position;
+  const bytes = await reader.take(byteLength);
+  if (bytes.length < byteLength) throw truncatedStream(from + bytes.length, from + byteLength);
+  return bytes;
+}
+
+function truncatedStream(found: number, expected: number): VhdError {
+  return new VhdError('ERR_VHD_TRUNCATED', `the stream ends too early: expected at least ${expected} bytes, found ${found}`, {
+    offset: found,
+    expected: `at least ${expected} bytes`,
+    found: `${found} bytes`,
+  });
+}
+
+const ZEROS = new Uint8Array(1024 * 1024);
+
+function* zeros(byteLength: number): Generator<Uint8Array> {
+  for (let left = byteLength; left > 0; left -= ZEROS.length) yield ZEROS.subarray(0, Math.min(left, ZEROS.length));
+}

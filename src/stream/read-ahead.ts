@@ -1,0 +1,98 @@
+import type { Disk } from '../disk/disk.ts';
+
+/** A stretch of a disk to be read. */
+export interface ReadRange {
+  /** First byte. */
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** A stretch that was read. */
+export interface ReadPiece extends ReadRange {
+  /** Its bytes. From a pool: they are the caller's until it calls `release`. */
+  readonly bytes: Uint8Array;
+  /** Hands the buffer back for another read. Not calling it only costs memory. */
+  readonly release: () => void;
+}
+
+/** Bytes of a piece by default: one block of nearly every image. */
+export const PIECE_BYTES = 2 * 1024 * 1024;
+/** Pieces read ahead by default. */
+export const READ_AHEAD_PIECES = 4;
+
+interface PendingRead {
+  readonly range: ReadRange;
+  readonly bytes: Uint8Array;
+  readonly done: Promise<Error | undefined>;
+}
+
+/**
+ * Reads ranges of a disk in the order given, several at a time, so that reading and what the caller does with the bytes
+ * overlap. When the caller stops early no read is left on its way.
+ */
+export async function* readAhead(
+  disk: Pick<Disk, 'read'>,
+  ranges: Iterable<ReadRange> | AsyncIterable<ReadRange>,
+  options: { signal?: AbortSignal | undefined; depth?: number } = {},
+): AsyncGenerator<ReadPiece> {
+  const { signal, depth = READ_AHEAD_PIECES } = options;
+  const pool: Uint8Array[] = [];
+  const pending: PendingRead[] = [];
+  const take = async (): Promise<ReadPiece> => {
+    const read = pending.shift();
+    if (read === undefined) throw new Error('nothing is being read');
+    const failure = await read.done;
+    if (failure !== undefined) throw failure;
+    return { ...read.range, bytes: read.bytes, release: () => pool.push(wholeBuffer(read.bytes)) };
+  };
+  try {
+    for await (const range of ranges) {
+      signal?.throwIfAborted();
+      if (pending.length >= depth) yield await take();
+      pending.push(startRead(disk, range, pool.pop()));
+    }
+    while (pending.length > 0) {
+      signal?.throwIfAborted();
+      yield await take();
+    }
+  } finally {
+    await Promise.all(pending.map((read) => read.done));
+  }
+}
+
+function startRead(disk: Pick<Disk, 'read'>, range: ReadRange, pooled: Uint8Array | undefined): PendingRead {
+  const isRoomy = pooled !== undefined && pooled.length >= range.length;
+  const buffer = isRoomy ? pooled : new Uint8Array(Math.max(range.length, 4096));
+  const bytes = buffer.subarray(0, range.length);
+  const done = disk.read(bytes, range.start).then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+  );
+  return { range, bytes, done };
+}
+
+function wholeBuffer(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer);
+}
+
+/** Cuts a range at multiples of `pieceBytes`, counted from the start of the disk. */
+export function* piecesOf(start: number, end: number, pieceBytes: number = PIECE_BYTES): Generator<ReadRange> {
+  let position = start;
+  while (position < end) {
+    const pieceEnd = Math.min(end, position - (position % pieceBytes) + pieceBytes);
+    yield { start: position, length: pieceEnd - position };
+    position = pieceEnd;
+  }
+}
+
+/** The pieces of a disk that are stored, in order; what is known to be zero is left out. */
+export async function* storedPieces(
+  disk: Pick<Disk, 'extents'>,
+  range: { start?: number | undefined; length?: number | undefined } = {},
+  pieceBytes: number = PIECE_BYTES,
+): AsyncGenerator<ReadRange> {
+  for await (const extent of disk.extents(range)) {
+    if (extent.kind === 'data') yield* piecesOf(extent.start, extent.start + extent.length, pieceBytes);
+  }
+}
