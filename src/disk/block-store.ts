@@ -77,6 +77,15 @@ export class BlockStore {
     return this.#parts.table.entries.length - this.#unallocatedCount;
   }
 
+  /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
+  get dataAlignment(): number | undefined {
+    const { table, layout } = this.#parts;
+    const bitmapSectors = layout.bitmapBytes / SECTOR_BYTES;
+    let bits = 2048;
+    for (const sector of table.entries) if (sector !== UNUSED_BAT_ENTRY) bits |= sector + bitmapSectors;
+    return this.allocatedCount === 0 ? undefined : (bits & -bits) * SECTOR_BYTES;
+  }
+
   /** @throws VhdError `ERR_VHD_POISONED` after a failed barrier or table write */
   checkUsable(): void {
     if (this.#poison !== undefined) throw this.#poison;

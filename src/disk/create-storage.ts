@@ -1,14 +1,12 @@
 import { checkOptionNames, VhdError } from '../errors.ts';
-import { encodeDynamicHeader, plainDynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter } from '../format/footer.ts';
+import { encodeFront, frontByteLength } from '../format/front.ts';
 import type { Geometry } from '../format/geometry.ts';
 import {
-  batByteLength,
   blockLayout,
   blockStride,
   entryCountFor,
   footerOffsetFor,
-  NEW_TABLE_OFFSET,
   nextBlockOffset,
 } from '../format/layout.ts';
 import { newFooter, timestampFor } from '../format/new-footer.ts';
@@ -102,7 +100,7 @@ export function checkImageSize(size: number, type: 'fixed' | 'dynamic', blockSiz
 function lastBlockSector(size: number, blockSize: number): number {
   const layout = blockLayout(blockSize, 'aligned');
   const entryCount = entryCountFor(size, blockSize);
-  const first = nextBlockOffset(layout, NEW_TABLE_OFFSET + batByteLength(entryCount));
+  const first = nextBlockOffset(layout, frontByteLength(size, blockSize));
   return (first + (entryCount - 1) * blockStride(layout)) / SECTOR_BYTES;
 }
 
@@ -141,14 +139,7 @@ export async function createVhdStorage(storage: Storage, options: CreateStorageO
 }
 
 async function writeEmptyDynamic(storage: Storage, footer: Uint8Array, size: number, blockSize: number): Promise<void> {
-  const entryCount = entryCountFor(size, blockSize);
-  const layout = blockLayout(blockSize, 'aligned');
-  const header = encodeDynamicHeader(plainDynamicHeader(NEW_TABLE_OFFSET, entryCount, blockSize));
-  const table = new Uint8Array(batByteLength(entryCount)).fill(0xff);
-  const front = new Uint8Array(NEW_TABLE_OFFSET + table.length);
-  front.set(footer, 0);
-  front.set(header, footer.length);
-  front.set(table, NEW_TABLE_OFFSET);
+  const front = encodeFront(footer, size, blockSize);
   await storage.write(front, 0);
-  await storage.write(footer, footerOffsetFor(layout, front.length));
+  await storage.write(footer, footerOffsetFor(blockLayout(blockSize, 'aligned'), front.length));
 }

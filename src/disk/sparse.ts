@@ -51,6 +51,11 @@ export class SparseDisk implements Disk {
     return this.#store.allocatedCount;
   }
 
+  /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
+  get dataAlignment(): number | undefined {
+    return this.#store.dataAlignment;
+  }
+
   async read(target: Uint8Array, position: number): Promise<void> {
     this.#checkUsable();
     checkRange('read', position, target.length, this.size);

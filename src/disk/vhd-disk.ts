@@ -57,6 +57,16 @@ export class VhdDisk implements Disk, VhdDescription {
     return this.header?.blockSize;
   }
 
+  /** Blocks that have a place in the file; undefined in fixed images. */
+  get allocatedBlockCount(): number | undefined {
+    return this.#sparse?.allocatedBlockCount;
+  }
+
+  /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
+  get dataAlignment(): number | undefined {
+    return this.#sparse?.dataAlignment;
+  }
+
   /** Bytes of the virtual disk that have a place in the file. */
   get allocatedBytes(): number {
     if (this.#sparse === undefined || this.blockSize === undefined) return this.size;

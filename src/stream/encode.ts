@@ -2,21 +2,11 @@ import { checkImageSize, CREATE_STORAGE_OPTIONS, identityFields, type ImageIdent
 import type { Disk } from '../disk/disk.ts';
 import { checkOptionNames, VhdError } from '../errors.ts';
 import { allOnesBitmap } from '../format/bitmap.ts';
-import { viewOf } from '../format/bytes.ts';
-import { encodeDynamicHeader, plainDynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter } from '../format/footer.ts';
-import {
-  batByteLength,
-  type BlockLayout,
-  blockEnd,
-  blockLayout,
-  entryCountFor,
-  footerOffsetFor,
-  NEW_TABLE_OFFSET,
-  nextBlockOffset,
-} from '../format/layout.ts';
+import { encodeFront, frontByteLength } from '../format/front.ts';
+import { blockEnd, type BlockLayout, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { newFooter } from '../format/new-footer.ts';
-import { BAT_ENTRY_BYTES, DEFAULT_BLOCK_SIZE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { DEFAULT_BLOCK_SIZE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { piecesOf, readAhead, storedPieces } from './read-ahead.ts';
 
@@ -63,10 +53,9 @@ export async function encodeVhd(disk: Disk, options: EncodeOptions = {}): Promis
   }
   const plan = await planBlocks(disk, blockSize, signal);
   const layout = blockLayout(blockSize, 'aligned');
-  const frontBytes = NEW_TABLE_OFFSET + batByteLength(entryCountFor(disk.size, blockSize));
-  const usedEnd = plan.stored.reduce((end) => blockEnd(layout, nextBlockOffset(layout, end)), frontBytes);
+  const { sectors, usedEnd } = placeBlocks(frontByteLength(disk.size, blockSize), layout, plan);
   const byteLength = footerOffsetFor(layout, usedEnd) + FOOTER_BYTES;
-  return { byteLength, stream: dynamicBytes(disk, { footer, layout, plan, signal }) };
+  return { byteLength, stream: dynamicBytes(disk, { footer, layout, plan, sectors, signal }) };
 }
 
 async function* fixedBytes(disk: Disk, footer: Uint8Array, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -101,12 +90,13 @@ interface DynamicParts {
   readonly footer: Uint8Array;
   readonly layout: BlockLayout;
   readonly plan: BlockPlan;
+  readonly sectors: readonly (readonly [blockIndex: number, sector: number])[];
   readonly signal: AbortSignal | undefined;
 }
 
 async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Uint8Array> {
   const { footer, layout, plan, signal } = parts;
-  const front = encodeFront(disk.size, footer, layout, plan);
+  const front = encodeFront(footer, disk.size, layout.blockSize, parts.sectors);
   yield front;
   const bitmap = allOnesBitmap(layout.bitmapBytes);
   let position = front.length;
@@ -128,20 +118,15 @@ async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Ui
   yield footer;
 }
 
-/** Footer copy, header and table. */
-function encodeFront(size: number, footer: Uint8Array, layout: BlockLayout, plan: BlockPlan): Uint8Array {
-  const entryCount = entryCountFor(size, layout.blockSize);
-  const front = new Uint8Array(NEW_TABLE_OFFSET + batByteLength(entryCount)).fill(0xff, NEW_TABLE_OFFSET);
-  front.set(footer, 0);
-  front.set(encodeDynamicHeader(plainDynamicHeader(NEW_TABLE_OFFSET, entryCount, layout.blockSize)), FOOTER_BYTES);
-  const view = viewOf(front);
-  let usedEnd = front.length;
-  for (const blockIndex of plan.stored) {
+/** Where the blocks of a plan go, one behind the other. */
+function placeBlocks(frontBytes: number, layout: BlockLayout, plan: BlockPlan): { sectors: [number, number][]; usedEnd: number } {
+  let usedEnd = frontBytes;
+  const sectors = plan.stored.map((blockIndex): [number, number] => {
     const blockOffset = nextBlockOffset(layout, usedEnd);
-    view.setUint32(NEW_TABLE_OFFSET + blockIndex * BAT_ENTRY_BYTES, blockOffset / SECTOR_BYTES);
     usedEnd = blockEnd(layout, blockOffset);
-  }
-  return front;
+    return [blockIndex, blockOffset / SECTOR_BYTES];
+  });
+  return { sectors, usedEnd };
 }
 
 interface PlannedBlock {

@@ -1,0 +1,202 @@
+import type { FileHandle } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CREATE_STORAGE_OPTIONS, createVhdStorage, type CreateStorageOptions } from './disk/create-storage.ts';
+import { FlatDisk } from './disk/flat.ts';
+import { OPEN_STORAGE_OPTIONS, openVhdStorage, type OpenStorageOptions } from './disk/open-storage.ts';
+import { examine, type Examination } from './disk/recognise.ts';
+import { VhdDisk } from './disk/vhd-disk.ts';
+import { checkOptionNames, VhdError } from './errors.ts';
+import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
+import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
+import { FileStorage } from './storage/file.ts';
+import { PaddedStorage } from './storage/padded.ts';
+import type { Storage } from './storage/storage.ts';
+import type { Disk } from './disk/disk.ts';
+
+/** Where an image is: a path, a `file:` URL, a `FileHandle` (which stays the caller's), or any {@link Storage}. */
+export type ImageSource = string | URL | FileHandle | Storage;
+
+/** How an image is opened. */
+export type OpenOptions = OpenStorageOptions;
+
+/**
+ * Opens a VHD.
+ * @throws VhdError with the code that says what is wrong with the image; errors of the system pass unwrapped
+ * @throws TypeError on an unknown option
+ */
+export async function openVhd(source: ImageSource, options: OpenOptions = {}): Promise<VhdDisk> {
+  checkOptionNames('openVhd', options, OPEN_STORAGE_OPTIONS);
+  return openVhdStorage(await storageOf(source, options.writable === true), options);
+}
+
+/** How a raw image is opened. */
+export interface OpenRawOptions {
+  /** Open for reading and writing; default false. */
+  readonly writable?: boolean | undefined;
+  /** Read a length that is no multiple of 512 as if zeros filled the last sector; for reading only. Default false. */
+  readonly pad?: boolean | undefined;
+}
+
+/**
+ * Opens a raw image: the bytes of a disk and nothing else.
+ * @throws VhdError `ERR_VHD_SIZE` if its length is no multiple of 512 and `pad` is not given
+ */
+export async function openRaw(source: ImageSource, options: OpenRawOptions = {}): Promise<Disk> {
+  checkOptionNames('openRaw', options, ['writable', 'pad']);
+  const storage = await storageOf(source, options.writable === true);
+  try {
+    return await rawDisk(storage, options);
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk> {
+  const byteLength = await storage.size();
+  const readOnly = options.writable !== true;
+  if (byteLength === 0) {
+    throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', { storage: storage.name });
+  }
+  if (byteLength % SECTOR_BYTES === 0) return new FlatDisk(storage, byteLength, readOnly);
+  const padded = alignUp(byteLength, SECTOR_BYTES);
+  if (options.pad === true && readOnly) return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
+  throw new VhdError('ERR_VHD_SIZE', `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`, {
+    storage: storage.name,
+    expected: 'a multiple of 512 bytes',
+    found: `${byteLength} bytes`,
+    remedy: `--pad fills it up with zeros to ${padded} bytes`,
+  });
+}
+
+/** How an image of a kind to be found out is opened. */
+export interface OpenDiskOptions extends OpenOptions {
+  /** What it is; never overridden by what the file looks like. Default: recognised by both ends of the file. */
+  readonly from?: 'raw' | 'vhd' | undefined;
+  /** For raw images, see {@link OpenRawOptions}. */
+  readonly pad?: boolean | undefined;
+}
+
+/** The option names of {@link OpenDiskOptions}. */
+export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, 'from', 'pad'];
+
+/** An opened image, and what it was taken for. */
+export interface OpenedDisk {
+  /** The disk. */
+  readonly disk: Disk;
+  /** What it is. */
+  readonly type: VhdType | 'raw';
+  /** True if it is raw because nothing said otherwise, neither the caller nor the file. */
+  readonly isAssumedRaw: boolean;
+  /** The VHD behind it; undefined for raw. */
+  readonly vhd: VhdDisk | undefined;
+}
+
+/**
+ * Opens a VHD or a raw image, recognised by content and name. Nothing unrecognised is silently raw where its name or
+ * its bytes say otherwise.
+ * @throws VhdError `ERR_VHD_FOREIGN_FORMAT` for other formats, with the command that converts them;
+ *   `ERR_VHD_AMBIGUOUS` where name and content contradict; else as `openVhd` and `openRaw`
+ */
+export async function openDisk(source: ImageSource, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
+  checkOptionNames('openDisk', options, OPEN_DISK_OPTIONS);
+  const { from, pad, ...vhdOptions } = options;
+  const storage = await storageOf(source, options.writable === true);
+  try {
+    if ((from ?? (await recognise(storage, options))) === 'raw') {
+      const disk = await rawDisk(storage, { pad, writable: options.writable });
+      return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined };
+    }
+    const vhd = await openVhdStorage(storage, vhdOptions);
+    return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd };
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+/** Tells raw from VHD by content, and refuses what is neither or could be both. */
+async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'raw' | 'vhd'> {
+  const examination = await examine(storage, options);
+  const extension = extname(basename(storage.name)).toLowerCase();
+  const isVhd = examination.footer !== undefined || looksDamaged(examination);
+  const says = 'say --from raw or --from vhd';
+  if (isVhd && ['.raw', '.img'].includes(extension)) {
+    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but ends in the footer of a VHD`, {
+      storage: storage.name,
+      expected: 'no footer in a raw image',
+      found: 'a footer',
+      remedy: says,
+    });
+  }
+  if (isVhd) return 'vhd';
+  await refuseForeign(storage, examination.fileSize);
+  if (['.vhd', '.avhd', '.vpc'].includes(extension) && examination.fileSize > 0) {
+    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but has no footer: expected 'conectix' at its end or start, found other bytes`, {
+      storage: storage.name,
+      expected: "'conectix' at its end or start",
+      found: 'other bytes',
+      remedy: `if it is a raw disk, say --from raw`,
+    });
+  }
+  return 'raw';
+}
+
+/** True if no footer is valid but a cookie stands where one belongs: a damaged VHD, not a raw disk. */
+function looksDamaged(examination: Examination): boolean {
+  return examination.refusal !== undefined && examination.refusal.code !== 'ERR_VHD_NOT_VHD';
+}
+
+async function refuseForeign(storage: Storage, fileSize: number): Promise<void> {
+  const head = new Uint8Array(Math.min(MAGIC_BYTES, fileSize));
+  await storage.read(head, 0);
+  checkNotForeign(head, storage.name);
+}
+
+/**
+ * Refuses the first bytes of a format that is not a disk image this library takes.
+ * @throws VhdError `ERR_VHD_FOREIGN_FORMAT`, with the command that converts it as remedy
+ */
+export function checkNotForeign(head: Uint8Array, name: string): void {
+  const foreign = detectForeign(head);
+  if (foreign === undefined) return;
+  const remedy = foreign.remedy.replaceAll('FILE', shellQuote(name));
+  throw new VhdError('ERR_VHD_FOREIGN_FORMAT', `this is a ${foreign.title} file: expected a VHD or a raw disk`, {
+    storage: name,
+    offset: 0,
+    expected: 'a VHD or a raw disk',
+    found: foreign.title,
+    remedy: `${remedy}   (--from raw takes its bytes as they are)`,
+  });
+}
+
+function shellQuote(text: string): string {
+  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** What a new image is to be; see {@link createVhdStorage}. */
+export type CreateOptions = CreateStorageOptions;
+
+/**
+ * Makes a VHD and opens it for writing. A path that exists already is refused with `EEXIST`; the file appears under
+ * its name at once, and `convert` or the command are the way to have it appear when it is complete.
+ * @throws RangeError if a size or a field cannot be
+ * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
+ */
+export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
+  checkOptionNames('createVhd', options, CREATE_STORAGE_OPTIONS);
+  const isPath = typeof target === 'string' || target instanceof URL;
+  const storage = isPath ? await FileStorage.open(pathOf(target), { writable: true, create: 'new' }) : target;
+  return createVhdStorage(storage, options);
+}
+
+async function storageOf(source: ImageSource, writable: boolean): Promise<Storage> {
+  if (typeof source === 'string' || source instanceof URL) return FileStorage.open(pathOf(source), { writable });
+  if ('fd' in source) return FileStorage.fromHandle(source, { writable });
+  return source;
+}
+
+function pathOf(target: string | URL): string {
+  return typeof target === 'string' ? target : fileURLToPath(target);
+}

@@ -1,0 +1,112 @@
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { checkImageSize, createVhdStorage, identityFields } from '../disk/create-storage.ts';
+import type { Disk } from '../disk/disk.ts';
+import { writeZeros } from '../disk/flat.ts';
+import { encodeFooter } from '../format/footer.ts';
+import { frontByteLength } from '../format/front.ts';
+import { blockEnd, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
+import { newFooter } from '../format/new-footer.ts';
+import { FOOTER_BYTES } from '../format/spec.ts';
+import type { FileStorage } from '../storage/file.ts';
+import { encodeVhd } from '../stream/encode.ts';
+import { piecesOf, readAhead } from '../stream/read-ahead.ts';
+import type { FullConvertOptions, Outcome } from './convert-options.ts';
+import { copyDisk } from './copy.ts';
+import { OutputFile } from './output-file.ts';
+import { ProgressMeter } from './progress.ts';
+
+type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>;
+
+/** Writes a disk to a file that appears when it is complete; `beforeCommit` may still refuse. */
+export async function writeDiskToFile(
+  disk: Disk,
+  path: string,
+  options: FullConvertOptions,
+  beforeCommit: () => Promise<void>,
+): Promise<Written> {
+  if (options.to !== 'raw') checkImageSize(disk.size, options.to, options.blockSize);
+  const output = await OutputFile.create(path, options.force === true);
+  try {
+    const meter = new ProgressMeter('copy', disk.size, options.onProgress);
+    const fileSize = await fillFile(disk, output.storage, options, meter);
+    await beforeCommit();
+    await output.commit();
+    return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
+  } catch (error) {
+    await output.discard();
+    throw error;
+  }
+}
+
+async function fillFile(disk: Disk, storage: FileStorage, options: FullConvertOptions, meter: ProgressMeter): Promise<number> {
+  const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
+  const identity = { uuid, timestamp, creator, geometry };
+  if (to === 'dynamic') {
+    const target = await createVhdStorage(storage, { ...identity, size: disk.size, type: 'dynamic', blockSize });
+    try {
+      await copyDisk(disk, target, meter, signal);
+      await target.flush();
+      return await storage.size();
+    } finally {
+      await target.close();
+    }
+  }
+  if (options.preallocate === true) await writeZeros(storage, 0, disk.size);
+  else await storage.truncate(disk.size);
+  await copyDisk(disk, storage, meter, signal);
+  if (to === 'raw') return disk.size;
+  await storage.write(encodeFooter(newFooter({ type: to, size: disk.size, ...identityFields(identity) })), disk.size);
+  return disk.size + FOOTER_BYTES;
+}
+
+/** Writes a disk to a stream, which is not ended. */
+export async function writeDiskToStream(disk: Disk, target: Writable, options: FullConvertOptions): Promise<Written> {
+  const meter = new ProgressMeter('copy', disk.size, options.onProgress);
+  const encoded = await encode(disk, options);
+  const counted = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const bytes of encoded.stream) {
+      yield bytes;
+      meter.copied(bytes.length);
+    }
+  };
+  const { signal } = options;
+  await pipeline(Readable.from(counted(), { objectMode: false }), target, { end: false, ...(signal === undefined ? {} : { signal }) });
+  meter.finish();
+  const copiedBytes = Math.min(meter.copiedBytes, disk.size);
+  return { fileSize: encoded.byteLength, copiedBytes, skippedBytes: disk.size - copiedBytes };
+}
+
+async function encode(disk: Disk, options: FullConvertOptions): Promise<{ byteLength: number; stream: AsyncIterable<Uint8Array> }> {
+  const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
+  if (to === 'raw') return { byteLength: disk.size, stream: rawBytes(disk, signal) };
+  const identity = { uuid, timestamp, creator, geometry };
+  return encodeVhd(disk, { ...identity, type: to, blockSize, signal });
+}
+
+async function* rawBytes(disk: Disk, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of readAhead(disk, piecesOf(0, disk.size), { signal })) yield bytes;
+}
+
+/** Finds out what `writeDiskToFile` would write: reads the source, writes nothing. */
+export async function measureDisk(disk: Disk, options: FullConvertOptions): Promise<Written> {
+  const { to, blockSize, signal } = options;
+  if (to !== 'raw') checkImageSize(disk.size, to, blockSize);
+  const blocks = new Set<number>();
+  const meter = new ProgressMeter('plan', disk.size, options.onProgress);
+  const note = (source: Uint8Array, position: number): Promise<void> => {
+    for (const piece of piecesOf(position, position + source.length, blockSize)) blocks.add(Math.floor(piece.start / blockSize));
+    return Promise.resolve();
+  };
+  await copyDisk(disk, { write: note }, meter, signal);
+  const fixedSize = disk.size + (to === 'raw' ? 0 : FOOTER_BYTES);
+  const fileSize = to === 'dynamic' ? dynamicFileSize(disk.size, blockSize, blocks.size) : fixedSize;
+  return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
+}
+
+function dynamicFileSize(size: number, blockSize: number, blockCount: number): number {
+  const layout = blockLayout(blockSize, 'aligned');
+  let usedEnd = frontByteLength(size, blockSize);
+  for (let count = 0; count < blockCount; count++) usedEnd = blockEnd(layout, nextBlockOffset(layout, usedEnd));
+  return footerOffsetFor(layout, usedEnd) + FOOTER_BYTES;
+}

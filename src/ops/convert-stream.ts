@@ -1,0 +1,186 @@
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createVhdStorage, identityFields, type ImageIdentity } from '../disk/create-storage.ts';
+import type { Disk } from '../disk/disk.ts';
+import { GrowingImage } from '../disk/growing-image.ts';
+import { VhdError } from '../errors.ts';
+import { encodeFooter } from '../format/footer.ts';
+import { newFooter } from '../format/new-footer.ts';
+import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { isAllZeros } from '../format/zeros.ts';
+import { checkNotForeign } from '../open.ts';
+import { MAGIC_BYTES } from '../format/magic.ts';
+import type { FileStorage } from '../storage/file.ts';
+import { ByteReader } from '../stream/byte-reader.ts';
+import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
+import { GatheringWriter } from '../stream/gathering-writer.ts';
+import type { FullConvertOptions, Outcome } from './convert-options.ts';
+import { OutputFile } from './output-file.ts';
+import { ProgressMeter } from './progress.ts';
+
+/** Converts what comes down a stream: raw bytes, or a VHD that is told by its front or its end. */
+export async function convertStream(
+  source: AsyncIterable<Uint8Array>,
+  target: string | Writable,
+  options: FullConvertOptions,
+): Promise<Outcome> {
+  if (options.dryRun === true) {
+    throw new TypeError('convert: dryRun needs a source that can be read twice, not a stream');
+  }
+  const reader = new ByteReader(source);
+  try {
+    const decoded = await decodeSource(reader, options);
+    return await (typeof target === 'string' ? toFile(decoded, target, options) : toStream(decoded, target, options));
+  } finally {
+    await reader.cancel();
+  }
+}
+
+async function decodeSource(reader: ByteReader, options: FullConvertOptions): Promise<DecodedVhd> {
+  if (options.from === 'raw') return rawSource(reader, options.signal);
+  if (options.from === undefined) checkNotForeign(await reader.peek(MAGIC_BYTES), '-');
+  const { bitmap, signal } = options;
+  return decodeReader(reader, { allowRaw: options.from === undefined, bitmap, signal });
+}
+
+/** A stream that is raw because the user says so, even where a footer ends it. */
+function rawSource(reader: ByteReader, signal?: AbortSignal): DecodedVhd {
+  let end: DecodedEnd | undefined;
+  async function* raw(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      signal?.throwIfAborted();
+      const bytes = await reader.next(512 * 1024);
+      if (bytes === undefined) break;
+      yield bytes;
+    }
+    end = { type: 'raw', size: reader.position, footer: undefined };
+  }
+  async function* extents(): AsyncGenerator<{ start: number; bytes: Uint8Array }> {
+    let start = 0;
+    for await (const bytes of raw()) {
+      yield { start, bytes };
+      start += bytes.length;
+    }
+  }
+  return { type: undefined, size: undefined, isAscending: true, extents, raw, end: () => end };
+}
+
+async function toFile(decoded: DecodedVhd, path: string, options: FullConvertOptions): Promise<Outcome> {
+  const output = await OutputFile.create(path, options.force === true);
+  try {
+    const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
+    const known = decoded.type === 'dynamic' && options.to === 'dynamic';
+    const filled = await (known ? fillKnown : fillUnknown)(decoded, output.storage, options, meter);
+    await output.commit();
+    meter.finish();
+    return { ...filled, copiedBytes: meter.copiedBytes, skippedBytes: filled.virtualSize - meter.copiedBytes };
+  } catch (error) {
+    await output.discard();
+    throw error;
+  }
+}
+
+type Filled = Pick<Outcome, 'virtualSize' | 'fileSize' | 'sourceType' | 'warnings'>;
+
+/** A dynamic image whose front told its size: its blocks go to a new one in whatever order they come. */
+async function fillKnown(decoded: DecodedVhd, storage: FileStorage, options: FullConvertOptions, meter: ProgressMeter): Promise<Filled> {
+  const size = decoded.size ?? 0;
+  const disk = await createVhdStorage(storage, { ...identityOf(options), size, type: 'dynamic', blockSize: options.blockSize });
+  try {
+    for await (const { start, bytes } of decoded.extents()) {
+      if (isAllZeros(bytes)) continue;
+      await disk.write(bytes, start);
+      meter.copied(bytes.length);
+    }
+    await disk.flush();
+    return { virtualSize: size, fileSize: await storage.size(), sourceType: 'dynamic', warnings: [] };
+  } finally {
+    await disk.close();
+  }
+}
+
+/** Bytes in order whose number is known at the end; raw and fixed take the blocks of an image in any order. */
+async function fillUnknown(decoded: DecodedVhd, storage: FileStorage, options: FullConvertOptions, meter: ProgressMeter): Promise<Filled> {
+  const image = options.to === 'dynamic' ? new GrowingImage(storage, options.blockSize, identityOf(options)) : undefined;
+  const target = skipZeros(image ?? storage, meter);
+  if (decoded.type === 'dynamic') {
+    for await (const { start, bytes } of decoded.extents()) await target.write(bytes, start);
+  } else {
+    const writer = new GatheringWriter(target, 0);
+    for await (const bytes of decoded.raw()) await writer.write(bytes);
+    await writer.end();
+  }
+  const end = endOf(decoded);
+  const size = paddedSize(end.size, options);
+  const warnings = size === end.size ? [] : [`the source was filled up with zeros from ${end.size} to ${size} bytes`];
+  const fileSize = image === undefined ? await finishFlat(storage, size, options) : await image.finish(size);
+  return { virtualSize: size, fileSize, sourceType: end.type, warnings };
+}
+
+function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter): Pick<Disk, 'write'> {
+  return {
+    async write(source, position) {
+      if (isAllZeros(source)) {
+        meter.skipped(source.length);
+        return;
+      }
+      await target.write(source, position);
+      meter.copied(source.length);
+    },
+  };
+}
+
+async function finishFlat(storage: FileStorage, size: number, options: FullConvertOptions): Promise<number> {
+  await storage.truncate(size);
+  if (options.to === 'raw') return size;
+  await storage.write(encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) })), size);
+  return size + FOOTER_BYTES;
+}
+
+async function toStream(decoded: DecodedVhd, target: Writable, options: FullConvertOptions): Promise<Outcome> {
+  if (options.to === 'dynamic') {
+    throw new VhdError('ERR_VHD_STREAM', 'a dynamic image cannot be written to a pipe while its source is one: its table comes first and is known last', {
+      remedy: 'write it to a file, or write a fixed image: --to fixed',
+    });
+  }
+  const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
+  const { signal } = options;
+  let size = 0;
+  const bytesOut = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const bytes of decoded.raw()) {
+      yield bytes;
+      meter.copied(bytes.length);
+    }
+    const dataBytes = endOf(decoded).size;
+    size = paddedSize(dataBytes, options);
+    if (size > dataBytes) yield new Uint8Array(size - dataBytes);
+    if (options.to === 'fixed') yield encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
+  };
+  await pipeline(Readable.from(bytesOut(), { objectMode: false }), target, { end: false, ...(signal === undefined ? {} : { signal }) });
+  meter.finish();
+  const fileSize = size + (options.to === 'fixed' ? FOOTER_BYTES : 0);
+  return { virtualSize: size, fileSize, sourceType: endOf(decoded).type, copiedBytes: size, skippedBytes: 0, warnings: [] };
+}
+
+function endOf(decoded: DecodedVhd): DecodedEnd {
+  const end = decoded.end();
+  if (end === undefined) throw new Error('the stream was not read to its end');
+  return end;
+}
+
+function identityOf(options: FullConvertOptions): ImageIdentity {
+  const { uuid, timestamp, creator, geometry } = options;
+  return { uuid, timestamp, creator, geometry };
+}
+
+function paddedSize(byteLength: number, options: FullConvertOptions): number {
+  if (byteLength === 0) throw new VhdError('ERR_VHD_SIZE', 'the stream was empty: expected a disk image, found 0 bytes', { storage: '-' });
+  const padded = alignUp(byteLength, SECTOR_BYTES);
+  if (padded === byteLength || options.pad === true) return padded;
+  throw new VhdError('ERR_VHD_SIZE', `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`, {
+    storage: '-',
+    expected: 'a multiple of 512 bytes',
+    found: `${byteLength} bytes`,
+    remedy: `--pad fills it up with zeros to ${padded} bytes`,
+  });
+}

@@ -1,0 +1,125 @@
+import { stat } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import { CREATE_STORAGE_OPTIONS } from '../disk/create-storage.ts';
+import type { Disk } from '../disk/disk.ts';
+import { checkOptionNames, VhdError } from '../errors.ts';
+import { describeFinding, type Finding } from '../format/rules.ts';
+import { DEFAULT_BLOCK_SIZE, type VhdType } from '../format/spec.ts';
+import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
+import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
+import { convertStream } from './convert-stream.ts';
+import { codeOf } from './output-file.ts';
+import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
+
+const CONVERT_OPTIONS: readonly string[] = [
+  ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
+  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type'),
+  ...['to', 'force', 'dryRun', 'onProgress', 'signal'],
+];
+
+/**
+ * Converts between raw, fixed and dynamic images. Zeros and holes are skipped. A target path gets its file when that is
+ * complete and durable, nothing before; `target` may be a Node stream, and `source` a disk or a stream of bytes.
+ * @throws VhdError `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, `ERR_VHD_SOURCE_CHANGED`, `ERR_VHD_STREAM` (a dynamic image
+ *   cannot be written to a stream while its source is one), and everything `openDisk` and `decodeVhd` throw
+ */
+export async function convert(
+  source: string | Disk | AsyncIterable<Uint8Array>,
+  target: string | Writable,
+  options: ConvertOptions,
+): Promise<ConvertResult> {
+  checkOptionNames('convert', options, CONVERT_OPTIONS);
+  const startedAt = performance.now();
+  options.signal?.throwIfAborted();
+  const outcome = await convertAny(source, target, { ...options, blockSize: options.blockSize ?? DEFAULT_BLOCK_SIZE });
+  const seconds = (performance.now() - startedAt) / 1000;
+  return { path: typeof target === 'string' ? target : '-', type: options.to, ...outcome, seconds };
+}
+
+async function convertAny(
+  source: string | Disk | AsyncIterable<Uint8Array>,
+  target: string | Writable,
+  options: FullConvertOptions,
+): Promise<Outcome> {
+  if (typeof source === 'string') return convertFile(source, target, options);
+  if ('extents' in source) return convertDisk(source, 'raw', target, options);
+  return convertStream(source, target, options);
+}
+
+async function convertFile(
+  path: string,
+  target: string | Writable,
+  options: FullConvertOptions,
+): Promise<Outcome> {
+  const before = await stat(path);
+  if (before.isDirectory()) throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
+  if (typeof target === 'string') await checkNotSame(path, target);
+  const { from, pad, sizeFrom, footer, bitmap } = options;
+  const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
+  try {
+    const outcome = await convertDisk(opened.disk, opened.type, target, options, () => checkUnchanged(path, before));
+    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...outcome.warnings] };
+  } catch (error) {
+    // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.
+    if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
+    throw error;
+  } finally {
+    await opened.disk.close();
+  }
+}
+
+async function convertDisk(
+  disk: Disk,
+  sourceType: VhdType | 'raw',
+  target: string | Writable,
+  options: FullConvertOptions,
+  beforeCommit: () => Promise<void> = () => Promise.resolve(),
+): Promise<Outcome> {
+  const outcome =
+    options.dryRun === true
+      ? await measureDisk(disk, options)
+      : typeof target === 'string'
+        ? await writeDiskToFile(disk, target, options, beforeCommit)
+        : await writeDiskToStream(disk, target, options);
+  if (typeof target !== 'string') await beforeCommit();
+  return { ...outcome, sourceType, virtualSize: disk.size, warnings: [] };
+}
+
+interface FileState {
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+async function checkUnchanged(path: string, before: FileState, cause?: unknown): Promise<void> {
+  const after = await stat(path);
+  if (after.size === before.size && after.mtimeMs === before.mtimeMs) return;
+  const told = (state: FileState): string => `${state.size} bytes, modified ${new Date(state.mtimeMs).toISOString()}`;
+  throw new VhdError('ERR_VHD_SOURCE_CHANGED', `the source changed while it was read: expected ${told(before)}, found ${told(after)}`, {
+    storage: path,
+    expected: told(before),
+    found: told(after),
+    remedy: 'stop what writes to it, or convert a copy or a snapshot',
+    cause,
+  });
+}
+
+async function checkNotSame(source: string, target: string): Promise<void> {
+  const first = await stat(source);
+  let second;
+  try {
+    second = await stat(target);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  if (first.ino !== second.ino || first.dev !== second.dev) return;
+  throw new VhdError('ERR_VHD_SAME_FILE', 'source and target are the same file', {
+    storage: target,
+    remedy: 'give the target another name',
+  });
+}
+
+/** Warnings of an image as sentences. */
+export function warningsOf(findings: readonly Finding[]): string[] {
+  return findings.filter((item) => item.severity !== 'note').map(describeFinding);
+}

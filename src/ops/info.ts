@@ -1,0 +1,172 @@
+import { examine, type Examination, type ExamineOptions } from '../disk/recognise.ts';
+import { openVhdStorage } from '../disk/open-storage.ts';
+import { checkOptionNames } from '../errors.ts';
+import { decodeParentName, type DynamicHeader } from '../format/dynamic-header.ts';
+import { type Geometry, geometryByteLength, isMaximumGeometry } from '../format/geometry.ts';
+import { unixMilliseconds } from '../format/new-footer.ts';
+import type { Finding } from '../format/rules.ts';
+import type { VhdType } from '../format/spec.ts';
+import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
+import { FileStorage } from '../storage/file.ts';
+import type { Storage } from '../storage/storage.ts';
+
+/** A program that sees another virtual size than the footer's, and which. */
+export interface OtherSize {
+  /** The program, with versions. */
+  readonly program: string;
+  /** What it sees, in bytes. */
+  readonly size: number;
+}
+
+/** Everything about an image. What cannot be known is null. */
+export interface InfoReport {
+  /** Path or name of the image. */
+  readonly path: string;
+  /** Type; null if there is no valid footer or it names no known type. */
+  readonly type: VhdType | null;
+  /** Virtual size in bytes. */
+  readonly virtualSize: number | null;
+  /** Size that the CHS geometry gives, in bytes. */
+  readonly chsSize: number | null;
+  /** The geometry. */
+  readonly geometry: Geometry | null;
+  /** Programs that see another size than `virtualSize`. */
+  readonly otherSizes: readonly OtherSize[];
+  /** Bytes of the file, holes included. */
+  readonly fileSize: number;
+  /** Bytes the file takes on its medium; null where the system does not tell. */
+  readonly fileAllocatedBytes: number | null;
+  /** Bytes of the virtual disk that have a place in the file. */
+  readonly allocatedBytes: number | null;
+  /** Blocks that have a place in the file; null for fixed images. */
+  readonly allocatedBlocks: number | null;
+  /** Bytes of a block; null for fixed images. */
+  readonly blockSize: number | null;
+  /** Largest power of two, up to 1 MiB, that the data of every block lies on; null without blocks. */
+  readonly dataAlignment: number | null;
+  /** Creator application, as text. */
+  readonly creator: string | null;
+  /** Creator version, such as `10.0`. */
+  readonly creatorVersion: string | null;
+  /** Creator host system, as text. */
+  readonly creatorHostOs: string | null;
+  /** Time stamp, ISO 8601 UTC. */
+  readonly created: string | null;
+  /** Identifier, the 16 bytes in file order. */
+  readonly uuid: string | null;
+  /** Identifier as Windows shows it. */
+  readonly uuidMixedEndian: string | null;
+  /** The parent a differencing image names; null for the others. */
+  readonly parent: { readonly name: string; readonly uuid: string } | null;
+  /** True if a virtual machine is saved with the image. */
+  readonly savedState: boolean | null;
+  /** True if the image can be opened and read. */
+  readonly readable: boolean;
+  /** Why it cannot, one sentence; null if it can. */
+  readonly refusal: string | null;
+  /** Everything that is odd or wrong. */
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Tells everything about a VHD, also about one that cannot be opened. Rejects only if the file cannot be read.
+ * @param source path, or a storage, which stays open
+ */
+export async function readInfo(source: string | Storage, options: ExamineOptions = {}): Promise<InfoReport> {
+  checkOptionNames('readInfo', options, ['footer', 'sizeFrom']);
+  if (typeof source !== 'string') return infoOf(source, options, null);
+  const file = await FileStorage.open(source);
+  try {
+    const { blocks } = await file.stat();
+    return await infoOf(file, options, Number.isFinite(blocks) ? blocks * 512 : null);
+  } finally {
+    await file.close();
+  }
+}
+
+async function infoOf(storage: Storage, options: ExamineOptions, fileAllocatedBytes: number | null): Promise<InfoReport> {
+  const examination = await examine(storage, options);
+  const opened = await openedFacts(storage, examination, options);
+  const { footer, header, virtualSize = null, type = null } = examination;
+  return {
+    path: storage.name,
+    type,
+    virtualSize,
+    chsSize: footer === undefined ? null : geometryByteLength(footer.geometry),
+    geometry: footer?.geometry ?? null,
+    otherSizes: otherSizes(examination),
+    fileSize: examination.fileSize,
+    fileAllocatedBytes,
+    ...opened,
+    blockSize: header?.blockSize ?? null,
+    creator: footer?.creatorApplication ?? null,
+    creatorVersion: footer === undefined ? null : `${footer.creatorVersion >>> 16}.${footer.creatorVersion & 0xffff}`,
+    creatorHostOs: footer?.creatorHostOs ?? null,
+    created: footer === undefined ? null : new Date(unixMilliseconds(footer.timestamp)).toISOString().replace('.000Z', 'Z'),
+    uuid: footer === undefined ? null : formatUuid(footer.uniqueId),
+    uuidMixedEndian: footer === undefined ? null : formatUuidMixedEndian(footer.uniqueId),
+    parent: type === 'differencing' && header !== undefined ? parentOf(header) : null,
+    savedState: footer === undefined ? null : footer.savedState !== 0,
+  };
+}
+
+type OpenedFacts = Pick<
+  InfoReport,
+  'allocatedBytes' | 'allocatedBlocks' | 'dataAlignment' | 'readable' | 'refusal' | 'findings'
+>;
+
+/** What only the table tells, and whether the image opens at all. */
+async function openedFacts(storage: Storage, examination: Examination, options: ExamineOptions): Promise<OpenedFacts> {
+  const unknown = { allocatedBytes: null, allocatedBlocks: null, dataAlignment: null, readable: false };
+  // The disk closes its storage; this one is the caller's.
+  const borrowed: Storage = { ...borrow(storage), close: () => Promise.resolve() };
+  try {
+    const disk = await openVhdStorage(borrowed, options);
+    const { allocatedBytes, findings } = disk;
+    const allocatedBlocks = disk.allocatedBlockCount ?? null;
+    await disk.close();
+    const { dataAlignment } = disk;
+    return { allocatedBytes, allocatedBlocks, dataAlignment: dataAlignment ?? null, readable: true, refusal: null, findings };
+  } catch (error) {
+    if (!(error instanceof Error) || !('code' in error) || !String(error.code).startsWith('ERR_VHD_')) throw error;
+    return { ...unknown, refusal: error.message, findings: examination.findings };
+  }
+}
+
+function borrow(storage: Storage): Storage {
+  return {
+    name: storage.name,
+    capabilities: storage.capabilities,
+    size: () => storage.size(),
+    read: (target, position) => storage.read(target, position),
+    write: (source, position) => storage.write(source, position),
+    truncate: (byteLength) => storage.truncate(byteLength),
+    flush: () => storage.flush(),
+    discard: (position, length) => storage.discard(position, length),
+    close: () => storage.close(),
+  };
+}
+
+function parentOf(header: DynamicHeader): { name: string; uuid: string } {
+  return { name: decodeParentName(header), uuid: formatUuid(header.parentUniqueId) };
+}
+
+/** Creators whose images qemu before version 10 takes the size field of; all others' it takes the geometry of. */
+const OLD_QEMU_TRUSTS: readonly string[] = ['win ', 'qem2', 'd2v ', 'CTXS', 'tap\0'];
+/** Creators whose images qemu from version 10 on takes the geometry of. */
+const NEW_QEMU_DISTRUSTS: readonly string[] = ['vpc ', 'qemu'];
+
+function otherSizes(examination: Examination): OtherSize[] {
+  const { footer, virtualSize } = examination;
+  if (footer === undefined || virtualSize === undefined) return [];
+  const chsSize = geometryByteLength(footer.geometry);
+  const isMaximum = isMaximumGeometry(footer.geometry);
+  const creator = footer.creatorApplication;
+  const seen: OtherSize[] = [
+    { program: 'qemu before 10', size: OLD_QEMU_TRUSTS.includes(creator) || isMaximum ? footer.currentSize : chsSize },
+    { program: 'qemu 10 and later', size: NEW_QEMU_DISTRUSTS.includes(creator) && !isMaximum ? chsSize : footer.currentSize },
+    { program: 'libvhdi', size: footer.originalSize },
+    { program: 'Virtual PC', size: chsSize },
+  ];
+  return seen.filter((other) => other.size !== virtualSize);
+}

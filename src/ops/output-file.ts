@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { VhdError } from '../errors.ts';
+import { FileStorage } from '../storage/file.ts';
+
+/**
+ * A file that appears under its name only when it is complete: written under a temporary name beside it, made durable,
+ * renamed, and the directory made durable. Mode and owner of a file it replaces are kept, and where the name is a
+ * symbolic link, what it points to is replaced.
+ */
+export class OutputFile {
+  /** The file being written. */
+  readonly storage: FileStorage;
+  readonly #temporaryPath: string;
+  readonly #targetPath: string;
+  readonly #isReplacement: boolean;
+  #isDone = false;
+
+  private constructor(storage: FileStorage, temporaryPath: string, targetPath: string, isReplacement: boolean) {
+    this.storage = storage;
+    this.#temporaryPath = temporaryPath;
+    this.#targetPath = targetPath;
+    this.#isReplacement = isReplacement;
+  }
+
+  /**
+   * Starts a file that is to become `path`.
+   * @throws VhdError `ERR_VHD_EXISTS` if there is one and `force` is not given, or if it is no regular file
+   */
+  static async create(path: string, force: boolean): Promise<OutputFile> {
+    const existing = await checkTarget(path, force);
+    const targetPath = existing === undefined ? path : await fs.realpath(path);
+    const suffix = randomBytes(4).toString('hex');
+    const temporaryPath = join(dirname(targetPath), `.${basename(targetPath).slice(0, 200)}.${suffix}.tmp`);
+    const storage = await FileStorage.open(temporaryPath, { writable: true, create: 'new' });
+    const file = new OutputFile(storage, temporaryPath, targetPath, existing !== undefined);
+    if (existing !== undefined) await file.#copyOwner(existing);
+    return file;
+  }
+
+  async #copyOwner(existing: { mode: number; uid: number; gid: number }): Promise<void> {
+    await fs.chmod(this.#temporaryPath, existing.mode & 0o7777);
+    // Only root may give files away; whoever may not keeps the new file as their own.
+    await fs.chown(this.#temporaryPath, existing.uid, existing.gid).catch(() => undefined);
+  }
+
+  /** Makes the file durable under its name; call it when everything is written. The storage may be closed already. */
+  async commit(): Promise<void> {
+    const handle = await fs.open(this.#temporaryPath, 'r+');
+    try {
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+    await this.storage.close();
+    await this.#rename();
+    this.#isDone = true;
+    await syncDirectory(dirname(this.#targetPath));
+  }
+
+  async #rename(): Promise<void> {
+    if (this.#isReplacement) return fs.rename(this.#temporaryPath, this.#targetPath);
+    try {
+      // Unlike a rename, a link refuses to take the place of a file that has come to be there meanwhile.
+      await fs.link(this.#temporaryPath, this.#targetPath);
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') throw existsError(this.#targetPath);
+      await checkTarget(this.#targetPath, false);
+      return fs.rename(this.#temporaryPath, this.#targetPath);
+    }
+    await fs.unlink(this.#temporaryPath);
+  }
+
+  /** Removes what was written, unless it was committed. Never rejects. */
+  async discard(): Promise<void> {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    await this.storage.close().catch(() => undefined);
+    await fs.rm(this.#temporaryPath, { force: true }).catch(() => undefined);
+  }
+}
+
+async function checkTarget(
+  path: string,
+  force: boolean,
+): Promise<{ mode: number; uid: number; gid: number } | undefined> {
+  let existing;
+  try {
+    existing = await fs.stat(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  if (!existing.isFile()) {
+    throw new VhdError('ERR_VHD_EXISTS', 'the output exists and is no regular file', {
+      storage: path,
+      remedy: 'name a file; for a pipe write to standard output with -',
+    });
+  }
+  if (!force) throw existsError(path);
+  return existing;
+}
+
+function existsError(path: string): VhdError {
+  return new VhdError('ERR_VHD_EXISTS', 'the output exists already', { storage: path, remedy: '--force replaces it' });
+}
+
+/** The code of an error of the operating system, such as `ENOENT`. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.open(path, 'r').catch(() => undefined);
+  // Windows cannot open directories, some network file systems cannot sync them: the rename stands without it.
+  await handle?.sync().catch(() => undefined);
+  await handle?.close();
+}
