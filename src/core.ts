@@ -1,17 +1,18 @@
 /** `vhdkit/core`: disks and storages without anything of Node, for browsers and other runtimes. */
-export { createVhdStorage } from './disk/create-storage.ts';
+
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
-export type { ByteRange, Disk, Extent } from './disk/disk.ts';
+export { createVhdStorage } from './disk/create-storage.ts';
+export type { ByteRange, Disk, Extent, ExtentOptions } from './disk/disk.ts';
 export { FlatDisk } from './disk/flat.ts';
-export { openVhdStorage } from './disk/open-storage.ts';
 export type { OpenStorageOptions } from './disk/open-storage.ts';
-export { examine } from './disk/recognise.ts';
+export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
+export { examine } from './disk/recognise.ts';
 export type { BitmapPolicy } from './disk/sparse.ts';
-export { VhdDisk } from './disk/vhd-disk.ts';
 export type { VhdDescription } from './disk/vhd-disk.ts';
-export { VhdError } from './errors.ts';
+export { VhdDisk } from './disk/vhd-disk.ts';
 export type { VhdErrorCode, VhdErrorContext } from './errors.ts';
+export { VhdError } from './errors.ts';
 export { BlobStorage } from './storage/blob.ts';
 export { MemoryStorage } from './storage/memory.ts';
 export type { Storage, StorageCapabilities } from './storage/storage.ts';

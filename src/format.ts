@@ -2,23 +2,25 @@
  * `vhdkit/format`: the structures of the format as values, without any I/O. Decoders return the best reading and what
  * is wrong with it, and never throw on content.
  */
-export { allOnesBitmap, areAllSet, bitmapByteLength, decodeBitmap, isSectorSet, setSectors } from './format/bitmap.ts';
+
 export type { SectorRun } from './format/bitmap.ts';
-export { NO_OFFSET } from './format/bytes.ts';
+export { allOnesBitmap, areAllSet, bitmapByteLength, decodeBitmap, isSectorSet, setSectors } from './format/bitmap.ts';
 export type { Decoded } from './format/bytes.ts';
+export { NO_OFFSET } from './format/bytes.ts';
 export { checksumOf } from './format/checksum.ts';
-export { decodeDynamicHeader, decodeParentName, encodeDynamicHeader } from './format/dynamic-header.ts';
 export type { DynamicHeader } from './format/dynamic-header.ts';
-export { decodeFooter, encodeFooter, isFooter } from './format/footer.ts';
+export { decodeDynamicHeader, decodeParentName, encodeDynamicHeader } from './format/dynamic-header.ts';
 export type { Footer } from './format/footer.ts';
-export { geometryByteLength, geometryFor, isMaximumGeometry } from './format/geometry.ts';
+export { decodeFooter, encodeFooter, isFooter } from './format/footer.ts';
 export type { Geometry } from './format/geometry.ts';
-export { newFooter, timestampFor, unixMilliseconds } from './format/new-footer.ts';
+export { geometryByteLength, geometryFor, isMaximumGeometry } from './format/geometry.ts';
 export type { FooterFields } from './format/new-footer.ts';
-export { decodeParentLocator, encodeParentLocator, locatorSpaceBytes } from './format/parent-locator.ts';
+export { newFooter, timestampFor, unixMilliseconds } from './format/new-footer.ts';
 export type { ParentLocator } from './format/parent-locator.ts';
-export { describeFinding, RULES } from './format/rules.ts';
+export { decodeParentLocator, encodeParentLocator, locatorSpaceBytes } from './format/parent-locator.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
+export { describeFinding, RULES } from './format/rules.ts';
+export type { VhdType } from './format/spec.ts';
 export {
   DEFAULT_BLOCK_SIZE,
   DISK_TYPE,
@@ -30,5 +32,4 @@ export {
   UNUSED_BAT_ENTRY,
   vhdTypeOf,
 } from './format/spec.ts';
-export type { VhdType } from './format/spec.ts';
 export { formatUuid, formatUuidMixedEndian, parseUuid } from './format/uuid.ts';

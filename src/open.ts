@@ -1,10 +1,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CREATE_STORAGE_OPTIONS, createVhdStorage, type CreateStorageOptions } from './disk/create-storage.ts';
+import { CREATE_STORAGE_OPTIONS, type CreateStorageOptions, createVhdStorage } from './disk/create-storage.ts';
+import type { Disk } from './disk/disk.ts';
 import { FlatDisk } from './disk/flat.ts';
-import { OPEN_STORAGE_OPTIONS, openVhdStorage, type OpenStorageOptions } from './disk/open-storage.ts';
-import { examine, type Examination } from './disk/recognise.ts';
+import { OPEN_STORAGE_OPTIONS, type OpenStorageOptions, openVhdStorage } from './disk/open-storage.ts';
+import { type Examination, examine } from './disk/recognise.ts';
 import { VhdDisk } from './disk/vhd-disk.ts';
 import { checkOptionNames, VhdError } from './errors.ts';
 import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
@@ -12,7 +13,6 @@ import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
 import { FileStorage } from './storage/file.ts';
 import { PaddedStorage } from './storage/padded.ts';
 import type { Storage } from './storage/storage.ts';
-import type { Disk } from './disk/disk.ts';
 
 /** Where an image is: a path, a `file:` URL, a `FileHandle` (which stays the caller's), or any {@link Storage}. */
 export type ImageSource = string | URL | FileHandle | Storage;
@@ -57,17 +57,24 @@ async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk>
   const byteLength = await storage.size();
   const readOnly = options.writable !== true;
   if (byteLength === 0) {
-    throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', { storage: storage.name });
+    throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', {
+      storage: storage.name,
+    });
   }
   if (byteLength % SECTOR_BYTES === 0) return new FlatDisk(storage, byteLength, readOnly);
   const padded = alignUp(byteLength, SECTOR_BYTES);
-  if (options.pad === true && readOnly) return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
-  throw new VhdError('ERR_VHD_SIZE', `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`, {
-    storage: storage.name,
-    expected: 'a multiple of 512 bytes',
-    found: `${byteLength} bytes`,
-    remedy: `--pad fills it up with zeros to ${padded} bytes`,
-  });
+  if (options.pad === true && readOnly)
+    return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
+  throw new VhdError(
+    'ERR_VHD_SIZE',
+    `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,
+    {
+      storage: storage.name,
+      expected: 'a multiple of 512 bytes',
+      found: `${byteLength} bytes`,
+      remedy: `--pad fills it up with zeros to ${padded} bytes`,
+    },
+  );
 }
 
 /** How an image of a kind to be found out is opened. */
@@ -133,12 +140,16 @@ async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'r
   if (isVhd) return 'vhd';
   await refuseForeign(storage, examination.fileSize);
   if (['.vhd', '.avhd', '.vpc'].includes(extension) && examination.fileSize > 0) {
-    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but has no footer: expected 'conectix' at its end or start, found other bytes`, {
-      storage: storage.name,
-      expected: "'conectix' at its end or start",
-      found: 'other bytes',
-      remedy: `if it is a raw disk, say --from raw`,
-    });
+    throw new VhdError(
+      'ERR_VHD_AMBIGUOUS',
+      `it is named ${extension} but has no footer: expected 'conectix' at its end or start, found other bytes`,
+      {
+        storage: storage.name,
+        expected: "'conectix' at its end or start",
+        found: 'other bytes',
+        remedy: `if it is a raw disk, say --from raw`,
+      },
+    );
   }
   return 'raw';
 }

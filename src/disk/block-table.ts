@@ -1,6 +1,6 @@
-import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { viewOf } from '../format/bytes.ts';
 import { batByteLength } from '../format/layout.ts';
+import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 
 const ENTRIES_PER_SECTOR = SECTOR_BYTES / BAT_ENTRY_BYTES;
@@ -94,5 +94,6 @@ export class BlockTable {
 function decodeEntries(bytes: Uint8Array, entries: Uint32Array, firstEntry: number): void {
   const view = viewOf(bytes);
   const entryCount = bytes.length / BAT_ENTRY_BYTES;
-  for (let index = 0; index < entryCount; index++) entries[firstEntry + index] = view.getUint32(index * BAT_ENTRY_BYTES);
+  for (let index = 0; index < entryCount; index++)
+    entries[firstEntry + index] = view.getUint32(index * BAT_ENTRY_BYTES);
 }

@@ -2,19 +2,13 @@ import { checkOptionNames, VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
 import type { Geometry } from '../format/geometry.ts';
-import {
-  blockLayout,
-  blockStride,
-  entryCountFor,
-  footerOffsetFor,
-  nextBlockOffset,
-} from '../format/layout.ts';
+import { blockLayout, blockStride, entryCountFor, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { newFooter, timestampFor } from '../format/new-footer.ts';
 import { DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { parseUuid, randomToUuid } from '../format/uuid.ts';
 import type { Storage } from '../storage/storage.ts';
-import { openVhdStorage } from './open-storage.ts';
 import { writeZeros } from './flat.ts';
+import { openVhdStorage } from './open-storage.ts';
 import type { VhdDisk } from './vhd-disk.ts';
 
 /** Who made an image, and when; everything that would otherwise differ from run to run can be given. */
@@ -44,7 +38,13 @@ export interface CreateStorageOptions extends ImageIdentity {
 /** The option names of {@link ImageIdentity}. */
 export const IDENTITY_OPTIONS: readonly string[] = ['uuid', 'timestamp', 'creator', 'geometry'];
 /** The option names of {@link CreateStorageOptions}. */
-export const CREATE_STORAGE_OPTIONS: readonly string[] = [...IDENTITY_OPTIONS, 'size', 'type', 'blockSize', 'preallocate'];
+export const CREATE_STORAGE_OPTIONS: readonly string[] = [
+  ...IDENTITY_OPTIONS,
+  'size',
+  'type',
+  'blockSize',
+  'preallocate',
+];
 
 /** The footer fields that `identity` stands for. */
 export function identityFields(identity: ImageIdentity): {
@@ -90,11 +90,15 @@ export function checkImageSize(size: number, type: 'fixed' | 'dynamic', blockSiz
   }
   if (size <= MAX_DYNAMIC_SIZE && lastBlockSector(size, blockSize) < UNUSED_BAT_ENTRY) return;
   const limit = largestDynamicSize(blockSize);
-  throw new VhdError('ERR_VHD_LIMIT', `a dynamic disk with blocks of ${blockSize} bytes holds at most ${limit} bytes: its table has 32 bits for the sector of a block`, {
-    expected: `at most ${limit} bytes`,
-    found: `${size} bytes`,
-    remedy: blockSize < DEFAULT_BLOCK_SIZE ? 'use blocks of 2M, or a fixed disk' : 'use a fixed disk',
-  });
+  throw new VhdError(
+    'ERR_VHD_LIMIT',
+    `a dynamic disk with blocks of ${blockSize} bytes holds at most ${limit} bytes: its table has 32 bits for the sector of a block`,
+    {
+      expected: `at most ${limit} bytes`,
+      found: `${size} bytes`,
+      remedy: blockSize < DEFAULT_BLOCK_SIZE ? 'use blocks of 2M, or a fixed disk' : 'use a fixed disk',
+    },
+  );
 }
 
 function lastBlockSector(size: number, blockSize: number): number {

@@ -20,6 +20,15 @@ export interface ByteRange {
   readonly length?: number | undefined;
 }
 
+/** Which extents are asked for. */
+export interface ExtentOptions extends ByteRange {
+  /**
+   * Count everything that has a place in the file as data, without reading sector bitmaps to see which parts of it were
+   * never written. For who is going to read the data anyway. Default false.
+   */
+  readonly coarse?: boolean | undefined;
+}
+
 /**
  * A disk: bytes of a fixed size, at random access. Raw files, every type of VHD and objects of your own look alike.
  *
@@ -39,7 +48,7 @@ export interface Disk {
   /** Makes a range read as zeros and gives its room back where that is possible. */
   discard(position: number, length: number): Promise<void>;
   /** Yields adjacent runs, each as long as possible, that together cover the range. */
-  extents(range?: ByteRange): AsyncIterable<Extent>;
+  extents(options?: ExtentOptions): AsyncIterable<Extent>;
   /** Resolves when everything that had resolved before the call is durable. */
   flush(): Promise<void>;
   /** Flushes, releases; idempotent. Rejects if the flush fails. */
@@ -53,7 +62,9 @@ export function resolveRange(where: string, range: ByteRange, size: number): { s
   const start = range.start ?? 0;
   const end = range.length === undefined ? size : start + range.length;
   if (!Number.isSafeInteger(start) || !Number.isSafeInteger(end) || start < 0 || end < start || end > size) {
-    throw new RangeError(`${where}: start ${start}, length ${range.length ?? 'to the end'} do not lie on ${size} bytes`);
+    throw new RangeError(
+      `${where}: start ${start}, length ${range.length ?? 'to the end'} do not lie on ${size} bytes`,
+    );
   }
   return { start, end };
 }

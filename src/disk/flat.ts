@@ -1,7 +1,7 @@
 import { checkRange } from '../errors.ts';
 import { ZERO_PIECE } from '../format/zeros.ts';
 import { closedError, type Storage, writeAdjacent } from '../storage/storage.ts';
-import { type ByteRange, type Disk, type Extent, readOnlyDiskError, resolveRange } from './disk.ts';
+import { type Disk, type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
 
 /** A disk whose bytes lie one to one in a storage: a raw image, or the data of a fixed VHD. */
@@ -48,9 +48,9 @@ export class FlatDisk implements Disk {
     });
   }
 
-  async *extents(range: ByteRange = {}): AsyncGenerator<Extent> {
+  async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
     this.#checkOpen();
-    const { start, end } = resolveRange('extents', range, this.size);
+    const { start, end } = resolveRange('extents', options, this.size);
     if (end > start) yield { start, length: end - start, kind: 'data', depth: 0 };
   }
 
@@ -112,6 +112,7 @@ export async function writeZeros(storage: Storage, position: number, length: num
 /** `byteLength` zeros as pieces of one shared array, for a vectored write. */
 export function zeroPieces(byteLength: number): Uint8Array[] {
   const pieces: Uint8Array[] = [];
-  for (let left = byteLength; left > 0; left -= ZERO_PIECE.length) pieces.push(ZERO_PIECE.subarray(0, Math.min(left, ZERO_PIECE.length)));
+  for (let left = byteLength; left > 0; left -= ZERO_PIECE.length)
+    pieces.push(ZERO_PIECE.subarray(0, Math.min(left, ZERO_PIECE.length)));
   return pieces;
 }

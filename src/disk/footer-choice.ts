@@ -42,7 +42,8 @@ export function chooseFooter(
   const validEnd = end !== undefined && isFooter(end.decoded) ? end : undefined;
   if (prefer !== undefined) return preferred(prefer === 'end' ? validEnd : validStart, prefer);
   if (validEnd !== undefined) return withEnd(validEnd, start, validStart);
-  if (validStart !== undefined && validStart.decoded.value.diskType !== DISK_TYPE.fixed) return withStart(validStart, end);
+  if (validStart !== undefined && validStart.decoded.value.diskType !== DISK_TYPE.fixed)
+    return withStart(validStart, end);
   return withNone(start, end, fileSize);
 }
 
@@ -52,7 +53,11 @@ function preferred(reading: FooterReading | undefined, prefer: 'start' | 'end'):
   return { footer: undefined, findings: [finding('footer.missing', { message })] };
 }
 
-function withEnd(end: FooterReading, start: FooterReading | undefined, validStart: FooterReading | undefined): ChosenFooter {
+function withEnd(
+  end: FooterReading,
+  start: FooterReading | undefined,
+  validStart: FooterReading | undefined,
+): ChosenFooter {
   const footer = end.decoded.value;
   const findings = [...end.decoded.findings];
   const isFixed = footer.diskType === DISK_TYPE.fixed;
@@ -90,7 +95,9 @@ function withNone(start: FooterReading | undefined, end: FooterReading | undefin
     const found = fileSize < SECTOR_BYTES ? `a file of ${fileSize} bytes` : 'other bytes';
     return { footer: undefined, findings: [finding('footer.missing', { expected, found })] };
   }
-  const [first] = broken.decoded.findings.filter((item) => item.rule === 'footer.checksum' || item.rule === 'footer.poisoned');
+  const [first] = broken.decoded.findings.filter(
+    (item) => item.rule === 'footer.checksum' || item.rule === 'footer.poisoned',
+  );
   const missing = finding('footer.missing', {
     offset: first?.offset ?? broken.offset,
     message: first?.message,

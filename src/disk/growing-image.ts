@@ -1,12 +1,12 @@
 import { allOnesBitmap } from '../format/bitmap.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
-import { blockEnd, type BlockLayout, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
+import { type BlockLayout, blockEnd, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { newFooter } from '../format/new-footer.ts';
-import { FOOTER_BYTES, MAX_DYNAMIC_SIZE, SECTOR_BYTES } from '../format/spec.ts';
+import { MAX_DYNAMIC_SIZE, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { type Storage, writeAdjacent } from '../storage/storage.ts';
-import { checkImageSize, identityFields, type ImageIdentity } from './create-storage.ts';
+import { checkImageSize, type ImageIdentity, identityFields } from './create-storage.ts';
 import { settleAll } from './settle.ts';
 
 /**
@@ -51,10 +51,10 @@ export class GrowingImage {
   }
 
   /**
-   * Makes it an image of `size` bytes; returns the file's length.
+   * Makes it an image of `size` bytes.
    * @throws VhdError `ERR_VHD_LIMIT` if a dynamic disk cannot be that large
    */
-  async finish(size: number): Promise<number> {
+  async finish(size: number): Promise<void> {
     const { blockSize } = this.#layout;
     checkImageSize(size, 'dynamic', blockSize);
     const footer = encodeFooter(newFooter({ type: 'dynamic', size, ...identityFields(this.#identity) }));
@@ -62,6 +62,5 @@ export class GrowingImage {
     const footerOffset = footerOffsetFor(this.#layout, this.#sectors.size === 0 ? front.length : this.#usedEnd);
     await this.#storage.write(front, 0);
     await this.#storage.write(footer, footerOffset);
-    return footerOffset + FOOTER_BYTES;
   }
 }

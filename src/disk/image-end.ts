@@ -1,4 +1,4 @@
-import { blockStride, type BlockLayout, footerOffsetFor } from '../format/layout.ts';
+import { type BlockLayout, blockStride, footerOffsetFor } from '../format/layout.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 

@@ -17,7 +17,7 @@ import {
   type PlacementContext,
   placementFindings,
 } from './placement.ts';
-import { examine, type Examination, type ExamineOptions } from './recognise.ts';
+import { type Examination, type ExamineOptions, examine } from './recognise.ts';
 import { BlockSpace } from './space.ts';
 import { type BitmapPolicy, SparseDisk } from './sparse.ts';
 import { VhdDisk } from './vhd-disk.ts';
@@ -65,12 +65,16 @@ export async function openVhdStorage(storage: Storage, options: OpenStorageOptio
 function checkOpenable(examination: Examination): asserts examination is Sound {
   if (examination.refusal !== undefined) throw examination.refusal;
   if (examination.type !== 'differencing') return;
-  throw new VhdError('ERR_VHD_DIFFERENCING', 'this is a differencing disk: what it does not hold is in its parent, and parents cannot be opened yet', {
-    storage: examination.name,
-    expected: 'a fixed or dynamic disk',
-    found: 'a differencing disk',
-    remedy: 'merge it into its parent with the program that made it',
-  });
+  throw new VhdError(
+    'ERR_VHD_DIFFERENCING',
+    'this is a differencing disk: what it does not hold is in its parent, and parents cannot be opened yet',
+    {
+      storage: examination.name,
+      expected: 'a fixed or dynamic disk',
+      found: 'a differencing disk',
+      remedy: 'merge it into its parent with the program that made it',
+    },
+  );
 }
 
 /** Refuses to write to an image that another program has open, or that must not change. */
@@ -156,7 +160,10 @@ async function prepareGrowth(
   let footerOffset = examination.endFooterOffset;
   const isWholeFooter = footerOffset !== undefined && examination.fileSize - footerOffset === FOOTER_BYTES;
   if (footerOffset === undefined || !isWholeFooter || !examination.hasStartFooter) {
-    footerOffset = Math.max(footerOffsetFor(layout, usedEnd), alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES));
+    footerOffset = Math.max(
+      footerOffsetFor(layout, usedEnd),
+      alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES),
+    );
     await storage.write(footer, footerOffset);
     await storage.flush();
     if (!examination.hasStartFooter) {
@@ -187,7 +194,11 @@ function refuser(name: string, context: PlacementContext, placement: Placement):
     for (const [rule, blocks] of placement.bad) {
       if (!blocks.has(blockIndex)) continue;
       const offset = context.tableOffset + blockIndex * 4;
-      return new VhdError('ERR_VHD_CORRUPT', describeMisplaced(rule, blockIndex, context), { storage: name, offset, rule });
+      return new VhdError('ERR_VHD_CORRUPT', describeMisplaced(rule, blockIndex, context), {
+        storage: name,
+        offset,
+        rule,
+      });
     }
     return undefined;
   };

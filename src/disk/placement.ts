@@ -1,5 +1,5 @@
-import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
+import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
 import { DATA_ALIGNMENT_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 
 /** A stretch of the file that belongs to headers or table: start inclusive, end exclusive, in bytes. */
@@ -99,9 +99,7 @@ function findOverlaps(context: PlacementContext, allocatedCount: number): number
 
 /** Two neighbours do not share bytes if the first is the disk's last block and ends before the second begins. */
 function withoutShortTail(context: PlacementContext, suspects: number[]): number[] {
-  const [first = 0, second = 0] = [...suspects].sort(
-    (a, b) => (context.entries[a] ?? 0) - (context.entries[b] ?? 0),
-  );
+  const [first = 0, second = 0] = [...suspects].sort((a, b) => (context.entries[a] ?? 0) - (context.entries[b] ?? 0));
   const distance = ((context.entries[second] ?? 0) - (context.entries[first] ?? 0)) * SECTOR_BYTES;
   return distance >= context.layout.bitmapBytes + neededBytes(context, first) && distance > 0 ? [] : suspects;
 }

@@ -1,7 +1,7 @@
 import { VhdError, type VhdErrorCode } from '../errors.ts';
 import type { Decoded } from '../format/bytes.ts';
 import { hex, NO_OFFSET } from '../format/bytes.ts';
-import { decodeDynamicHeader, type DynamicHeader, isBlockSize } from '../format/dynamic-header.ts';
+import { type DynamicHeader, decodeDynamicHeader, isBlockSize } from '../format/dynamic-header.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { geometryByteLength } from '../format/geometry.ts';
 import { batByteLength, entryCountFor } from '../format/layout.ts';
@@ -79,7 +79,10 @@ export async function examine(storage: Storage, options: ExamineOptions = {}): P
   const endFooterOffset = end !== undefined && isFooter(end.decoded) ? end.offset : undefined;
   const type = footer === undefined ? undefined : vhdTypeOf(footer.diskType);
   const virtualSize = footer === undefined ? undefined : sizeOf(footer, options);
-  const header = footer === undefined || virtualSize === undefined || type === undefined ? undefined : await readHeader(storage, footer, fileSize);
+  const header =
+    footer === undefined || virtualSize === undefined || type === undefined
+      ? undefined
+      : await readHeader(storage, footer, fileSize);
   const findings = [...chosen.findings, ...(header?.findings ?? [])];
   if (type === 'fixed' && footer !== undefined && virtualSize !== undefined) {
     findings.push(...(await findInFixed(storage, footer, virtualSize, endFooterOffset ?? fileSize, fileSize)));

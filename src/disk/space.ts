@@ -1,5 +1,5 @@
 import { VhdError } from '../errors.ts';
-import { blockEnd, type BlockLayout, nextBlockOffset } from '../format/layout.ts';
+import { type BlockLayout, blockEnd, nextBlockOffset } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 
 /** A place in the file for a block. */
@@ -47,12 +47,16 @@ export class BlockSpace {
     if (reused !== undefined) return { offset: reused, isVirgin: false };
     const offset = nextBlockOffset(this.#layout, this.#usedEnd);
     if (offset / SECTOR_BYTES >= UNUSED_BAT_ENTRY) {
-      throw new VhdError('ERR_VHD_LIMIT', `no block can begin at offset ${offset}: its sector number needs more than 32 bits`, {
-        storage: this.#storageName,
-        offset,
-        expected: `a sector number below ${UNUSED_BAT_ENTRY}`,
-        found: String(offset / SECTOR_BYTES),
-      });
+      throw new VhdError(
+        'ERR_VHD_LIMIT',
+        `no block can begin at offset ${offset}: its sector number needs more than 32 bits`,
+        {
+          storage: this.#storageName,
+          offset,
+          expected: `a sector number below ${UNUSED_BAT_ENTRY}`,
+          found: String(offset / SECTOR_BYTES),
+        },
+      );
     }
     this.#usedEnd = blockEnd(this.#layout, offset);
     return { offset, isVirgin: offset >= this.#virginFrom };

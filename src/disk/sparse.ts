@@ -5,7 +5,7 @@ import { SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
 import { closedError } from '../storage/storage.ts';
 import type { BlockStore } from './block-store.ts';
-import { type ByteRange, type Disk, type Extent, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
+import { type Disk, type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
 import { settleAll } from './settle.ts';
 
@@ -85,10 +85,10 @@ export class SparseDisk implements Disk {
     );
   }
 
-  async *extents(range: ByteRange = {}): AsyncGenerator<Extent> {
+  async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
     this.#checkUsable();
-    const { start, end } = resolveRange('extents', range, this.size);
-    yield* mergeExtents(this.#blockExtents(start, end));
+    const { start, end } = resolveRange('extents', options, this.size);
+    yield* mergeExtents(this.#blockExtents(start, end, options.coarse === true));
   }
 
   async flush(): Promise<void> {
@@ -233,14 +233,16 @@ export class SparseDisk implements Disk {
     }
   }
 
-  async *#blockExtents(start: number, end: number): AsyncGenerator<Extent> {
+  async *#blockExtents(start: number, end: number, coarse: boolean): AsyncGenerator<Extent> {
     const { blockSize } = this.#store.layout;
     const endIndex = Math.ceil(end / blockSize);
     let position = start;
     while (position < end) {
       const indexes = this.#store.allocatedBlocks(Math.floor(position / blockSize), endIndex, BITMAP_WINDOW);
-      const blocks = await Promise.all(indexes.map((blockIndex) => this.#extentsOfBlock(blockIndex, start, end)));
-      for (const extent of blocks.flat()) {
+      const blocks = coarse
+        ? indexes.map((blockIndex) => this.#wholeBlock(blockIndex, start, end))
+        : (await Promise.all(indexes.map((blockIndex) => this.#extentsOfBlock(blockIndex, start, end)))).flat();
+      for (const extent of blocks) {
         if (extent.start > position) yield { start: position, length: extent.start - position, kind: 'zero', depth: 0 };
         yield extent;
         position = extent.start + extent.length;
@@ -248,6 +250,13 @@ export class SparseDisk implements Disk {
       if (indexes.length < BITMAP_WINDOW) break;
     }
     if (position < end) yield { start: position, length: end - position, kind: 'zero', depth: 0 };
+  }
+
+  #wholeBlock(blockIndex: number, start: number, end: number): Extent {
+    const { blockSize } = this.#store.layout;
+    const from = Math.max(start, blockIndex * blockSize);
+    const to = Math.min(end, (blockIndex + 1) * blockSize);
+    return { start: from, length: to - from, kind: 'data', depth: 0 };
   }
 
   async #extentsOfBlock(blockIndex: number, start: number, end: number): Promise<Extent[]> {

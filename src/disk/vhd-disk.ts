@@ -1,9 +1,9 @@
 import { checkRange } from '../errors.ts';
-import type { Footer } from '../format/footer.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
+import type { Footer } from '../format/footer.ts';
 import type { Finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
-import type { ByteRange, Disk, Extent } from './disk.ts';
+import type { Disk, Extent, ExtentOptions } from './disk.ts';
 import type { SparseDisk } from './sparse.ts';
 
 /** What an image says about itself; fixed when it was opened. */
@@ -93,8 +93,8 @@ export class VhdDisk implements Disk, VhdDescription {
     return this.#disk.discard(position, length);
   }
 
-  extents(range?: ByteRange): AsyncIterable<Extent> {
-    return this.#disk.extents(range);
+  extents(options?: ExtentOptions): AsyncIterable<Extent> {
+    return this.#disk.extents(options);
   }
 
   flush(): Promise<void> {
@@ -109,4 +109,3 @@ export class VhdDisk implements Disk, VhdDescription {
     await this.close();
   }
 }
-

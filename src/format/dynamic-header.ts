@@ -63,7 +63,8 @@ export function decodeDynamicHeader(bytes: Uint8Array, fileOffset = 0): Decoded<
   const view = viewOf(bytes);
   const locators = decodeLocators(bytes, fileOffset);
   const value: DynamicHeader = {
-    dataOffset: view.getBigUint64(8) === 0xffff_ffff_ffff_ffffn ? NO_OFFSET : (readUint64(view, 8) ?? Number.MAX_SAFE_INTEGER),
+    dataOffset:
+      view.getBigUint64(8) === 0xffff_ffff_ffff_ffffn ? NO_OFFSET : (readUint64(view, 8) ?? Number.MAX_SAFE_INTEGER),
     tableOffset: readUint64(view, 16) ?? Number.MAX_SAFE_INTEGER,
     headerVersion: view.getUint32(24),
     maxTableEntries: view.getUint32(28),
@@ -111,7 +112,9 @@ function findInHeader(bytes: Uint8Array, view: DataView, header: DynamicHeader, 
   const reserved = bytes.subarray(RESERVED_OFFSET).findIndex((byte) => byte !== 0);
   if (view.getUint32(60) !== 0) findings.push(finding('header.reserved', at(60, '0', hex(view.getUint32(60)))));
   else if (reserved >= 0) {
-    findings.push(finding('header.reserved', at(RESERVED_OFFSET + reserved, '0', String(bytes[RESERVED_OFFSET + reserved]))));
+    findings.push(
+      finding('header.reserved', at(RESERVED_OFFSET + reserved, '0', String(bytes[RESERVED_OFFSET + reserved]))),
+    );
   }
   return findings;
 }

@@ -105,7 +105,7 @@ function findInIdentity(bytes: Uint8Array, view: DataView, fileOffset: number): 
   const computed = checksumOf(bytes, CHECKSUM_OFFSET);
   if (stored === computed) return [];
   const hidden = bytes[HIDDEN_OFFSET] ?? 0;
-  const rule = hidden > 0 && stored === ((computed + hidden) >>> 0) ? 'footer.hidden-checksum' : 'footer.checksum';
+  const rule = hidden > 0 && stored === (computed + hidden) >>> 0 ? 'footer.hidden-checksum' : 'footer.checksum';
   return [finding(rule, { offset: fileOffset + CHECKSUM_OFFSET, expected: hex(computed), found: hex(stored) })];
 }
 
@@ -119,7 +119,8 @@ function findInFields(footer: Footer, view: DataView, fileOffset: number): Findi
   const at = (offset: number, expected: string, found: string) => ({ offset: fileOffset + offset, expected, found });
   const features = footer.features & ~FEATURE_TEMPORARY;
   if (features !== FEATURE_RESERVED) findings.push(finding('footer.features', at(8, hex(2), hex(footer.features))));
-  if ((footer.features & FEATURE_TEMPORARY) !== 0) findings.push(finding('footer.temporary', { offset: fileOffset + 8 }));
+  if ((footer.features & FEATURE_TEMPORARY) !== 0)
+    findings.push(finding('footer.temporary', { offset: fileOffset + 8 }));
   if (footer.formatVersion !== FORMAT_VERSION) {
     findings.push(finding('footer.version', at(12, hex(FORMAT_VERSION), hex(footer.formatVersion))));
   }

@@ -17,7 +17,8 @@ interface Magic extends ForeignFormat {
 }
 
 const ascii = (text: string): number[] => Array.from(text, (character) => character.charCodeAt(0));
-const qemuImg = (format: string): string => `qemu-img convert -f ${format} -O raw FILE disk.raw && vhd convert disk.raw disk.vhd`;
+const qemuImg = (format: string): string =>
+  `qemu-img convert -f ${format} -O raw FILE disk.raw && vhd convert disk.raw disk.vhd`;
 const unpack = (program: string): string => `${program} -dc FILE | vhd convert - disk.vhd`;
 
 const MAGICS: readonly Magic[] = [
@@ -26,9 +27,27 @@ const MAGICS: readonly Magic[] = [
   { kind: 'vmdk', title: 'VMDK', offset: 0, bytes: ascii('KDMV'), remedy: qemuImg('vmdk') },
   { kind: 'vmdk', title: 'VMDK', offset: 0, bytes: ascii('# Disk DescriptorFile'), remedy: qemuImg('vmdk') },
   { kind: 'vdi', title: 'VDI', offset: 0x40, bytes: [0x7f, 0x10, 0xda, 0xbe], remedy: qemuImg('vdi') },
-  { kind: 'iso', title: 'ISO 9660', offset: 32_769, bytes: ascii('CD001'), remedy: 'vhd convert --from raw FILE disk.vhd' },
-  { kind: 'zip', title: 'zip', offset: 0, bytes: [0x50, 0x4b, 0x03, 0x04], remedy: 'unzip -p FILE | vhd convert - disk.vhd' },
-  { kind: '7z', title: '7z', offset: 0, bytes: [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], remedy: '7z x -so FILE | vhd convert - disk.vhd' },
+  {
+    kind: 'iso',
+    title: 'ISO 9660',
+    offset: 32_769,
+    bytes: ascii('CD001'),
+    remedy: 'vhd convert --from raw FILE disk.vhd',
+  },
+  {
+    kind: 'zip',
+    title: 'zip',
+    offset: 0,
+    bytes: [0x50, 0x4b, 0x03, 0x04],
+    remedy: 'unzip -p FILE | vhd convert - disk.vhd',
+  },
+  {
+    kind: '7z',
+    title: '7z',
+    offset: 0,
+    bytes: [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c],
+    remedy: '7z x -so FILE | vhd convert - disk.vhd',
+  },
   { kind: 'gzip', title: 'gzip', offset: 0, bytes: [0x1f, 0x8b, 0x08], remedy: unpack('gzip') },
   { kind: 'zstd', title: 'zstd', offset: 0, bytes: [0x28, 0xb5, 0x2f, 0xfd], remedy: unpack('zstd') },
   { kind: 'xz', title: 'xz', offset: 0, bytes: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], remedy: unpack('xz') },

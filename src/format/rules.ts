@@ -40,7 +40,10 @@ export const RULES = {
   'footer.legacy': ['warning', 'the footer has 511 bytes, as before Virtual PC 2004'],
   'footer.end-missing': ['warning', 'the footer at the end is missing or broken; the copy at offset 0 is used'],
   'footer.copy-missing': ['warning', 'the footer copy at offset 0 is missing or broken'],
-  'footer.copy-differs': ['warning', 'the footer and its copy at offset 0 are not the same; the one at the end is used'],
+  'footer.copy-differs': [
+    'warning',
+    'the footer and its copy at offset 0 are not the same; the one at the end is used',
+  ],
   'footer.copy-contradicts': ['error', 'the footers at both ends describe different images'],
   'geometry.size': ['note', 'the CHS geometry gives a different size than the footer'],
   'header.cookie': ['error', 'the dynamic header does not begin with its cookie'],

@@ -29,9 +29,9 @@ export async function writeDiskToFile(
   const output = await OutputFile.create(path, options.force === true);
   try {
     const meter = new ProgressMeter('copy', disk.size, options.onProgress);
-    const fileSize = await fillFile(disk, output.storage, options, meter);
+    await fillFile(disk, output.storage, options, meter);
     await beforeCommit();
-    await output.commit();
+    const fileSize = await output.commit();
     return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
   } catch (error) {
     await output.discard();
@@ -39,25 +39,28 @@ export async function writeDiskToFile(
   }
 }
 
-async function fillFile(disk: Disk, storage: FileStorage, options: FullConvertOptions, meter: ProgressMeter): Promise<number> {
+async function fillFile(
+  disk: Disk,
+  storage: FileStorage,
+  options: FullConvertOptions,
+  meter: ProgressMeter,
+): Promise<void> {
   const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
   const identity = { uuid, timestamp, creator, geometry };
   if (to === 'dynamic') {
     const target = await createVhdStorage(storage, { ...identity, size: disk.size, type: 'dynamic', blockSize });
     try {
       await copyDisk(disk, target, meter, signal);
-      await target.flush();
-      return await storage.size();
     } finally {
       await target.close();
     }
+    return;
   }
   if (options.preallocate === true) await writeZeros(storage, 0, disk.size);
   else await storage.truncate(disk.size);
   await copyDisk(disk, storage, meter, signal);
-  if (to === 'raw') return disk.size;
+  if (to === 'raw') return;
   await storage.write(encodeFooter(newFooter({ type: to, size: disk.size, ...identityFields(identity) })), disk.size);
-  return disk.size + FOOTER_BYTES;
 }
 
 /** Writes a disk to a stream, which is not ended. */
@@ -71,13 +74,19 @@ export async function writeDiskToStream(disk: Disk, target: Writable, options: F
     }
   };
   const { signal } = options;
-  await pipeline(Readable.from(counted(), { objectMode: false }), target, { end: false, ...(signal === undefined ? {} : { signal }) });
+  await pipeline(Readable.from(counted(), { objectMode: false }), target, {
+    end: false,
+    ...(signal === undefined ? {} : { signal }),
+  });
   meter.finish();
   const copiedBytes = Math.min(meter.copiedBytes, disk.size);
   return { fileSize: encoded.byteLength, copiedBytes, skippedBytes: disk.size - copiedBytes };
 }
 
-async function encode(disk: Disk, options: FullConvertOptions): Promise<{ byteLength: number; stream: AsyncIterable<Uint8Array> }> {
+async function encode(
+  disk: Disk,
+  options: FullConvertOptions,
+): Promise<{ byteLength: number; stream: AsyncIterable<Uint8Array> }> {
   const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
   if (to === 'raw') return { byteLength: disk.size, stream: rawBytes(disk, signal) };
   const identity = { uuid, timestamp, creator, geometry };
@@ -95,7 +104,8 @@ export async function measureDisk(disk: Disk, options: FullConvertOptions): Prom
   const blocks = new Set<number>();
   const meter = new ProgressMeter('plan', disk.size, options.onProgress);
   const note = (source: Uint8Array, position: number): Promise<void> => {
-    for (const piece of piecesOf(position, position + source.length, blockSize)) blocks.add(Math.floor(piece.start / blockSize));
+    for (const piece of piecesOf(position, position + source.length, blockSize))
+      blocks.add(Math.floor(piece.start / blockSize));
     return Promise.resolve();
   };
   await copyDisk(disk, { write: note }, meter, signal);

@@ -1,15 +1,15 @@
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createVhdStorage, identityFields, type ImageIdentity } from '../disk/create-storage.ts';
+import { createVhdStorage, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
 import { VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
+import { MAGIC_BYTES } from '../format/magic.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { checkNotForeign } from '../open.ts';
-import { MAGIC_BYTES } from '../format/magic.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
@@ -71,37 +71,57 @@ async function toFile(decoded: DecodedVhd, path: string, options: FullConvertOpt
     const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
     const known = decoded.type === 'dynamic' && options.to === 'dynamic';
     const filled = await (known ? fillKnown : fillUnknown)(decoded, output.storage, options, meter);
-    await output.commit();
+    const fileSize = await output.commit();
     meter.finish();
-    return { ...filled, copiedBytes: meter.copiedBytes, skippedBytes: filled.virtualSize - meter.copiedBytes };
+    return {
+      ...filled,
+      fileSize,
+      copiedBytes: meter.copiedBytes,
+      skippedBytes: filled.virtualSize - meter.copiedBytes,
+    };
   } catch (error) {
     await output.discard();
     throw error;
   }
 }
 
-type Filled = Pick<Outcome, 'virtualSize' | 'fileSize' | 'sourceType' | 'warnings'>;
+type Filled = Pick<Outcome, 'virtualSize' | 'sourceType' | 'warnings'>;
 
 /** A dynamic image whose front told its size: its blocks go to a new one in whatever order they come. */
-async function fillKnown(decoded: DecodedVhd, storage: FileStorage, options: FullConvertOptions, meter: ProgressMeter): Promise<Filled> {
+async function fillKnown(
+  decoded: DecodedVhd,
+  storage: FileStorage,
+  options: FullConvertOptions,
+  meter: ProgressMeter,
+): Promise<Filled> {
   const size = decoded.size ?? 0;
-  const disk = await createVhdStorage(storage, { ...identityOf(options), size, type: 'dynamic', blockSize: options.blockSize });
+  const disk = await createVhdStorage(storage, {
+    ...identityOf(options),
+    size,
+    type: 'dynamic',
+    blockSize: options.blockSize,
+  });
   try {
     for await (const { start, bytes } of decoded.extents()) {
       if (isAllZeros(bytes)) continue;
       await disk.write(bytes, start);
       meter.copied(bytes.length);
     }
-    await disk.flush();
-    return { virtualSize: size, fileSize: await storage.size(), sourceType: 'dynamic', warnings: [] };
   } finally {
     await disk.close();
   }
+  return { virtualSize: size, sourceType: 'dynamic', warnings: [] };
 }
 
 /** Bytes in order whose number is known at the end; raw and fixed take the blocks of an image in any order. */
-async function fillUnknown(decoded: DecodedVhd, storage: FileStorage, options: FullConvertOptions, meter: ProgressMeter): Promise<Filled> {
-  const image = options.to === 'dynamic' ? new GrowingImage(storage, options.blockSize, identityOf(options)) : undefined;
+async function fillUnknown(
+  decoded: DecodedVhd,
+  storage: FileStorage,
+  options: FullConvertOptions,
+  meter: ProgressMeter,
+): Promise<Filled> {
+  const image =
+    options.to === 'dynamic' ? new GrowingImage(storage, options.blockSize, identityOf(options)) : undefined;
   const target = skipZeros(image ?? storage, meter);
   if (decoded.type === 'dynamic') {
     for await (const { start, bytes } of decoded.extents()) await target.write(bytes, start);
@@ -113,8 +133,8 @@ async function fillUnknown(decoded: DecodedVhd, storage: FileStorage, options: F
   const end = endOf(decoded);
   const size = paddedSize(end.size, options);
   const warnings = size === end.size ? [] : [`the source was filled up with zeros from ${end.size} to ${size} bytes`];
-  const fileSize = image === undefined ? await finishFlat(storage, size, options) : await image.finish(size);
-  return { virtualSize: size, fileSize, sourceType: end.type, warnings };
+  await (image === undefined ? finishFlat(storage, size, options) : image.finish(size));
+  return { virtualSize: size, sourceType: end.type, warnings };
 }
 
 function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter): Pick<Disk, 'write'> {
@@ -130,18 +150,21 @@ function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter): Pick<Disk
   };
 }
 
-async function finishFlat(storage: FileStorage, size: number, options: FullConvertOptions): Promise<number> {
+async function finishFlat(storage: FileStorage, size: number, options: FullConvertOptions): Promise<void> {
   await storage.truncate(size);
-  if (options.to === 'raw') return size;
+  if (options.to === 'raw') return;
   await storage.write(encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) })), size);
-  return size + FOOTER_BYTES;
 }
 
 async function toStream(decoded: DecodedVhd, target: Writable, options: FullConvertOptions): Promise<Outcome> {
   if (options.to === 'dynamic') {
-    throw new VhdError('ERR_VHD_STREAM', 'a dynamic image cannot be written to a pipe while its source is one: its table comes first and is known last', {
-      remedy: 'write it to a file, or write a fixed image: --to fixed',
-    });
+    throw new VhdError(
+      'ERR_VHD_STREAM',
+      'a dynamic image cannot be written to a pipe while its source is one: its table comes first and is known last',
+      {
+        remedy: 'write it to a file, or write a fixed image: --to fixed',
+      },
+    );
   }
   const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
   const { signal } = options;
@@ -154,12 +177,23 @@ async function toStream(decoded: DecodedVhd, target: Writable, options: FullConv
     const dataBytes = endOf(decoded).size;
     size = paddedSize(dataBytes, options);
     if (size > dataBytes) yield new Uint8Array(size - dataBytes);
-    if (options.to === 'fixed') yield encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
+    if (options.to === 'fixed')
+      yield encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
   };
-  await pipeline(Readable.from(bytesOut(), { objectMode: false }), target, { end: false, ...(signal === undefined ? {} : { signal }) });
+  await pipeline(Readable.from(bytesOut(), { objectMode: false }), target, {
+    end: false,
+    ...(signal === undefined ? {} : { signal }),
+  });
   meter.finish();
   const fileSize = size + (options.to === 'fixed' ? FOOTER_BYTES : 0);
-  return { virtualSize: size, fileSize, sourceType: endOf(decoded).type, copiedBytes: size, skippedBytes: 0, warnings: [] };
+  return {
+    virtualSize: size,
+    fileSize,
+    sourceType: endOf(decoded).type,
+    copiedBytes: size,
+    skippedBytes: 0,
+    warnings: [],
+  };
 }
 
 function endOf(decoded: DecodedVhd): DecodedEnd {
@@ -174,13 +208,18 @@ function identityOf(options: FullConvertOptions): ImageIdentity {
 }
 
 function paddedSize(byteLength: number, options: FullConvertOptions): number {
-  if (byteLength === 0) throw new VhdError('ERR_VHD_SIZE', 'the stream was empty: expected a disk image, found 0 bytes', { storage: '-' });
+  if (byteLength === 0)
+    throw new VhdError('ERR_VHD_SIZE', 'the stream was empty: expected a disk image, found 0 bytes', { storage: '-' });
   const padded = alignUp(byteLength, SECTOR_BYTES);
   if (padded === byteLength || options.pad === true) return padded;
-  throw new VhdError('ERR_VHD_SIZE', `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`, {
-    storage: '-',
-    expected: 'a multiple of 512 bytes',
-    found: `${byteLength} bytes`,
-    remedy: `--pad fills it up with zeros to ${padded} bytes`,
-  });
+  throw new VhdError(
+    'ERR_VHD_SIZE',
+    `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,
+    {
+      storage: '-',
+      expected: 'a multiple of 512 bytes',
+      found: `${byteLength} bytes`,
+      remedy: `--pad fills it up with zeros to ${padded} bytes`,
+    },
+  );
 }

@@ -7,9 +7,9 @@ import { describeFinding, type Finding } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
+import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
 import { convertStream } from './convert-stream.ts';
 import { codeOf } from './output-file.ts';
-import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
 
 const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
@@ -46,13 +46,10 @@ async function convertAny(
   return convertStream(source, target, options);
 }
 
-async function convertFile(
-  path: string,
-  target: string | Writable,
-  options: FullConvertOptions,
-): Promise<Outcome> {
+async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
   const before = await stat(path);
-  if (before.isDirectory()) throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
+  if (before.isDirectory())
+    throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
   if (typeof target === 'string') await checkNotSame(path, target);
   const { from, pad, sizeFrom, footer, bitmap } = options;
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
@@ -94,13 +91,17 @@ async function checkUnchanged(path: string, before: FileState, cause?: unknown):
   const after = await stat(path);
   if (after.size === before.size && after.mtimeMs === before.mtimeMs) return;
   const told = (state: FileState): string => `${state.size} bytes, modified ${new Date(state.mtimeMs).toISOString()}`;
-  throw new VhdError('ERR_VHD_SOURCE_CHANGED', `the source changed while it was read: expected ${told(before)}, found ${told(after)}`, {
-    storage: path,
-    expected: told(before),
-    found: told(after),
-    remedy: 'stop what writes to it, or convert a copy or a snapshot',
-    cause,
-  });
+  throw new VhdError(
+    'ERR_VHD_SOURCE_CHANGED',
+    `the source changed while it was read: expected ${told(before)}, found ${told(after)}`,
+    {
+      storage: path,
+      expected: told(before),
+      found: told(after),
+      remedy: 'stop what writes to it, or convert a copy or a snapshot',
+      cause,
+    },
+  );
 }
 
 async function checkNotSame(source: string, target: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Disk } from '../disk/disk.ts';
 import { isAllZeros } from '../format/zeros.ts';
-import { PIECE_BYTES, piecesOf, readAhead, type ReadRange } from '../stream/read-ahead.ts';
+import { PIECE_BYTES, piecesOf, type ReadRange, readAhead } from '../stream/read-ahead.ts';
 import type { ProgressMeter } from './progress.ts';
 
 /** Writes on their way at a time. */
@@ -48,7 +48,7 @@ export async function copyDisk(
 
 /** The stored pieces of the source; the zeros between them are counted as skipped on the way. */
 async function* countedPieces(source: Disk, meter: ProgressMeter): AsyncGenerator<ReadRange> {
-  for await (const extent of source.extents()) {
+  for await (const extent of source.extents({ coarse: true })) {
     if (extent.kind === 'zero') meter.skipped(extent.length);
     else yield* piecesOf(extent.start, extent.start + extent.length, PIECE_BYTES);
   }

@@ -1,4 +1,4 @@
-import { CREATE_STORAGE_OPTIONS, createVhdStorage, type CreateStorageOptions } from '../disk/create-storage.ts';
+import { CREATE_STORAGE_OPTIONS, type CreateStorageOptions, createVhdStorage } from '../disk/create-storage.ts';
 import { checkOptionNames } from '../errors.ts';
 import { OutputFile } from './output-file.ts';
 
@@ -39,10 +39,9 @@ export async function createImage(path: string, options: CreateImageOptions): Pr
   const output = await OutputFile.create(path, force === true);
   try {
     const disk = await createVhdStorage(output.storage, imageOptions);
-    const fileSize = await output.storage.size();
     const { size, type } = disk;
     await disk.close();
-    await output.commit();
+    const fileSize = await output.commit();
     const seconds = (performance.now() - startedAt) / 1000;
     const made = type === 'fixed' ? 'fixed' : 'dynamic';
     return { path, type: made, virtualSize: size, fileSize, copiedBytes: 0, skippedBytes: size, seconds, warnings: [] };

@@ -1,7 +1,7 @@
-import { examine, type Examination, type ExamineOptions } from '../disk/recognise.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
+import { type Examination, type ExamineOptions, examine } from '../disk/recognise.ts';
 import { checkOptionNames } from '../errors.ts';
-import { decodeParentName, type DynamicHeader } from '../format/dynamic-header.ts';
+import { type DynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
 import { type Geometry, geometryByteLength, isMaximumGeometry } from '../format/geometry.ts';
 import { unixMilliseconds } from '../format/new-footer.ts';
 import type { Finding } from '../format/rules.ts';
@@ -84,7 +84,11 @@ export async function readInfo(source: string | Storage, options: ExamineOptions
   }
 }
 
-async function infoOf(storage: Storage, options: ExamineOptions, fileAllocatedBytes: number | null): Promise<InfoReport> {
+async function infoOf(
+  storage: Storage,
+  options: ExamineOptions,
+  fileAllocatedBytes: number | null,
+): Promise<InfoReport> {
   const examination = await examine(storage, options);
   const opened = await openedFacts(storage, examination, options);
   const { footer, header, virtualSize = null, type = null } = examination;
@@ -102,7 +106,8 @@ async function infoOf(storage: Storage, options: ExamineOptions, fileAllocatedBy
     creator: footer?.creatorApplication ?? null,
     creatorVersion: footer === undefined ? null : `${footer.creatorVersion >>> 16}.${footer.creatorVersion & 0xffff}`,
     creatorHostOs: footer?.creatorHostOs ?? null,
-    created: footer === undefined ? null : new Date(unixMilliseconds(footer.timestamp)).toISOString().replace('.000Z', 'Z'),
+    created:
+      footer === undefined ? null : new Date(unixMilliseconds(footer.timestamp)).toISOString().replace('.000Z', 'Z'),
     uuid: footer === undefined ? null : formatUuid(footer.uniqueId),
     uuidMixedEndian: footer === undefined ? null : formatUuidMixedEndian(footer.uniqueId),
     parent: type === 'differencing' && header !== undefined ? parentOf(header) : null,
@@ -126,7 +131,14 @@ async function openedFacts(storage: Storage, examination: Examination, options: 
     const allocatedBlocks = disk.allocatedBlockCount ?? null;
     await disk.close();
     const { dataAlignment } = disk;
-    return { allocatedBytes, allocatedBlocks, dataAlignment: dataAlignment ?? null, readable: true, refusal: null, findings };
+    return {
+      allocatedBytes,
+      allocatedBlocks,
+      dataAlignment: dataAlignment ?? null,
+      readable: true,
+      refusal: null,
+      findings,
+    };
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error) || !String(error.code).startsWith('ERR_VHD_')) throw error;
     return { ...unknown, refusal: error.message, findings: examination.findings };
@@ -164,7 +176,10 @@ function otherSizes(examination: Examination): OtherSize[] {
   const creator = footer.creatorApplication;
   const seen: OtherSize[] = [
     { program: 'qemu before 10', size: OLD_QEMU_TRUSTS.includes(creator) || isMaximum ? footer.currentSize : chsSize },
-    { program: 'qemu 10 and later', size: NEW_QEMU_DISTRUSTS.includes(creator) && !isMaximum ? chsSize : footer.currentSize },
+    {
+      program: 'qemu 10 and later',
+      size: NEW_QEMU_DISTRUSTS.includes(creator) && !isMaximum ? chsSize : footer.currentSize,
+    },
     { program: 'libvhdi', size: footer.originalSize },
     { program: 'Virtual PC', size: chsSize },
   ];

@@ -45,11 +45,16 @@ export class OutputFile {
     await fs.chown(this.#temporaryPath, existing.uid, existing.gid).catch(() => undefined);
   }
 
-  /** Makes the file durable under its name; call it when everything is written. The storage may be closed already. */
-  async commit(): Promise<void> {
+  /**
+   * Makes the file durable under its name, and returns its length; call it when everything is written. The storage may
+   * be closed already.
+   */
+  async commit(): Promise<number> {
     const handle = await fs.open(this.#temporaryPath, 'r+');
+    let byteLength: number;
     try {
       await handle.datasync();
+      byteLength = (await handle.stat()).size;
     } finally {
       await handle.close();
     }
@@ -57,6 +62,7 @@ export class OutputFile {
     await this.#rename();
     this.#isDone = true;
     await syncDirectory(dirname(this.#targetPath));
+    return byteLength;
   }
 
   async #rename(): Promise<void> {

@@ -52,7 +52,12 @@ export class FileStorage implements Storage {
 
   /** Wraps a `FileHandle` that the caller opened; `close` leaves it open, it stays the caller's. */
   static fromHandle(handle: FileHandle, options: { name?: string; writable?: boolean } = {}): FileStorage {
-    return new FileStorage(handle.fd, options.name ?? `file descriptor ${handle.fd}`, options.writable ?? false, handle);
+    return new FileStorage(
+      handle.fd,
+      options.name ?? `file descriptor ${handle.fd}`,
+      options.writable ?? false,
+      handle,
+    );
   }
 
   async size(): Promise<number> {

@@ -46,11 +46,7 @@ export interface Storage {
 }
 
 /** Fills adjacent targets, in one call where the storage can. */
-export async function readAdjacent(
-  storage: Storage,
-  targets: readonly Uint8Array[],
-  position: number,
-): Promise<void> {
+export async function readAdjacent(storage: Storage, targets: readonly Uint8Array[], position: number): Promise<void> {
   if (storage.readv !== undefined) return storage.readv(targets, position);
   let offset = position;
   for (const target of targets) {
@@ -60,11 +56,7 @@ export async function readAdjacent(
 }
 
 /** Writes adjacent sources, in one call where the storage can. */
-export async function writeAdjacent(
-  storage: Storage,
-  sources: readonly Uint8Array[],
-  position: number,
-): Promise<void> {
+export async function writeAdjacent(storage: Storage, sources: readonly Uint8Array[], position: number): Promise<void> {
   if (storage.writev !== undefined) return storage.writev(sources, position);
   let offset = position;
   for (const source of sources) {

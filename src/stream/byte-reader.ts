@@ -89,7 +89,9 @@ export class ByteReader {
 
 function checkChunk(chunk: unknown): void {
   if (!(chunk instanceof Uint8Array)) {
-    throw new TypeError(`a stream of bytes was expected, found a chunk of type ${typeof chunk} (set no encoding on the stream)`);
+    throw new TypeError(
+      `a stream of bytes was expected, found a chunk of type ${typeof chunk} (set no encoding on the stream)`,
+    );
   }
 }
 

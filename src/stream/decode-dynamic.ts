@@ -2,7 +2,7 @@ import type { BitmapPolicy } from '../disk/sparse.ts';
 import { VhdError } from '../errors.ts';
 import { bitmapByteLength, decodeBitmap } from '../format/bitmap.ts';
 import { NO_OFFSET, viewOf } from '../format/bytes.ts';
-import { decodeDynamicHeader, type DynamicHeader } from '../format/dynamic-header.ts';
+import { type DynamicHeader, decodeDynamicHeader } from '../format/dynamic-header.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { entryCountFor } from '../format/layout.ts';
 import { describeFinding } from '../format/rules.ts';
@@ -34,7 +34,9 @@ export async function decodeDynamic(reader: ByteReader, footer: Footer, options:
   const size = footer.currentSize;
   const header = await readHeader(reader, footer);
   const blocks = await readTable(reader, header, size);
-  const isAscending = blocks.every((block, index) => index === 0 || block.blockIndex > (blocks[index - 1]?.blockIndex ?? 0));
+  const isAscending = blocks.every(
+    (block, index) => index === 0 || block.blockIndex > (blocks[index - 1]?.blockIndex ?? 0),
+  );
   const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
   let end: DecodedEnd | undefined;
   async function* extents(): AsyncGenerator<DecodedExtent> {
@@ -68,7 +70,11 @@ function orderError(why: string, offset: number): VhdError {
 async function readHeader(reader: ByteReader, footer: Footer): Promise<DynamicHeader> {
   const offset = footer.dataOffset;
   if (offset < FOOTER_BYTES || offset === NO_OFFSET) {
-    throw new VhdError('ERR_VHD_CORRUPT', `the footer does not point to a dynamic header: expected an offset from 512 on, found ${offset}`, { offset: 16 });
+    throw new VhdError(
+      'ERR_VHD_CORRUPT',
+      `the footer does not point to a dynamic header: expected an offset from 512 on, found ${offset}`,
+      { offset: 16 },
+    );
   }
   await skipTo(reader, offset);
   const decoded = decodeDynamicHeader(await takeAll(reader, DYNAMIC_HEADER_BYTES), offset);
@@ -82,10 +88,18 @@ async function readTable(reader: ByteReader, header: DynamicHeader, size: number
   const byteLength = entryCount * BAT_ENTRY_BYTES;
   if (entryCount > header.maxTableEntries) {
     const expected = `at least ${entryCount} entries`;
-    throw new VhdError('ERR_VHD_CORRUPT', `the block allocation table is too short: expected ${expected}, found ${header.maxTableEntries}`, { rule: 'bat.short' });
+    throw new VhdError(
+      'ERR_VHD_CORRUPT',
+      `the block allocation table is too short: expected ${expected}, found ${header.maxTableEntries}`,
+      { rule: 'bat.short' },
+    );
   }
   if (byteLength > MAX_BAT_BYTES) {
-    throw new VhdError('ERR_VHD_LIMIT', `the block allocation table is too large: expected at most ${MAX_BAT_BYTES} bytes, found ${byteLength}`, { rule: 'bat.limit' });
+    throw new VhdError(
+      'ERR_VHD_LIMIT',
+      `the block allocation table is too large: expected at most ${MAX_BAT_BYTES} bytes, found ${byteLength}`,
+      { rule: 'bat.limit' },
+    );
   }
   if (header.tableOffset < reader.position) throw orderError('its table stands before its header', header.tableOffset);
   await skipTo(reader, header.tableOffset);
@@ -104,14 +118,22 @@ interface BlockContext {
   readonly policy: BitmapPolicy;
 }
 
-async function* readBlock(reader: ByteReader, block: ComingBlock, context: BlockContext): AsyncGenerator<DecodedExtent> {
+async function* readBlock(
+  reader: ByteReader,
+  block: ComingBlock,
+  context: BlockContext,
+): AsyncGenerator<DecodedExtent> {
   const { blockSize, size } = context;
   if (block.offset < reader.position) {
     const found = `block ${block.blockIndex} at ${block.offset}`;
-    throw new VhdError('ERR_VHD_CORRUPT', `a block lies over headers, table or another block: expected offset ${reader.position} or more, found ${found}`, {
-      offset: block.offset,
-      rule: 'bat.overlap',
-    });
+    throw new VhdError(
+      'ERR_VHD_CORRUPT',
+      `a block lies over headers, table or another block: expected offset ${reader.position} or more, found ${found}`,
+      {
+        offset: block.offset,
+        rule: 'bat.overlap',
+      },
+    );
   }
   await skipTo(reader, block.offset);
   const bitmap = await takeAll(reader, bitmapByteLength(blockSize));
@@ -143,11 +165,15 @@ function* setRuns(chunk: BlockBytes, policy: BitmapPolicy): Generator<DecodedExt
     if (run.isSet) yield { start: blockStart + done + from, bytes: part };
     else if (policy === 'strict' && !isAllZeros(part)) {
       const found = `other bytes in sectors ${run.sector} to ${run.sector + run.sectorCount} of the block at byte ${blockStart} of the disk`;
-      throw new VhdError('ERR_VHD_BITMAP', `sectors marked as never written hold bytes: expected zeros, found ${found}`, {
-        offset: blockStart + done + from,
-        rule: 'bitmap.data-under-clear-bit',
-        remedy: 'say which is right: --bitmap honour reads zeros there, --bitmap ignore reads the bytes',
-      });
+      throw new VhdError(
+        'ERR_VHD_BITMAP',
+        `sectors marked as never written hold bytes: expected zeros, found ${found}`,
+        {
+          offset: blockStart + done + from,
+          rule: 'bitmap.data-under-clear-bit',
+          remedy: 'say which is right: --bitmap honour reads zeros there, --bitmap ignore reads the bytes',
+        },
+      );
     }
   }
 }
@@ -167,14 +193,24 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
     if (held.length < byteLength) continue;
     const decoded = decodeFooter(held.subarray(held.length - byteLength));
     if (!isFooter(decoded)) continue;
-    if (formatUuid(decoded.value.uniqueId) === formatUuid(footer.uniqueId) && decoded.value.currentSize === footer.currentSize) return;
-    throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', { offset: reader.position - byteLength });
+    if (
+      formatUuid(decoded.value.uniqueId) === formatUuid(footer.uniqueId) &&
+      decoded.value.currentSize === footer.currentSize
+    )
+      return;
+    throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', {
+      offset: reader.position - byteLength,
+    });
   }
-  throw new VhdError('ERR_VHD_TRUNCATED', `the stream ends without a footer: expected one in its last 512 bytes, found other bytes before offset ${reader.position}`, {
-    offset: reader.position,
-    expected: 'a footer',
-    found: 'other bytes',
-  });
+  throw new VhdError(
+    'ERR_VHD_TRUNCATED',
+    `the stream ends without a footer: expected one in its last 512 bytes, found other bytes before offset ${reader.position}`,
+    {
+      offset: reader.position,
+      expected: 'a footer',
+      found: 'other bytes',
+    },
+  );
 }
 
 async function skipTo(reader: ByteReader, offset: number): Promise<void> {
@@ -191,11 +227,15 @@ async function takeAll(reader: ByteReader, byteLength: number): Promise<Uint8Arr
 }
 
 function truncatedStream(found: number, expected: number): VhdError {
-  return new VhdError('ERR_VHD_TRUNCATED', `the stream ends too early: expected at least ${expected} bytes, found ${found}`, {
-    offset: found,
-    expected: `at least ${expected} bytes`,
-    found: `${found} bytes`,
-  });
+  return new VhdError(
+    'ERR_VHD_TRUNCATED',
+    `the stream ends too early: expected at least ${expected} bytes, found ${found}`,
+    {
+      offset: found,
+      expected: `at least ${expected} bytes`,
+      found: `${found} bytes`,
+    },
+  );
 }
 
 const ZEROS = new Uint8Array(1024 * 1024);

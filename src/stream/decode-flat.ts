@@ -61,27 +61,39 @@ function splitTail(held: Uint8Array): { data: Uint8Array; footer: Footer | undef
 function judge(footer: Footer | undefined, byteLength: number, options: DecodeOptions): DecodedEnd {
   if (footer === undefined) {
     if (options.allowRaw === true) return { type: 'raw', size: byteLength, footer: undefined };
-    throw new VhdError('ERR_VHD_NOT_VHD', `the stream is no VHD: no footer at its start and none at its end, after ${byteLength} bytes`, {
-      offset: byteLength,
-      expected: "'conectix' in the first or the last 512 bytes",
-      found: 'other bytes',
-    });
+    throw new VhdError(
+      'ERR_VHD_NOT_VHD',
+      `the stream is no VHD: no footer at its start and none at its end, after ${byteLength} bytes`,
+      {
+        offset: byteLength,
+        expected: "'conectix' in the first or the last 512 bytes",
+        found: 'other bytes',
+      },
+    );
   }
   const type = vhdTypeOf(footer.diskType);
   if (type === 'fixed' && footer.currentSize === byteLength) return { type: 'fixed', size: byteLength, footer };
   if (type === 'fixed' && footer.currentSize > byteLength) {
     const expected = `${footer.currentSize} bytes`;
-    throw new VhdError('ERR_VHD_TRUNCATED', `the stream is too short for its footer: expected ${expected} before it, found ${byteLength}`, {
-      offset: byteLength,
-      expected,
-      found: `${byteLength} bytes`,
-    });
+    throw new VhdError(
+      'ERR_VHD_TRUNCATED',
+      `the stream is too short for its footer: expected ${expected} before it, found ${byteLength}`,
+      {
+        offset: byteLength,
+        expected,
+        found: `${byteLength} bytes`,
+      },
+    );
   }
   const expected = type === 'fixed' ? `${footer.currentSize} bytes before the footer` : 'the footer of a fixed disk';
   const found = type === 'fixed' ? `${byteLength}` : `disk type ${footer.diskType}, without its front`;
-  throw new VhdError('ERR_VHD_CORRUPT', `the footer at the end of the stream does not fit it: expected ${expected}, found ${found}`, {
-    offset: byteLength,
-    expected,
-    found,
-  });
+  throw new VhdError(
+    'ERR_VHD_CORRUPT',
+    `the footer at the end of the stream does not fit it: expected ${expected}, found ${found}`,
+    {
+      offset: byteLength,
+      expected,
+      found,
+    },
+  );
 }

@@ -75,11 +75,15 @@ export async function decodeReader(reader: ByteReader, options: DecodeOptions): 
   const footer = decoded.value;
   const type = vhdTypeOf(footer.diskType);
   if (type === 'differencing') {
-    throw new VhdError('ERR_VHD_DIFFERENCING', 'the stream is a differencing disk: what it does not hold is in its parent', {
-      expected: 'a fixed or dynamic disk',
-      found: 'a differencing disk',
-      remedy: 'write it to a file beside its parent and open that',
-    });
+    throw new VhdError(
+      'ERR_VHD_DIFFERENCING',
+      'the stream is a differencing disk: what it does not hold is in its parent',
+      {
+        expected: 'a fixed or dynamic disk',
+        found: 'a differencing disk',
+        remedy: 'write it to a file beside its parent and open that',
+      },
+    );
   }
   return type === 'dynamic' ? decodeDynamic(reader, footer, options) : decodeFlat(reader, options);
 }

@@ -93,9 +93,13 @@ export function createWriteStream(disk: Disk, options: WriteStreamOptions = {}):
 }
 
 function tooLongError(disk: Disk, byteLength: number): VhdError {
-  return new VhdError('ERR_VHD_SIZE', `the stream is longer than the disk: expected at most ${disk.size} bytes, found ${byteLength} or more`, {
-    offset: disk.size,
-    expected: `at most ${disk.size} bytes`,
-    found: `${byteLength} bytes or more`,
-  });
+  return new VhdError(
+    'ERR_VHD_SIZE',
+    `the stream is longer than the disk: expected at most ${disk.size} bytes, found ${byteLength} or more`,
+    {
+      offset: disk.size,
+      expected: `at most ${disk.size} bytes`,
+      found: `${byteLength} bytes or more`,
+    },
+  );
 }

@@ -1,10 +1,10 @@
-import { checkImageSize, CREATE_STORAGE_OPTIONS, identityFields, type ImageIdentity } from '../disk/create-storage.ts';
+import { CREATE_STORAGE_OPTIONS, checkImageSize, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { checkOptionNames, VhdError } from '../errors.ts';
 import { allOnesBitmap } from '../format/bitmap.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
-import { blockEnd, type BlockLayout, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
+import { type BlockLayout, blockEnd, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { DEFAULT_BLOCK_SIZE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
@@ -28,7 +28,10 @@ export interface EncodedVhd {
   readonly stream: AsyncIterable<Uint8Array>;
 }
 
-const ENCODE_OPTIONS = [...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'preallocate'), 'signal'];
+const ENCODE_OPTIONS = [
+  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'preallocate'),
+  'signal',
+];
 
 /** The blocks of a disk that have to be in a dynamic image, and those that only looked as if. */
 interface BlockPlan {
@@ -119,7 +122,11 @@ async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Ui
 }
 
 /** Where the blocks of a plan go, one behind the other. */
-function placeBlocks(frontBytes: number, layout: BlockLayout, plan: BlockPlan): { sectors: [number, number][]; usedEnd: number } {
+function placeBlocks(
+  frontBytes: number,
+  layout: BlockLayout,
+  plan: BlockPlan,
+): { sectors: [number, number][]; usedEnd: number } {
   let usedEnd = frontBytes;
   const sectors = plan.stored.map((blockIndex): [number, number] => {
     const blockOffset = nextBlockOffset(layout, usedEnd);
@@ -154,10 +161,14 @@ async function* plannedBlocks(
 }
 
 function changedError(position: number): VhdError {
-  return new VhdError('ERR_VHD_SOURCE_CHANGED', `the source changed while it was read: the block at byte ${position} was empty and is not any more`, {
-    offset: position,
-    expected: 'zeros',
-    found: 'other bytes',
-    remedy: 'make a copy or a snapshot of the source and encode that',
-  });
+  return new VhdError(
+    'ERR_VHD_SOURCE_CHANGED',
+    `the source changed while it was read: the block at byte ${position} was empty and is not any more`,
+    {
+      offset: position,
+      expected: 'zeros',
+      found: 'other bytes',
+      remedy: 'make a copy or a snapshot of the source and encode that',
+    },
+  );
 }

@@ -86,13 +86,13 @@ export function* piecesOf(start: number, end: number, pieceBytes: number = PIECE
   }
 }
 
-/** The pieces of a disk that are stored, in order; what is known to be zero is left out. */
+/** The pieces of a disk that have a place in its file, in order. */
 export async function* storedPieces(
   disk: Pick<Disk, 'extents'>,
   range: { start?: number | undefined; length?: number | undefined } = {},
   pieceBytes: number = PIECE_BYTES,
 ): AsyncGenerator<ReadRange> {
-  for await (const extent of disk.extents(range)) {
+  for await (const extent of disk.extents({ ...range, coarse: true })) {
     if (extent.kind === 'data') yield* piecesOf(extent.start, extent.start + extent.length, pieceBytes);
   }
 }
