@@ -76,31 +76,39 @@ export async function examine(storage: Storage, options: ExamineOptions = {}): P
   const start = await readStartFooter(storage, fileSize, end);
   const chosen = chooseFooter(start, end, fileSize, options.footer);
   const { footer } = chosen;
-  const endFooterOffset = end !== undefined && isFooter(end.decoded) ? end.offset : undefined;
-  const type = footer === undefined ? undefined : vhdTypeOf(footer.diskType);
-  const virtualSize = footer === undefined ? undefined : sizeOf(footer, options);
-  const header =
-    footer === undefined || virtualSize === undefined || type === undefined
-      ? undefined
-      : await readHeader(storage, footer, fileSize);
-  const findings = [...chosen.findings, ...(header?.findings ?? [])];
-  if (type === 'fixed' && footer !== undefined && virtualSize !== undefined) {
-    findings.push(...(await findInFixed(storage, footer, virtualSize, endFooterOffset ?? fileSize, fileSize)));
-  } else if (header?.value !== undefined && virtualSize !== undefined) {
-    findings.push(...findInTable(header.value, virtualSize, fileSize));
-  }
-  return {
+  const ends = {
     name: storage.name,
     fileSize,
     footer,
-    endFooterOffset,
+    endFooterOffset: end !== undefined && isFooter(end.decoded) ? end.offset : undefined,
     hasStartFooter: start !== undefined && isFooter(start.decoded),
-    type,
-    virtualSize,
-    header: header?.value,
-    findings,
-    refusal: refusalOf(storage.name, findings, chosen),
   };
+  const inside = footer === undefined ? UNKNOWN : await examineInside(storage, footer, ends, options);
+  const findings = [...chosen.findings, ...inside.findings];
+  return { ...ends, ...inside, findings, refusal: refusalOf(storage.name, findings, chosen) };
+}
+
+type Inside = Pick<Examination, 'type' | 'virtualSize' | 'header' | 'findings'>;
+const UNKNOWN: Inside = { type: undefined, virtualSize: undefined, header: undefined, findings: [] };
+
+/** What the footer says of the rest of the file, held against it. */
+async function examineInside(
+  storage: Storage,
+  footer: Footer,
+  ends: Pick<Examination, 'fileSize' | 'endFooterOffset'>,
+  options: ExamineOptions,
+): Promise<Inside> {
+  const { fileSize, endFooterOffset } = ends;
+  const virtualSize = options.sizeFrom === 'chs' ? geometryByteLength(footer.geometry) : footer.currentSize;
+  const type = vhdTypeOf(footer.diskType);
+  if (type === undefined) return { type, virtualSize, header: undefined, findings: [] };
+  if (type === 'fixed') {
+    const findings = await findInFixed(storage, footer, virtualSize, endFooterOffset ?? fileSize, fileSize);
+    return { type, virtualSize, header: undefined, findings };
+  }
+  const { value: header, findings } = await readHeader(storage, footer, fileSize);
+  const tableFindings = header === undefined ? [] : findInTable(header, virtualSize, fileSize);
+  return { type, virtualSize, header, findings: [...findings, ...tableFindings] };
 }
 
 /** The footer in the last 512 bytes, or in the last 511 where those are one; undefined in a file too short for it. */
@@ -130,16 +138,11 @@ async function readFooter(storage: Storage, offset: number, byteLength: number):
   return { offset, bytes, decoded: decodeFooter(bytes, offset) };
 }
 
-function sizeOf(footer: Footer, options: ExamineOptions): number {
-  return options.sizeFrom === 'chs' ? geometryByteLength(footer.geometry) : footer.currentSize;
-}
-
 async function readHeader(
   storage: Storage,
   footer: Footer,
   fileSize: number,
-): Promise<{ value: DynamicHeader | undefined; findings: readonly Finding[] } | undefined> {
-  if (vhdTypeOf(footer.diskType) === 'fixed') return undefined;
+): Promise<{ value: DynamicHeader | undefined; findings: readonly Finding[] }> {
   const offset = footer.dataOffset;
   if (offset === NO_OFFSET || offset + DYNAMIC_HEADER_BYTES > fileSize) {
     const expected = `an offset from 0 to ${Math.max(0, fileSize - DYNAMIC_HEADER_BYTES)}`;

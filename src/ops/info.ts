@@ -2,6 +2,7 @@ import { openVhdStorage } from '../disk/open-storage.ts';
 import { type Examination, type ExamineOptions, examine } from '../disk/recognise.ts';
 import { checkOptionNames } from '../errors.ts';
 import { type DynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
+import type { Footer } from '../format/footer.ts';
 import { type Geometry, geometryByteLength, isMaximumGeometry } from '../format/geometry.ts';
 import { unixMilliseconds } from '../format/new-footer.ts';
 import type { Finding } from '../format/rules.ts';
@@ -90,28 +91,57 @@ async function infoOf(
   fileAllocatedBytes: number | null,
 ): Promise<InfoReport> {
   const examination = await examine(storage, options);
-  const opened = await openedFacts(storage, examination, options);
-  const { footer, header, virtualSize = null, type = null } = examination;
+  const { header, virtualSize = null, type = null, fileSize } = examination;
   return {
     path: storage.name,
     type,
     virtualSize,
-    chsSize: footer === undefined ? null : geometryByteLength(footer.geometry),
-    geometry: footer?.geometry ?? null,
+    ...(examination.footer === undefined ? NO_FOOTER : footerFacts(examination.footer)),
     otherSizes: otherSizes(examination),
-    fileSize: examination.fileSize,
+    fileSize,
     fileAllocatedBytes,
-    ...opened,
+    ...(await openedFacts(storage, examination, options)),
     blockSize: header?.blockSize ?? null,
-    creator: footer?.creatorApplication ?? null,
-    creatorVersion: footer === undefined ? null : `${footer.creatorVersion >>> 16}.${footer.creatorVersion & 0xffff}`,
-    creatorHostOs: footer?.creatorHostOs ?? null,
-    created:
-      footer === undefined ? null : new Date(unixMilliseconds(footer.timestamp)).toISOString().replace('.000Z', 'Z'),
-    uuid: footer === undefined ? null : formatUuid(footer.uniqueId),
-    uuidMixedEndian: footer === undefined ? null : formatUuidMixedEndian(footer.uniqueId),
     parent: type === 'differencing' && header !== undefined ? parentOf(header) : null,
-    savedState: footer === undefined ? null : footer.savedState !== 0,
+  };
+}
+
+type FooterFacts = Pick<
+  InfoReport,
+  | 'chsSize'
+  | 'geometry'
+  | 'creator'
+  | 'creatorVersion'
+  | 'creatorHostOs'
+  | 'created'
+  | 'uuid'
+  | 'uuidMixedEndian'
+  | 'savedState'
+>;
+
+const NO_FOOTER: FooterFacts = {
+  chsSize: null,
+  geometry: null,
+  creator: null,
+  creatorVersion: null,
+  creatorHostOs: null,
+  created: null,
+  uuid: null,
+  uuidMixedEndian: null,
+  savedState: null,
+};
+
+function footerFacts(footer: Footer): FooterFacts {
+  return {
+    chsSize: geometryByteLength(footer.geometry),
+    geometry: footer.geometry,
+    creator: footer.creatorApplication,
+    creatorVersion: `${footer.creatorVersion >>> 16}.${footer.creatorVersion & 0xffff}`,
+    creatorHostOs: footer.creatorHostOs,
+    created: new Date(unixMilliseconds(footer.timestamp)).toISOString().replace('.000Z', 'Z'),
+    uuid: formatUuid(footer.uniqueId),
+    uuidMixedEndian: formatUuidMixedEndian(footer.uniqueId),
+    savedState: footer.savedState !== 0,
   };
 }
 
