@@ -6,7 +6,7 @@ import type { Disk } from './disk/disk.ts';
 import { FlatDisk } from './disk/flat.ts';
 import { OPEN_STORAGE_OPTIONS, type OpenStorageOptions, openVhdStorage } from './disk/open-storage.ts';
 import { type Examination, examine } from './disk/recognise.ts';
-import { VhdDisk } from './disk/vhd-disk.ts';
+import type { VhdDisk } from './disk/vhd-disk.ts';
 import { checkOptionNames, VhdError } from './errors.ts';
 import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
 import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
@@ -63,8 +63,9 @@ async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk>
   }
   if (byteLength % SECTOR_BYTES === 0) return new FlatDisk(storage, byteLength, readOnly);
   const padded = alignUp(byteLength, SECTOR_BYTES);
-  if (options.pad === true && readOnly)
+  if (options.pad === true && readOnly) {
     return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
+  }
   throw new VhdError(
     'ERR_VHD_SIZE',
     `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,

@@ -94,6 +94,7 @@ export class BlockTable {
 function decodeEntries(bytes: Uint8Array, entries: Uint32Array, firstEntry: number): void {
   const view = viewOf(bytes);
   const entryCount = bytes.length / BAT_ENTRY_BYTES;
-  for (let index = 0; index < entryCount; index++)
+  for (let index = 0; index < entryCount; index++) {
     entries[firstEntry + index] = view.getUint32(index * BAT_ENTRY_BYTES);
+  }
 }

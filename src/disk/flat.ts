@@ -112,7 +112,8 @@ export async function writeZeros(storage: Storage, position: number, length: num
 /** `byteLength` zeros as pieces of one shared array, for a vectored write. */
 export function zeroPieces(byteLength: number): Uint8Array[] {
   const pieces: Uint8Array[] = [];
-  for (let left = byteLength; left > 0; left -= ZERO_PIECE.length)
+  for (let left = byteLength; left > 0; left -= ZERO_PIECE.length) {
     pieces.push(ZERO_PIECE.subarray(0, Math.min(left, ZERO_PIECE.length)));
+  }
   return pieces;
 }

@@ -42,8 +42,9 @@ export function chooseFooter(
   const validEnd = end !== undefined && isFooter(end.decoded) ? end : undefined;
   if (prefer !== undefined) return preferred(prefer === 'end' ? validEnd : validStart, prefer);
   if (validEnd !== undefined) return withEnd(validEnd, start, validStart);
-  if (validStart !== undefined && validStart.decoded.value.diskType !== DISK_TYPE.fixed)
+  if (validStart !== undefined && validStart.decoded.value.diskType !== DISK_TYPE.fixed) {
     return withStart(validStart, end);
+  }
   return withNone(start, end, fileSize);
 }
 

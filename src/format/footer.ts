@@ -119,8 +119,9 @@ function findInFields(footer: Footer, view: DataView, fileOffset: number): Findi
   const at = (offset: number, expected: string, found: string) => ({ offset: fileOffset + offset, expected, found });
   const features = footer.features & ~FEATURE_TEMPORARY;
   if (features !== FEATURE_RESERVED) findings.push(finding('footer.features', at(8, hex(2), hex(footer.features))));
-  if ((footer.features & FEATURE_TEMPORARY) !== 0)
+  if ((footer.features & FEATURE_TEMPORARY) !== 0) {
     findings.push(finding('footer.temporary', { offset: fileOffset + 8 }));
+  }
   if (footer.formatVersion !== FORMAT_VERSION) {
     findings.push(finding('footer.version', at(12, hex(FORMAT_VERSION), hex(footer.formatVersion))));
   }

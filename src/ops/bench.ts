@@ -109,8 +109,9 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const { rounds = 5, signal } = options;
   const diskBytes = alignUp(options.sizeBytes ?? 256 * MIB, MIB);
   if (diskBytes < 16 * MIB) throw new RangeError(`sizeBytes: expected at least 16 MiB, found ${diskBytes} bytes`);
-  if (!Number.isInteger(rounds) || rounds < 1)
+  if (!Number.isInteger(rounds) || rounds < 1) {
     throw new RangeError(`rounds: expected a whole number from 1 on, found ${rounds}`);
+  }
   const directory = await mkdtemp(join(options.directory, 'vhd-bench-'));
   const samples: Samples = new Map();
   try {

@@ -104,8 +104,9 @@ export async function measureDisk(disk: Disk, options: FullConvertOptions): Prom
   const blocks = new Set<number>();
   const meter = new ProgressMeter('plan', disk.size, options.onProgress);
   const note = (source: Uint8Array, position: number): Promise<void> => {
-    for (const piece of piecesOf(position, position + source.length, blockSize))
+    for (const piece of piecesOf(position, position + source.length, blockSize)) {
       blocks.add(Math.floor(piece.start / blockSize));
+    }
     return Promise.resolve();
   };
   await copyDisk(disk, { write: note }, meter, signal);

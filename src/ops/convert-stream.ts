@@ -177,8 +177,9 @@ async function toStream(decoded: DecodedVhd, target: Writable, options: FullConv
     const dataBytes = endOf(decoded).size;
     size = paddedSize(dataBytes, options);
     if (size > dataBytes) yield new Uint8Array(size - dataBytes);
-    if (options.to === 'fixed')
+    if (options.to === 'fixed') {
       yield encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
+    }
   };
   await pipeline(Readable.from(bytesOut(), { objectMode: false }), target, {
     end: false,
@@ -208,8 +209,9 @@ function identityOf(options: FullConvertOptions): ImageIdentity {
 }
 
 function paddedSize(byteLength: number, options: FullConvertOptions): number {
-  if (byteLength === 0)
+  if (byteLength === 0) {
     throw new VhdError('ERR_VHD_SIZE', 'the stream was empty: expected a disk image, found 0 bytes', { storage: '-' });
+  }
   const padded = alignUp(byteLength, SECTOR_BYTES);
   if (padded === byteLength || options.pad === true) return padded;
   throw new VhdError(

@@ -48,8 +48,9 @@ async function convertAny(
 
 async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
   const before = await stat(path);
-  if (before.isDirectory())
+  if (before.isDirectory()) {
     throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
+  }
   if (typeof target === 'string') await checkNotSame(path, target);
   const { from, pad, sizeFrom, footer, bitmap } = options;
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });

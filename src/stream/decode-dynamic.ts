@@ -196,8 +196,9 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
     if (
       formatUuid(decoded.value.uniqueId) === formatUuid(footer.uniqueId) &&
       decoded.value.currentSize === footer.currentSize
-    )
+    ) {
       return;
+    }
     throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', {
       offset: reader.position - byteLength,
     });
