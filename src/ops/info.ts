@@ -19,6 +19,14 @@ export interface OtherSize {
   readonly size: number;
 }
 
+/** The parent that a differencing image names. */
+export interface NamedParent {
+  /** Its name as the header gives it, often a full path. */
+  readonly name: string;
+  /** Its identifier, the 16 bytes in file order. */
+  readonly uuid: string;
+}
+
 /** Everything about an image. What cannot be known is null. */
 export interface InfoReport {
   /** Path or name of the image. */
@@ -58,7 +66,7 @@ export interface InfoReport {
   /** Identifier as Windows shows it. */
   readonly uuidMixedEndian: string | null;
   /** The parent a differencing image names; null for the others. */
-  readonly parent: { readonly name: string; readonly uuid: string } | null;
+  readonly parent: NamedParent | null;
   /** True if a virtual machine is saved with the image. */
   readonly savedState: boolean | null;
   /** True if the image can be opened and read. */
@@ -189,7 +197,7 @@ function borrow(storage: Storage): Storage {
   };
 }
 
-function parentOf(header: DynamicHeader): { name: string; uuid: string } {
+function parentOf(header: DynamicHeader): NamedParent {
   return { name: decodeParentName(header), uuid: formatUuid(header.parentUniqueId) };
 }
 
