@@ -39,7 +39,10 @@ export function setSectors(bitmap: Uint8Array, sector: number, sectorCount: numb
 /** True if the bits of the first `sectorCount` sectors are all set. */
 export function areAllSet(bitmap: Uint8Array, sectorCount: number): boolean {
   const wholeBytes = sectorCount >> 3;
-  for (let index = 0; index < wholeBytes; index++) if (bitmap[index] !== 0xff) return false;
+  // Read with every block: word by word, not byte by byte.
+  const words = new Uint32Array(bitmap.slice(0, wholeBytes & ~3).buffer);
+  for (const word of words) if (word !== 0xffffffff) return false;
+  for (let index = wholeBytes & ~3; index < wholeBytes; index++) if (bitmap[index] !== 0xff) return false;
   for (let sector = wholeBytes * 8; sector < sectorCount; sector++) if (!isSectorSet(bitmap, sector)) return false;
   return true;
 }

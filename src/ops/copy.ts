@@ -1,14 +1,15 @@
-import type { Disk } from '../disk/disk.ts';
+import type { Disk, Extent } from '../disk/disk.ts';
 import { isAllZeros } from '../format/zeros.ts';
-import { PIECE_BYTES, piecesOf, type ReadRange, readAhead } from '../stream/read-ahead.ts';
+import { PIECE_BYTES, type ReadRange } from '../stream/read-ahead.ts';
 import type { ProgressMeter } from './progress.ts';
 
-/** Writes on their way at a time. */
-const WRITES_IN_FLIGHT = 3;
+/** Pieces on their way at a time, being read or written. Five of 2 MiB keep two processors busy; more gain nothing. */
+const WORKERS = 5;
 
 /**
- * Copies what a disk stores to the same places of a target that reads as zeros, and skips what is zero. Reads run ahead
- * and several writes are on their way, issued in order, so that equal disks make equal images.
+ * Copies what a disk stores to the same places of a target that reads as zeros, and skips what is zero. Several pieces
+ * are on their way, each read and then written; writes are issued in the order of the disk, so that equal disks make
+ * equal images. When it rejects, nothing is on its way any more.
  */
 export async function copyDisk(
   source: Disk,
@@ -16,40 +17,105 @@ export async function copyDisk(
   meter: ProgressMeter,
   signal?: AbortSignal,
 ): Promise<void> {
-  const inFlight = new Set<Promise<void>>();
-  let failure: { readonly error: unknown } | undefined;
-  try {
-    for await (const piece of readAhead(source, countedPieces(source, meter), { signal })) {
-      if (failure !== undefined) break;
-      if (isAllZeros(piece.bytes)) {
-        meter.skipped(piece.length);
-        piece.release();
-        continue;
-      }
-      const write = target.write(piece.bytes, piece.start).then(
-        () => meter.copied(piece.length),
-        (error: unknown) => {
-          failure ??= { error };
-        },
-      );
-      const landed = write.then(() => {
-        inFlight.delete(landed);
-        piece.release();
-      });
-      inFlight.add(landed);
-      if (inFlight.size >= WRITES_IN_FLIGHT) await Promise.race(inFlight);
-    }
-  } finally {
-    await Promise.all(inFlight);
-  }
-  if (failure !== undefined) throw failure.error;
+  const feed = new PieceFeed(source.extents({ coarse: true })[Symbol.asyncIterator](), meter);
+  const copy: Copy = { source, target, meter, signal, feed, turn: Promise.resolve(), failure: undefined };
+  await Promise.all(Array.from({ length: WORKERS }, () => work(copy)));
+  await feed.close();
+  if (copy.failure !== undefined) throw copy.failure.error;
   meter.finish();
 }
 
-/** The stored pieces of the source; the zeros between them are counted as skipped on the way. */
-async function* countedPieces(source: Disk, meter: ProgressMeter): AsyncGenerator<ReadRange> {
-  for await (const extent of source.extents({ coarse: true })) {
-    if (extent.kind === 'zero') meter.skipped(extent.length);
-    else yield* piecesOf(extent.start, extent.start + extent.length, PIECE_BYTES);
+interface Copy {
+  readonly source: Disk;
+  readonly target: Pick<Disk, 'write'>;
+  readonly meter: ProgressMeter;
+  readonly signal: AbortSignal | undefined;
+  readonly feed: PieceFeed;
+  /** Resolves when the write of the piece last taken has been issued. */
+  turn: Promise<void>;
+  failure: { readonly error: unknown } | undefined;
+}
+
+async function work(copy: Copy): Promise<void> {
+  const buffer = new Uint8Array(PIECE_BYTES);
+  try {
+    while (copy.failure === undefined) {
+      copy.signal?.throwIfAborted();
+      if (!(await copy.feed.ready())) return;
+      const piece = copy.feed.take();
+      if (piece !== undefined) await copyPiece(copy, piece, buffer);
+    }
+  } catch (error) {
+    copy.failure ??= { error };
+  }
+}
+
+async function copyPiece(copy: Copy, piece: ReadRange, buffer: Uint8Array): Promise<void> {
+  const previous = copy.turn;
+  let pass = (): void => undefined;
+  copy.turn = new Promise((resolve) => (pass = resolve));
+  const bytes = buffer.length === piece.length ? buffer : buffer.subarray(0, piece.length);
+  let write: Promise<void> | undefined;
+  try {
+    await copy.source.read(bytes, piece.start);
+    const isEmpty = isAllZeros(bytes);
+    await previous;
+    if (copy.failure !== undefined) return;
+    if (isEmpty) copy.meter.skipped(piece.length);
+    else write = copy.target.write(bytes, piece.start);
+  } finally {
+    pass();
+  }
+  if (write === undefined) return;
+  await write;
+  copy.meter.copied(piece.length);
+}
+
+/** The stored pieces of a disk one by one; the zeros between them are counted as skipped on the way. */
+class PieceFeed {
+  readonly #extents: AsyncIterator<Extent>;
+  readonly #meter: ProgressMeter;
+  #start = 0;
+  #end = 0;
+  #isDone = false;
+  #filling: Promise<void> | undefined;
+
+  constructor(extents: AsyncIterator<Extent>, meter: ProgressMeter) {
+    this.#extents = extents;
+    this.#meter = meter;
+  }
+
+  /** True if `take` has a piece; what it waits for, all callers wait for together. */
+  async ready(): Promise<boolean> {
+    while (this.#start >= this.#end && !this.#isDone) {
+      this.#filling ??= this.#fill().finally(() => (this.#filling = undefined));
+      await this.#filling;
+    }
+    return this.#start < this.#end;
+  }
+
+  /** The next piece, undefined if another caller was faster. Ends at a multiple of the piece size, or with its extent. */
+  take(): ReadRange | undefined {
+    if (this.#start >= this.#end) return undefined;
+    const start = this.#start;
+    this.#start = Math.min(this.#end, start - (start % PIECE_BYTES) + PIECE_BYTES);
+    return { start, length: this.#start - start };
+  }
+
+  async close(): Promise<void> {
+    await this.#filling?.catch(() => undefined);
+    await this.#extents.return?.();
+  }
+
+  async #fill(): Promise<void> {
+    const { done, value } = await this.#extents.next();
+    if (done === true) {
+      this.#isDone = true;
+    } else if (value.kind === 'zero') {
+      this.#meter.skipped(value.length);
+    } else {
+      this.#start = value.start;
+      this.#end = value.start + value.length;
+    }
   }
 }
