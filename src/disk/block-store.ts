@@ -46,7 +46,6 @@ export class BlockStore {
   /** One byte a block, 1: it is known that every bit of its bitmap is set. */
   readonly #isFull: Uint8Array;
   readonly #bitmaps: BitmapCache;
-  #unallocatedCount: number;
   #isDataDirty = false;
   #isChanged = false;
   #running: Promise<void> = Promise.resolve();
@@ -55,11 +54,9 @@ export class BlockStore {
 
   /** Starts on an image whose table is loaded and checked. */
   constructor(parts: BlockStoreParts) {
-    const { entries } = parts.table;
     this.#parts = parts;
-    this.#isFull = new Uint8Array(entries.length);
+    this.#isFull = new Uint8Array(parts.table.entries.length);
     this.#bitmaps = new BitmapCache(parts.layout.bitmapBytes);
-    this.#unallocatedCount = entries.reduce((count, entry) => count + (entry === UNUSED_BAT_ENTRY ? 1 : 0), 0);
   }
 
   /** Name of the file, for messages. */
@@ -74,7 +71,7 @@ export class BlockStore {
 
   /** Blocks that have a place in the file, believed or not. */
   get allocatedCount(): number {
-    return this.#parts.table.entries.length - this.#unallocatedCount;
+    return this.#parts.table.allocatedCount;
   }
 
   /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
@@ -82,7 +79,7 @@ export class BlockStore {
     const { table, layout } = this.#parts;
     const bitmapSectors = layout.bitmapBytes / SECTOR_BYTES;
     let bits = 2048;
-    for (const sector of table.entries) if (sector !== UNUSED_BAT_ENTRY) bits |= sector + bitmapSectors;
+    for (const blockIndex of table.allocated()) bits |= (table.entries[blockIndex] ?? 0) + bitmapSectors;
     return this.allocatedCount === 0 ? undefined : (bits & -bits) * SECTOR_BYTES;
   }
 
@@ -105,10 +102,12 @@ export class BlockStore {
 
   /** The next allocated blocks from `firstIndex` on, below `endIndex`, at most `limit` of them. */
   allocatedBlocks(firstIndex: number, endIndex: number, limit: number): number[] {
-    const { entries } = this.#parts.table;
+    const { table } = this.#parts;
     const found: number[] = [];
-    for (let blockIndex = firstIndex; blockIndex < endIndex && found.length < limit; blockIndex++) {
-      if (entries[blockIndex] !== UNUSED_BAT_ENTRY) found.push(blockIndex);
+    let blockIndex = table.nextAllocated(firstIndex);
+    while (blockIndex !== undefined && blockIndex < endIndex && found.length < limit) {
+      found.push(blockIndex);
+      blockIndex = table.nextAllocated(blockIndex + 1);
     }
     return found;
   }
@@ -208,7 +207,8 @@ export class BlockStore {
     this.#isChanged = true;
     const place = growth.space.take();
     try {
-      await growth.end.reserve(blockEnd(layout, place.offset), this.#unallocatedCount);
+      const blocksLeft = table.entries.length - table.allocatedCount;
+      await growth.end.reserve(blockEnd(layout, place.offset), blocksLeft);
       this.#isDataDirty = true;
       await this.#writeNewBlock(place, offsetInBlock, source);
     } catch (error) {
@@ -217,7 +217,6 @@ export class BlockStore {
     }
     this.#isDataDirty = true;
     this.#isFull[blockIndex] = 1;
-    this.#unallocatedCount--;
     table.set(blockIndex, place.offset / SECTOR_BYTES);
   }
 
@@ -246,7 +245,6 @@ export class BlockStore {
     table.set(blockIndex, UNUSED_BAT_ENTRY);
     this.#bitmaps.drop(blockIndex);
     this.#isFull[blockIndex] = 0;
-    this.#unallocatedCount++;
     growth?.space.quarantine(blockOffset);
   }
 
@@ -307,7 +305,7 @@ export class BlockStore {
   #dataEnd(): number {
     const { table, layout, metadataEnd } = this.#parts;
     let last = -1;
-    for (const sector of table.entries) if (sector !== UNUSED_BAT_ENTRY && sector > last) last = sector;
+    for (const blockIndex of table.allocated()) last = Math.max(last, table.entries[blockIndex] ?? 0);
     return last < 0 ? metadataEnd : Math.max(metadataEnd, blockEnd(layout, last * SECTOR_BYTES));
   }
 }

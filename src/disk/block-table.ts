@@ -1,10 +1,14 @@
 import { viewOf } from '../format/bytes.ts';
 import { batByteLength } from '../format/layout.ts';
 import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { isAllOnes } from '../format/zeros.ts';
 import type { Storage } from '../storage/storage.ts';
 
 const ENTRIES_PER_SECTOR = SECTOR_BYTES / BAT_ENTRY_BYTES;
 const PIECE_BYTES = 1024 * 1024;
+/** Entries whose being unused is noted together: a 2040 GiB disk that is nearly empty is looked through in no time. */
+const GROUP_ENTRIES = 4096;
+const GROUP_BYTES = GROUP_ENTRIES * BAT_ENTRY_BYTES;
 
 /** Bytes to be written at an offset of the file. */
 export interface PlacedBytes {
@@ -25,29 +29,68 @@ export class BlockTable {
   /** What follows the last entry in its sector; kept as it is. */
   readonly #tail: Uint8Array;
   readonly #dirtySectors = new Set<number>();
+  /** One byte a group of entries, 0: all of them are unused. */
+  readonly #isGroupUsed: Uint8Array;
+  #allocatedCount = 0;
 
-  /** Wraps entries that stand at `tableOffset`; `tail` is what follows them in their last sector. */
-  constructor(entries: Uint32Array, tableOffset: number, tail: Uint8Array) {
-    this.entries = entries;
+  private constructor(entryCount: number, tableOffset: number) {
+    this.entries = new Uint32Array(entryCount).fill(UNUSED_BAT_ENTRY);
     this.#tableOffset = tableOffset;
-    this.#tail = tail;
+    this.#tail = new Uint8Array(batByteLength(entryCount) - entryCount * BAT_ENTRY_BYTES).fill(0xff);
+    this.#isGroupUsed = new Uint8Array(Math.ceil(entryCount / GROUP_ENTRIES));
   }
 
   /** Reads `entryCount` entries at `tableOffset`; rejects with `ERR_VHD_TRUNCATED` if the file ends inside the table. */
   static async load(storage: Storage, tableOffset: number, entryCount: number, fileSize: number): Promise<BlockTable> {
-    const entries = new Uint32Array(entryCount);
+    const table = new BlockTable(entryCount, tableOffset);
     const byteLength = entryCount * BAT_ENTRY_BYTES;
     for (let done = 0; done < byteLength; done += PIECE_BYTES) {
       const piece = new Uint8Array(Math.min(PIECE_BYTES, byteLength - done));
       await storage.read(piece, tableOffset + done);
-      decodeEntries(piece, entries, done / BAT_ENTRY_BYTES);
+      table.#decode(piece, done / BAT_ENTRY_BYTES);
     }
-    const tailBytes = batByteLength(entryCount) - byteLength;
-    const tail = new Uint8Array(tailBytes).fill(0xff);
-    if (tailBytes > 0 && tableOffset + byteLength + tailBytes <= fileSize) {
-      await storage.read(tail, tableOffset + byteLength);
+    if (tableOffset + batByteLength(entryCount) <= fileSize) await storage.read(table.#tail, tableOffset + byteLength);
+    return table;
+  }
+
+  #decode(bytes: Uint8Array, firstEntry: number): void {
+    for (let offset = 0; offset < bytes.length; offset += GROUP_BYTES) {
+      const group = bytes.subarray(offset, offset + GROUP_BYTES);
+      if (isAllOnes(group)) continue;
+      const view = viewOf(group);
+      const groupEntry = firstEntry + offset / BAT_ENTRY_BYTES;
+      this.#isGroupUsed[groupEntry / GROUP_ENTRIES] = 1;
+      for (let index = 0; index < group.length / BAT_ENTRY_BYTES; index++) {
+        const sector = view.getUint32(index * BAT_ENTRY_BYTES);
+        this.entries[groupEntry + index] = sector;
+        if (sector !== UNUSED_BAT_ENTRY) this.#allocatedCount++;
+      }
     }
-    return new BlockTable(entries, tableOffset, tail);
+  }
+
+  /** Blocks that have a place in the file. */
+  get allocatedCount(): number {
+    return this.#allocatedCount;
+  }
+
+  /** The first allocated block from `blockIndex` on, undefined if there is none. */
+  nextAllocated(blockIndex: number): number | undefined {
+    let index = blockIndex;
+    while (index < this.entries.length) {
+      const group = Math.floor(index / GROUP_ENTRIES);
+      if (this.#isGroupUsed[group] === 0) {
+        index = (group + 1) * GROUP_ENTRIES;
+        continue;
+      }
+      const groupEnd = Math.min((group + 1) * GROUP_ENTRIES, this.entries.length);
+      for (; index < groupEnd; index++) if (this.entries[index] !== UNUSED_BAT_ENTRY) return index;
+    }
+    return undefined;
+  }
+
+  /** The allocated blocks in the order of the disk. */
+  *allocated(): Generator<number> {
+    for (let index = this.nextAllocated(0); index !== undefined; index = this.nextAllocated(index + 1)) yield index;
   }
 
   /** True if something was set that no copy was taken of since. */
@@ -57,6 +100,11 @@ export class BlockTable {
 
   /** Sets a block's entry; the file sees it when a copy taken by `takeDirty` is written. */
   set(blockIndex: number, sector: number): void {
+    if (this.entries[blockIndex] !== UNUSED_BAT_ENTRY) this.#allocatedCount--;
+    if (sector !== UNUSED_BAT_ENTRY) {
+      this.#allocatedCount++;
+      this.#isGroupUsed[Math.floor(blockIndex / GROUP_ENTRIES)] = 1;
+    }
     this.entries[blockIndex] = sector;
     this.#dirtySectors.add(Math.floor(blockIndex / ENTRIES_PER_SECTOR));
   }
@@ -88,13 +136,5 @@ export class BlockTable {
     const tailOffset = entryCount * BAT_ENTRY_BYTES;
     if (tailOffset < bytes.length) bytes.set(this.#tail, tailOffset);
     return bytes;
-  }
-}
-
-function decodeEntries(bytes: Uint8Array, entries: Uint32Array, firstEntry: number): void {
-  const view = viewOf(bytes);
-  const entryCount = bytes.length / BAT_ENTRY_BYTES;
-  for (let index = 0; index < entryCount; index++) {
-    entries[firstEntry + index] = view.getUint32(index * BAT_ENTRY_BYTES);
   }
 }

@@ -102,7 +102,7 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   const table = await BlockTable.load(storage, header.tableOffset, entryCount, examination.fileSize);
   const metadata = metadataRanges(examination, header, entryCount);
   const context: PlacementContext = {
-    entries: table.entries,
+    table,
     layout: blockLayout(header.blockSize, 'packed'),
     virtualSize,
     dataLimit: examination.endFooterOffset ?? examination.fileSize,
@@ -114,7 +114,7 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   const writable = options.writable === true;
   if (writable && placement.bad.size > 0) throw misplacedError(storage.name, context, placement);
   const metadataEnd = Math.max(...metadata.map((range) => range.end));
-  const layout = blockLayout(header.blockSize, isAligned(examination, placement) ? 'aligned' : 'packed');
+  const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
   const usedEnd = Math.max(metadataEnd, placement.dataEnd);
   const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
   const refuse = refuser(storage.name, context, placement);
@@ -143,8 +143,8 @@ function metadataRanges(examination: Sound, header: DynamicHeader, entryCount: n
 }
 
 /** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */
-function isAligned(examination: Sound, placement: Placement): boolean {
-  if (placement.allocatedCount > 0) return placement.isAligned;
+function isAligned(examination: Sound, table: BlockTable, placement: Placement): boolean {
+  if (table.allocatedCount > 0) return placement.isAligned;
   const end = examination.endFooterOffset;
   return end !== undefined && (end + FOOTER_BYTES) % 4096 === 0;
 }

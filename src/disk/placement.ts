@@ -1,6 +1,7 @@
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
-import { DATA_ALIGNMENT_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { DATA_ALIGNMENT_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import type { BlockTable } from './block-table.ts';
 
 /** A stretch of the file that belongs to headers or table: start inclusive, end exclusive, in bytes. */
 export interface FileRange {
@@ -12,8 +13,8 @@ export interface FileRange {
 
 /** What has to be known to say whether the blocks of an image lie where blocks may. */
 export interface PlacementContext {
-  /** The table, a sector number a block. */
-  readonly entries: Uint32Array;
+  /** The table. */
+  readonly table: BlockTable;
   /** Block and bitmap sizes; `alignment` is not looked at. */
   readonly layout: Omit<BlockLayout, 'alignment'>;
   /** Virtual size in bytes: the last block needs no more bytes than this leaves it. */
@@ -28,8 +29,6 @@ export interface PlacementContext {
 
 /** Where the blocks of an image lie, and which of them cannot be believed. */
 export interface Placement {
-  /** Allocated blocks. */
-  readonly allocatedCount: number;
   /** Byte offset behind the last allocated block, 0 without any. */
   readonly dataEnd: number;
   /** True if the data of every allocated block begins on 4 KiB; true without blocks. */
@@ -41,22 +40,18 @@ export interface Placement {
 /** Looks at every entry of the table once, and at the order in the file of those that are allocated. */
 export function findPlacement(context: PlacementContext): Placement {
   const bad = new Map<RuleId, Set<number>>();
-  const { entries, layout } = context;
-  let allocatedCount = 0;
+  const { table, layout } = context;
   let dataEnd = 0;
   let isAligned = true;
-  for (let blockIndex = 0; blockIndex < entries.length; blockIndex++) {
-    const sector = entries[blockIndex] ?? UNUSED_BAT_ENTRY;
-    if (sector === UNUSED_BAT_ENTRY) continue;
-    allocatedCount++;
-    const offset = sector * SECTOR_BYTES;
+  for (const blockIndex of table.allocated()) {
+    const offset = (table.entries[blockIndex] ?? 0) * SECTOR_BYTES;
     if ((offset + layout.bitmapBytes) % DATA_ALIGNMENT_BYTES !== 0) isAligned = false;
     const rule = brokenRule(context, blockIndex, offset);
     if (rule !== undefined) addBad(bad, rule, blockIndex);
     else dataEnd = Math.max(dataEnd, offset + layout.bitmapBytes + layout.blockSize);
   }
-  for (const blockIndex of findOverlaps(context, allocatedCount)) addBad(bad, 'bat.overlap', blockIndex);
-  return { allocatedCount, dataEnd, isAligned, bad };
+  for (const blockIndex of findOverlaps(context)) addBad(bad, 'bat.overlap', blockIndex);
+  return { dataEnd, isAligned, bad };
 }
 
 /** The bytes of a block that lie on the virtual disk. */
@@ -76,10 +71,11 @@ function addBad(bad: Map<RuleId, Set<number>>, rule: RuleId, blockIndex: number)
 }
 
 /** Blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
-function findOverlaps(context: PlacementContext, allocatedCount: number): number[] {
-  const sectors = new Uint32Array(allocatedCount);
+function findOverlaps(context: PlacementContext): number[] {
+  const { entries } = context.table;
+  const sectors = new Uint32Array(context.table.allocatedCount);
   let count = 0;
-  for (const sector of context.entries) if (sector !== UNUSED_BAT_ENTRY) sectors[count++] = sector;
+  for (const blockIndex of context.table.allocated()) sectors[count++] = entries[blockIndex] ?? 0;
   if (!isAscending(sectors)) sectors.sort();
   const { bitmapBytes, blockSize } = context.layout;
   const blockSectors = (bitmapBytes + blockSize) / SECTOR_BYTES;
@@ -90,17 +86,16 @@ function findOverlaps(context: PlacementContext, allocatedCount: number): number
     if (sector - previous < blockSectors) shared.add(previous).add(sector);
   }
   if (shared.size === 0) return [];
-  const suspects: number[] = [];
-  context.entries.forEach((sector, blockIndex) => {
-    if (sector !== UNUSED_BAT_ENTRY && shared.has(sector)) suspects.push(blockIndex);
-  });
+  const suspects = [...context.table.allocated()].filter((blockIndex) => shared.has(entries[blockIndex] ?? 0));
   return suspects.length === 2 ? withoutShortTail(context, suspects) : suspects;
 }
 
 /** Two neighbours do not share bytes if the first is the disk's last block and ends before the second begins. */
 function withoutShortTail(context: PlacementContext, suspects: number[]): number[] {
-  const [first = 0, second = 0] = [...suspects].sort((a, b) => (context.entries[a] ?? 0) - (context.entries[b] ?? 0));
-  const distance = ((context.entries[second] ?? 0) - (context.entries[first] ?? 0)) * SECTOR_BYTES;
+  const [first = 0, second = 0] = [...suspects].sort(
+    (a, b) => (context.table.entries[a] ?? 0) - (context.table.entries[b] ?? 0),
+  );
+  const distance = ((context.table.entries[second] ?? 0) - (context.table.entries[first] ?? 0)) * SECTOR_BYTES;
   return distance >= context.layout.bitmapBytes + neededBytes(context, first) && distance > 0 ? [] : suspects;
 }
 
@@ -121,7 +116,7 @@ export function placementFindings(placement: Placement, context: PlacementContex
 
 /** The finding about one block that lies where none may. */
 export function misplacedFinding(rule: RuleId, blockIndex: number, context: PlacementContext, count = 1): Finding {
-  const sector = context.entries[blockIndex] ?? 0;
+  const sector = context.table.entries[blockIndex] ?? 0;
   const offset = sector * SECTOR_BYTES;
   const end = blockEnd({ ...context.layout, alignment: 'packed' }, offset);
   const expected: Partial<Record<RuleId, string>> = {

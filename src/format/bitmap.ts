@@ -1,4 +1,5 @@
 import { alignUp, SECTOR_BYTES } from './spec.ts';
+import { isAllOnes } from './zeros.ts';
 
 /** A run of sectors whose bits are alike. */
 export interface SectorRun {
@@ -39,10 +40,7 @@ export function setSectors(bitmap: Uint8Array, sector: number, sectorCount: numb
 /** True if the bits of the first `sectorCount` sectors are all set. */
 export function areAllSet(bitmap: Uint8Array, sectorCount: number): boolean {
   const wholeBytes = sectorCount >> 3;
-  // Read with every block: word by word, not byte by byte.
-  const words = new Uint32Array(bitmap.slice(0, wholeBytes & ~3).buffer);
-  for (const word of words) if (word !== 0xffffffff) return false;
-  for (let index = wholeBytes & ~3; index < wholeBytes; index++) if (bitmap[index] !== 0xff) return false;
+  if (!isAllOnes(bitmap.subarray(0, wholeBytes))) return false;
   for (let sector = wholeBytes * 8; sector < sectorCount; sector++) if (!isSectorSet(bitmap, sector)) return false;
   return true;
 }

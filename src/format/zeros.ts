@@ -1,5 +1,6 @@
 const PIECE_BYTES = 64 * 1024;
 const ZEROS = new Uint8Array(PIECE_BYTES);
+const ONES = new Uint8Array(PIECE_BYTES).fill(0xff);
 
 /** A shared block of 64 KiB of zeros. Never write to it. */
 export const ZERO_PIECE: Uint8Array = ZEROS;
@@ -8,8 +9,17 @@ export const ZERO_PIECE: Uint8Array = ZEROS;
 export function isAllZeros(bytes: Uint8Array): boolean {
   // Most data differs from zero in its first bytes: look there before calling out.
   if (bytes.length > 0 && (bytes[0] !== 0 || bytes[bytes.length >> 1] !== 0)) return false;
+  return consistsOf(bytes, ZEROS);
+}
+
+/** True if every bit is set, as in an empty table and in the bitmap of a block that was written. */
+export function isAllOnes(bytes: Uint8Array): boolean {
+  return consistsOf(bytes, ONES);
+}
+
+function consistsOf(bytes: Uint8Array, pattern: Uint8Array): boolean {
   for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
-    if (!isZeroPiece(bytes.subarray(offset, offset + PIECE_BYTES))) return false;
+    if (!isEqual(bytes.subarray(offset, offset + PIECE_BYTES), pattern)) return false;
   }
   return true;
 }
@@ -17,17 +27,16 @@ export function isAllZeros(bytes: Uint8Array): boolean {
 const nativeCompare: ((first: Uint8Array, second: Uint8Array) => number) | undefined =
   typeof Buffer === 'undefined' ? undefined : Buffer.compare.bind(Buffer);
 
-function isZeroPiece(piece: Uint8Array): boolean {
-  if (nativeCompare !== undefined) return nativeCompare(piece, ZEROS.subarray(0, piece.length)) === 0;
-  return isZeroByWords(piece);
-}
-
-function isZeroByWords(piece: Uint8Array): boolean {
+/** True if `piece` is the beginning of `pattern`, whose bytes are all alike. */
+function isEqual(piece: Uint8Array, pattern: Uint8Array): boolean {
+  if (nativeCompare !== undefined) return nativeCompare(piece, pattern.subarray(0, piece.length)) === 0;
+  const byte = pattern[0] ?? 0;
   const head = Math.min((8 - (piece.byteOffset % 8)) % 8, piece.length);
   const wordCount = (piece.length - head) >> 3;
-  const words = new BigUint64Array(piece.buffer, piece.byteOffset + head, wordCount);
-  for (const word of words) if (word !== 0n) return false;
-  for (let index = 0; index < head; index++) if (piece[index] !== 0) return false;
-  for (let index = head + wordCount * 8; index < piece.length; index++) if (piece[index] !== 0) return false;
+  const wanted = byte === 0 ? 0n : 0xffff_ffff_ffff_ffffn;
+  for (const word of new BigUint64Array(piece.buffer, piece.byteOffset + head, wordCount))
+    if (word !== wanted) return false;
+  for (let index = 0; index < head; index++) if (piece[index] !== byte) return false;
+  for (let index = head + wordCount * 8; index < piece.length; index++) if (piece[index] !== byte) return false;
   return true;
 }
