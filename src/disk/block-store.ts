@@ -1,4 +1,4 @@
-import { VhdError } from '../errors.ts';
+import type { VhdError } from '../errors.ts';
 import { allOnesBitmap, areAllSet, decodeBitmap } from '../format/bitmap.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
@@ -6,6 +6,7 @@ import { readAdjacent, type Storage, writeAdjacent } from '../storage/storage.ts
 import { BitmapCache } from './bitmap-cache.ts';
 import type { BlockTable } from './block-table.ts';
 import { writeZeros, zeroPieces } from './flat.ts';
+import { FlushQueue } from './flush-queue.ts';
 import type { ImageEnd } from './image-end.ts';
 import { settleAll } from './settle.ts';
 import type { BlockPlace, BlockSpace } from './space.ts';
@@ -48,15 +49,14 @@ export class BlockStore {
   readonly #bitmaps: BitmapCache;
   #isDataDirty = false;
   #isChanged = false;
-  #running: Promise<void> = Promise.resolve();
-  #queued: Promise<void> | undefined;
-  #poison: VhdError | undefined;
+  readonly #flushes: FlushQueue;
 
   /** Starts on an image whose table is loaded and checked. */
   constructor(parts: BlockStoreParts) {
     this.#parts = parts;
     this.#isFull = new Uint8Array(parts.table.entries.length);
     this.#bitmaps = new BitmapCache(parts.layout.bitmapBytes);
+    this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
   }
 
   /** Name of the file, for messages. */
@@ -85,7 +85,7 @@ export class BlockStore {
 
   /** @throws VhdError `ERR_VHD_POISONED` after a failed barrier or table write */
   checkUsable(): void {
-    if (this.#poison !== undefined) throw this.#poison;
+    this.#flushes.checkUsable();
   }
 
   /**
@@ -154,9 +154,8 @@ export class BlockStore {
       this.#isFull[blockIndex] = 1;
       return 'full';
     }
-    // Filled by a write while this call waited: what it read is older.
-    if (this.#isFull[blockIndex] === 1) return 'full';
-    this.#bitmaps.put(blockIndex, bitmap);
+    // Filled by a write while this call waited: bitmap and bytes that came with it are both older, and fit each other.
+    if (this.#isFull[blockIndex] !== 1) this.#bitmaps.put(blockIndex, bitmap);
     return bitmap;
   }
 
@@ -169,23 +168,30 @@ export class BlockStore {
    * Sets every bit of a block's bitmap, after writing zeros under the clear ones where `clearBytes` says that something
    * else may be there. Durable when it resolves. Done before the first write into such a block and not after it: were
    * the data to reach the medium without its bits, a crash would leave bytes that look as if they had never been written.
+   * Nothing behind the `dataBytes` that the block has on the disk is touched: the file may end there.
    */
-  async fillBitmap(blockIndex: number, blockOffset: number, clearBytes: 'are-zero' | 'to-zero'): Promise<void> {
+  async fillBitmap(
+    blockIndex: number,
+    blockOffset: number,
+    dataBytes: number,
+    clearBytes: 'are-zero' | 'to-zero',
+  ): Promise<void> {
     const { storage, layout } = this.#parts;
     const bitmap = await this.bitmapOf(blockIndex, blockOffset);
     if (bitmap === 'full') return;
     try {
       if (clearBytes === 'to-zero') {
-        for (const run of decodeBitmap(bitmap, layout.blockSize / SECTOR_BYTES)) {
-          const offset = blockOffset + layout.bitmapBytes + run.sector * SECTOR_BYTES;
-          if (!run.isSet) await writeZeros(storage, offset, run.sectorCount * SECTOR_BYTES);
+        for (const run of decodeBitmap(bitmap, Math.ceil(dataBytes / SECTOR_BYTES))) {
+          const start = run.sector * SECTOR_BYTES;
+          const length = Math.min(run.sectorCount * SECTOR_BYTES, dataBytes - start);
+          if (!run.isSet) await writeZeros(storage, blockOffset + layout.bitmapBytes + start, length);
         }
         await storage.flush();
       }
       await storage.write(allOnesBitmap(layout.bitmapBytes), blockOffset);
       await storage.flush();
     } catch (error) {
-      this.#setPoison(error);
+      this.#flushes.poison(error);
       throw error;
     }
     this.#bitmaps.drop(blockIndex);
@@ -248,45 +254,23 @@ export class BlockStore {
     growth?.space.quarantine(blockOffset);
   }
 
-  /** Resolves when everything that had resolved before the call is durable. One flush runs at a time, one may wait. */
+  /** Resolves when everything that had resolved before the call is durable. */
   flush(): Promise<void> {
-    if (this.#queued === undefined) {
-      const queued = this.#running.then(() => {
-        this.#queued = undefined;
-        return this.#flushNow();
-      });
-      this.#queued = queued;
-      this.#running = queued.catch(() => undefined);
-    }
-    return this.#queued;
+    return this.#flushes.flush();
   }
 
-  async #flushNow(): Promise<void> {
-    this.checkUsable();
+  async #makeDurable(): Promise<void> {
     const { storage, table, growth } = this.#parts;
     // Copies: what changes from here on may belong to data that the first barrier does not cover.
     const copies = table.takeDirty();
     const freed = growth?.space.takeQuarantined() ?? [];
     if (copies.length === 0 && !this.#isDataDirty) return;
     this.#isDataDirty = false;
-    try {
-      await storage.flush();
-      if (copies.length === 0) return;
-      await settleAll(copies.map((copy) => storage.write(copy.bytes, copy.offset)));
-      await storage.flush();
-    } catch (error) {
-      this.#setPoison(error);
-      throw error;
-    }
+    await storage.flush();
+    if (copies.length === 0) return;
+    await settleAll(copies.map((copy) => storage.write(copy.bytes, copy.offset)));
+    await storage.flush();
     growth?.space.release(freed);
-  }
-
-  #setPoison(cause: unknown): void {
-    this.#poison ??= new VhdError('ERR_VHD_POISONED', 'an earlier flush failed, so what the file holds is not known', {
-      storage: this.name,
-      cause,
-      remedy: 'close it, see to the cause, open it again: everything before the last flush that resolved is there',
-    });
   }
 
   /** Flushes, gives back what was reserved ahead and closes the file; the file is closed in any case. */

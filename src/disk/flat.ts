@@ -2,6 +2,7 @@ import { checkRange } from '../errors.ts';
 import { ZERO_PIECE } from '../format/zeros.ts';
 import { closedError, type Storage, writeAdjacent } from '../storage/storage.ts';
 import { type Disk, type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
+import { FlushQueue } from './flush-queue.ts';
 import { RangeLock } from './range-lock.ts';
 
 /** A disk whose bytes lie one to one in a storage: a raw image, or the data of a fixed VHD. */
@@ -10,6 +11,7 @@ export class FlatDisk implements Disk {
   readonly readOnly: boolean;
   readonly #storage: Storage;
   readonly #locks = new RangeLock();
+  readonly #flushes: FlushQueue;
   #isDirty = false;
   #closing: Promise<void> | undefined;
 
@@ -18,6 +20,7 @@ export class FlatDisk implements Disk {
     this.#storage = storage;
     this.size = size;
     this.readOnly = readOnly;
+    this.#flushes = new FlushQueue(storage.name, () => this.#makeDurable());
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
@@ -56,7 +59,7 @@ export class FlatDisk implements Disk {
 
   async flush(): Promise<void> {
     this.#checkOpen();
-    await this.#flush();
+    await this.#flushes.flush();
   }
 
   async close(): Promise<void> {
@@ -68,21 +71,16 @@ export class FlatDisk implements Disk {
     await this.close();
   }
 
-  async #flush(): Promise<void> {
+  async #makeDurable(): Promise<void> {
     if (!this.#isDirty) return;
     this.#isDirty = false;
-    try {
-      await this.#storage.flush();
-    } catch (error) {
-      this.#isDirty = true;
-      throw error;
-    }
+    await this.#storage.flush();
   }
 
   async #close(): Promise<void> {
     await this.#locks.idle();
     try {
-      await this.#flush();
+      await this.#flushes.flush();
     } finally {
       await this.#storage.close();
     }
@@ -90,6 +88,7 @@ export class FlatDisk implements Disk {
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw closedError(this.#storage.name);
+    this.#flushes.checkUsable();
   }
 
   #checkWritable(): void {

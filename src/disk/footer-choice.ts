@@ -21,6 +21,10 @@ export interface ChosenFooter {
   readonly footer: Footer | undefined;
   /** What was found in both, and in comparing them. */
   readonly findings: readonly Finding[];
+  /** Byte offset of the footer that ends the image; undefined if there is none, or if it is the guest's. */
+  readonly endOffset?: number | undefined;
+  /** True if what stands at offset 0 is, byte for byte, what belongs there. */
+  readonly isCopyCurrent?: boolean | undefined;
   /** Overrides the error code of a refusal. */
   readonly refusalCode?: VhdErrorCode | undefined;
   /** What to do about a refusal. */
@@ -40,7 +44,24 @@ export function chooseFooter(
 ): ChosenFooter {
   const validStart = start !== undefined && isFooter(start.decoded) ? start : undefined;
   const validEnd = end !== undefined && isFooter(end.decoded) ? end : undefined;
-  if (prefer !== undefined) return preferred(prefer === 'end' ? validEnd : validStart, prefer);
+  const choice = choose({ start, end, validStart, validEnd }, fileSize, prefer);
+  const poisoned = [end, start].find((reading) => isPoisoned(reading));
+  if (poisoned === undefined || choice.footer === undefined) return choice;
+  // Whichever footer is good: another program has the image open, or left it so. Reading goes on with a warning.
+  return { ...choice, findings: [poisonWarning(poisoned), ...choice.findings] };
+}
+
+interface Readings {
+  readonly start: FooterReading | undefined;
+  readonly end: FooterReading | undefined;
+  readonly validStart: FooterReading | undefined;
+  readonly validEnd: FooterReading | undefined;
+}
+
+function choose(readings: Readings, fileSize: number, prefer: 'start' | 'end' | undefined): ChosenFooter {
+  const { start, end, validStart, validEnd } = readings;
+  if (prefer === 'end') return validEnd === undefined ? noneAt('end') : chosenAlone(validEnd, validEnd);
+  if (prefer === 'start') return validStart === undefined ? noneAt('start') : chosenAlone(validStart, validEnd);
   if (validEnd !== undefined) return withEnd(validEnd, start, validStart);
   if (validStart !== undefined && validStart.decoded.value.diskType !== DISK_TYPE.fixed) {
     return withStart(validStart, end);
@@ -48,10 +69,24 @@ export function chooseFooter(
   return withNone(start, end, fileSize);
 }
 
-function preferred(reading: FooterReading | undefined, prefer: 'start' | 'end'): ChosenFooter {
-  if (reading !== undefined) return { footer: reading.decoded.value, findings: reading.decoded.findings };
+function isPoisoned(reading: FooterReading | undefined): boolean {
+  return reading?.decoded.findings.some((item) => item.rule === 'footer.poisoned') === true;
+}
+
+function poisonWarning(reading: FooterReading): Finding {
+  return finding('footer.poisoned', { offset: reading.offset, severity: 'warning' });
+}
+
+function noneAt(prefer: 'start' | 'end'): ChosenFooter {
   const message = `there is no valid footer at the ${prefer}`;
   return { footer: undefined, findings: [finding('footer.missing', { message })] };
+}
+
+/** The footer the caller asked for; the one at the end counts as the image's only if it tells of the same image. */
+function chosenAlone(reading: FooterReading, end: FooterReading | undefined): ChosenFooter {
+  const footer = reading.decoded.value;
+  const isSame = end !== undefined && contradictionOf(end.decoded.value, footer) === undefined;
+  return { footer, findings: reading.decoded.findings, endOffset: isSame ? end.offset : undefined };
 }
 
 function withEnd(
@@ -61,31 +96,27 @@ function withEnd(
 ): ChosenFooter {
   const footer = end.decoded.value;
   const findings = [...end.decoded.findings];
+  const chosen = { footer, findings, endOffset: end.offset };
   const isFixed = footer.diskType === DISK_TYPE.fixed;
   // A fixed disk has no copy: its first sector is the guest's, even where a fixed footer of another image lies there.
-  if (isFixed && (validStart === undefined || validStart.decoded.value.diskType === DISK_TYPE.fixed)) {
-    return { footer, findings };
-  }
+  if (isFixed && (validStart === undefined || validStart.decoded.value.diskType === DISK_TYPE.fixed)) return chosen;
   if (validStart === undefined) {
-    if (start !== undefined) findings.push(finding('footer.copy-missing', { offset: 0 }));
-    return { footer, findings };
+    if (start !== undefined && !isPoisoned(start)) findings.push(finding('footer.copy-missing', { offset: 0 }));
+    return chosen;
   }
   const contradiction = contradictionOf(footer, validStart.decoded.value);
   if (contradiction !== undefined) {
     findings.push(finding('footer.copy-contradicts', { offset: 0, ...contradiction }));
-    return { footer, findings, remedy: 'say which one is right: --footer end or --footer start' };
+    return { ...chosen, remedy: 'say which one is right: --footer end or --footer start' };
   }
-  if (!sameBytes(end.bytes, validStart.bytes)) findings.push(finding('footer.copy-differs', { offset: 0 }));
-  return { footer, findings };
+  const isCopyCurrent = sameBytes(end.bytes, validStart.bytes);
+  if (!isCopyCurrent) findings.push(finding('footer.copy-differs', { offset: 0 }));
+  return { ...chosen, isCopyCurrent };
 }
 
 function withStart(start: FooterReading, end: FooterReading | undefined): ChosenFooter {
-  const isPoisoned = end?.decoded.findings.some((item) => item.rule === 'footer.poisoned') === true;
-  const lost = finding(isPoisoned ? 'footer.poisoned' : 'footer.end-missing', {
-    offset: end?.offset,
-    severity: 'warning',
-  });
-  return { footer: start.decoded.value, findings: [lost, ...start.decoded.findings] };
+  const lost = isPoisoned(end) ? [] : [finding('footer.end-missing', { offset: end?.offset })];
+  return { footer: start.decoded.value, findings: [...lost, ...start.decoded.findings], isCopyCurrent: true };
 }
 
 function withNone(start: FooterReading | undefined, end: FooterReading | undefined, fileSize: number): ChosenFooter {

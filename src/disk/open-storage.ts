@@ -1,17 +1,15 @@
 import { checkOptionNames, VhdError } from '../errors.ts';
-import type { DynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
-import { batByteLength, blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
-import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
-import { alignUp, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
+import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
+import { alignUp, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { readOnlyError, type Storage } from '../storage/storage.ts';
 import { BlockStore } from './block-store.ts';
 import { BlockTable } from './block-table.ts';
 import { FlatDisk } from './flat.ts';
 import { ImageEnd } from './image-end.ts';
+import { metadataRanges } from './metadata-ranges.ts';
 import {
   describeMisplaced,
-  type FileRange,
   findPlacement,
   type Placement,
   type PlacementContext,
@@ -100,46 +98,27 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   if (header === undefined) throw new Error('a sound dynamic image has a header');
   const entryCount = entryCountFor(virtualSize, header.blockSize);
   const table = await BlockTable.load(storage, header.tableOffset, entryCount, examination.fileSize);
-  const metadata = metadataRanges(examination, header, entryCount);
+  const metadata = await metadataRanges(storage, examination, header, entryCount);
   const context: PlacementContext = {
     table,
     layout: blockLayout(header.blockSize, 'packed'),
     virtualSize,
     dataLimit: examination.endFooterOffset ?? examination.fileSize,
-    metadata,
+    metadata: metadata.needed,
     tableOffset: header.tableOffset,
   };
   const placement = findPlacement(context);
   const findings = [...examination.findings, ...placementFindings(placement, context)];
   const writable = options.writable === true;
   if (writable && placement.bad.size > 0) throw misplacedError(storage.name, context, placement);
-  const metadataEnd = Math.max(...metadata.map((range) => range.end));
   const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
-  const usedEnd = Math.max(metadataEnd, placement.dataEnd);
+  const usedEnd = Math.max(metadata.end, placement.dataEnd);
   const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
   const refuse = refuser(storage.name, context, placement);
-  const store = new BlockStore({ storage, layout, table, metadataEnd, growth, refuse });
+  const store = new BlockStore({ storage, layout, table, metadataEnd: metadata.end, growth, refuse });
   const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
   const disk = new SparseDisk(store, virtualSize, { readOnly: !writable, policy });
   return new VhdDisk({ ...examination, findings }, disk, disk);
-}
-
-/** Where headers, table and parent names lie. */
-function metadataRanges(examination: Sound, header: DynamicHeader, entryCount: number): FileRange[] {
-  const { dataOffset } = examination.footer;
-  const tableEnd = header.tableOffset + batByteLength(entryCount);
-  const ranges: FileRange[] = [
-    { start: 0, end: FOOTER_BYTES },
-    { start: dataOffset, end: dataOffset + DYNAMIC_HEADER_BYTES },
-    { start: header.tableOffset, end: Math.min(tableEnd, alignUp(examination.fileSize, SECTOR_BYTES)) },
-  ];
-  for (const locator of header.parentLocators) {
-    const end = locator.dataOffset + locatorSpaceBytes(locator);
-    if (locator.platformCode !== NO_PLATFORM && locator.dataOffset >= 0 && end <= examination.fileSize) {
-      ranges.push({ start: locator.dataOffset, end });
-    }
-  }
-  return ranges;
 }
 
 /** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */
@@ -159,14 +138,14 @@ async function prepareGrowth(
   const footer = encodeFooter(examination.footer);
   let footerOffset = examination.endFooterOffset;
   const isWholeFooter = footerOffset !== undefined && examination.fileSize - footerOffset === FOOTER_BYTES;
-  if (footerOffset === undefined || !isWholeFooter || !examination.hasStartFooter) {
+  if (footerOffset === undefined || !isWholeFooter || !examination.isCopyCurrent) {
     footerOffset = Math.max(
       footerOffsetFor(layout, usedEnd),
       alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES),
     );
     await storage.write(footer, footerOffset);
     await storage.flush();
-    if (!examination.hasStartFooter) {
+    if (!examination.isCopyCurrent) {
       await storage.write(footer, 0);
       await storage.flush();
     }

@@ -50,7 +50,7 @@ export function findPlacement(context: PlacementContext): Placement {
     if (rule !== undefined) addBad(bad, rule, blockIndex);
     else dataEnd = Math.max(dataEnd, offset + layout.bitmapBytes + layout.blockSize);
   }
-  for (const blockIndex of findOverlaps(context)) addBad(bad, 'bat.overlap', blockIndex);
+  for (const blockIndex of findOverlaps(context, bad)) addBad(bad, 'bat.overlap', blockIndex);
   return { dataEnd, isAligned, bad };
 }
 
@@ -71,22 +71,28 @@ function addBad(bad: Map<RuleId, Set<number>>, rule: RuleId, blockIndex: number)
 }
 
 /** Blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
-function findOverlaps(context: PlacementContext): number[] {
+function findOverlaps(context: PlacementContext, bad: ReadonlyMap<RuleId, ReadonlySet<number>>): number[] {
   const { entries } = context.table;
+  // Blocks that lie nowhere sensible cannot take anything from those that do.
+  const isPlaced = (blockIndex: number): boolean => ![...bad.values()].some((blocks) => blocks.has(blockIndex));
   const sectors = new Uint32Array(context.table.allocatedCount);
   let count = 0;
-  for (const blockIndex of context.table.allocated()) sectors[count++] = entries[blockIndex] ?? 0;
-  if (!isAscending(sectors)) sectors.sort();
+  for (const blockIndex of context.table.allocated()) {
+    if (bad.size === 0 || isPlaced(blockIndex)) sectors[count++] = entries[blockIndex] ?? 0;
+  }
+  const placed = sectors.subarray(0, count);
+  if (!isAscending(placed)) placed.sort();
   const { bitmapBytes, blockSize } = context.layout;
   const blockSectors = (bitmapBytes + blockSize) / SECTOR_BYTES;
   const shared = new Set<number>();
-  for (let index = 1; index < sectors.length; index++) {
-    const previous = sectors[index - 1] ?? 0;
-    const sector = sectors[index] ?? 0;
+  for (let index = 1; index < placed.length; index++) {
+    const previous = placed[index - 1] ?? 0;
+    const sector = placed[index] ?? 0;
     if (sector - previous < blockSectors) shared.add(previous).add(sector);
   }
   if (shared.size === 0) return [];
-  const suspects = [...context.table.allocated()].filter((blockIndex) => shared.has(entries[blockIndex] ?? 0));
+  const isSuspect = (blockIndex: number): boolean => shared.has(entries[blockIndex] ?? 0) && isPlaced(blockIndex);
+  const suspects = [...context.table.allocated()].filter(isSuspect);
   return suspects.length === 2 ? withoutShortTail(context, suspects) : suspects;
 }
 

@@ -1,12 +1,13 @@
 import { VhdError, type VhdErrorCode } from '../errors.ts';
 import type { Decoded } from '../format/bytes.ts';
-import { hex, NO_OFFSET } from '../format/bytes.ts';
+import { NO_OFFSET } from '../format/bytes.ts';
 import { type DynamicHeader, decodeDynamicHeader, isBlockSize } from '../format/dynamic-header.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { geometryByteLength } from '../format/geometry.ts';
-import { batByteLength, entryCountFor } from '../format/layout.ts';
+import { entryCountFor } from '../format/layout.ts';
 import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
 import {
+  BAT_ENTRY_BYTES,
   DYNAMIC_HEADER_BYTES,
   FOOTER_BYTES,
   FORMAT_VERSION,
@@ -35,10 +36,10 @@ export interface Examination {
   readonly fileSize: number;
   /** The footer that counts; undefined if there is no valid one. */
   readonly footer: Footer | undefined;
-  /** Byte offset of the footer at the end, if that is valid. */
+  /** Byte offset of the footer that ends the image; undefined if there is none, or if it is the guest's. */
   readonly endFooterOffset: number | undefined;
-  /** True if a valid footer stands at offset 0 besides the one at the end. */
-  readonly hasStartFooter: boolean;
+  /** True if the copy at offset 0 is the footer that counts, byte for byte. */
+  readonly isCopyCurrent: boolean;
   /** Type of the image, undefined if unknown. */
   readonly type: VhdType | undefined;
   /** Virtual size in bytes, undefined without a footer. */
@@ -80,8 +81,8 @@ export async function examine(storage: Storage, options: ExamineOptions = {}): P
     name: storage.name,
     fileSize,
     footer,
-    endFooterOffset: end !== undefined && isFooter(end.decoded) ? end.offset : undefined,
-    hasStartFooter: start !== undefined && isFooter(start.decoded),
+    endFooterOffset: chosen.endOffset,
+    isCopyCurrent: chosen.isCopyCurrent === true,
   };
   const inside = footer === undefined ? UNKNOWN : await examineInside(storage, footer, ends, options);
   const findings = [...chosen.findings, ...inside.findings];
@@ -107,7 +108,7 @@ async function examineInside(
     return { type, virtualSize, header: undefined, findings };
   }
   const { value: header, findings } = await readHeader(storage, footer, fileSize);
-  const tableFindings = header === undefined ? [] : findInTable(header, virtualSize, fileSize);
+  const tableFindings = header === undefined ? [] : findInTable(header, footer, virtualSize, fileSize);
   return { type, virtualSize, header, findings: [...findings, ...tableFindings] };
 }
 
@@ -166,7 +167,7 @@ async function findInFixed(
   if (footer.dataOffset !== NO_OFFSET && footer.dataOffset + DYNAMIC_HEADER_BYTES <= fileSize) {
     const bytes = new Uint8Array(DYNAMIC_HEADER_BYTES);
     await storage.read(bytes, footer.dataOffset);
-    if (decodeDynamicHeader(bytes).findings.length === 0) {
+    if (decodeDynamicHeader(bytes).findings.every((item) => item.severity !== 'error')) {
       const message = 'the footer says fixed, but points to a dynamic header';
       return [finding('footer.type', { offset: dataEnd + 60, message, expected: '3 or 4', found: '2' })];
     }
@@ -176,20 +177,26 @@ async function findInFixed(
   return virtualSize < dataEnd ? [finding('fixed.long', detail)] : [];
 }
 
-function findInTable(header: DynamicHeader, virtualSize: number, fileSize: number): Finding[] {
+function findInTable(header: DynamicHeader, footer: Footer, virtualSize: number, fileSize: number): Finding[] {
   if (!isBlockSize(header.blockSize) || header.headerVersion !== FORMAT_VERSION) return [];
   const entryCount = entryCountFor(virtualSize, header.blockSize);
   const findings: Finding[] = [];
   const counts = { expected: `${entryCount} entries`, found: String(header.maxTableEntries) };
   if (header.maxTableEntries < entryCount) findings.push(finding('bat.short', counts));
   if (header.maxTableEntries > entryCount) findings.push(finding('bat.long', counts));
-  if (entryCount * 4 > MAX_BAT_BYTES) {
+  if (entryCount * BAT_ENTRY_BYTES > MAX_BAT_BYTES) {
     const expected = `a table of at most ${MAX_BAT_BYTES} bytes`;
-    const found = `${entryCount * 4} bytes, for blocks of ${header.blockSize} bytes`;
+    const found = `${entryCount * BAT_ENTRY_BYTES} bytes, for blocks of ${header.blockSize} bytes`;
     findings.push(finding('bat.limit', { expected, found }));
-  } else if (header.tableOffset + entryCount * 4 > fileSize) {
-    const expected = `a table of ${batByteLength(entryCount)} bytes before offset ${fileSize}`;
-    findings.push(finding('header.table-offset', { expected, found: `offset ${hex(header.tableOffset)}` }));
+  } else {
+    const tableEnd = header.tableOffset + entryCount * BAT_ENTRY_BYTES;
+    const headerEnd = footer.dataOffset + DYNAMIC_HEADER_BYTES;
+    const isOverHeaders =
+      header.tableOffset < FOOTER_BYTES || (header.tableOffset < headerEnd && tableEnd > footer.dataOffset);
+    if (isOverHeaders || tableEnd > fileSize) {
+      const expected = `${entryCount * BAT_ENTRY_BYTES} bytes behind footer and header, before offset ${fileSize}`;
+      findings.push(finding('header.table-offset', { expected, found: `offset ${header.tableOffset}` }));
+    }
   }
   return findings;
 }

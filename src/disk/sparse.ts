@@ -201,13 +201,18 @@ export class SparseDisk implements Disk {
     if (bitmap === 'full') return;
     if (this.#policy === 'strict') await this.#checkUnset(piece.blockIndex, blockOffset, bitmap);
     const clearBytes = this.#policy === 'honour' ? 'to-zero' : 'are-zero';
-    await this.#store.fillBitmap(piece.blockIndex, blockOffset, clearBytes);
+    await this.#store.fillBitmap(piece.blockIndex, blockOffset, this.#dataBytes(piece.blockIndex), clearBytes);
+  }
+
+  /** Bytes of a block that lie on the disk; fewer than the block size in the last one. */
+  #dataBytes(blockIndex: number): number {
+    const { blockSize } = this.#store.layout;
+    return Math.min(blockSize, this.size - blockIndex * blockSize);
   }
 
   /** Rejects if a sector whose bit is clear holds anything. */
   async #checkUnset(blockIndex: number, blockOffset: number, bitmap: Uint8Array): Promise<void> {
-    const { blockSize } = this.#store.layout;
-    const length = Math.min(blockSize, this.size - blockIndex * blockSize);
+    const length = this.#dataBytes(blockIndex);
     for (let offsetInBlock = 0; offsetInBlock < length; offsetInBlock += ZERO_PIECE.length) {
       const target = new Uint8Array(Math.min(ZERO_PIECE.length, length - offsetInBlock));
       await this.#store.readData(blockOffset, offsetInBlock, target);
@@ -220,9 +225,7 @@ export class SparseDisk implements Disk {
     await this.#preparing.get(piece.blockIndex)?.catch(() => undefined);
     const blockOffset = this.#store.locate(piece.blockIndex);
     if (blockOffset === undefined) return;
-    const { blockSize } = this.#store.layout;
-    const blockLength = Math.min(blockSize, this.size - piece.blockIndex * blockSize);
-    if (piece.length === blockLength) {
+    if (piece.length === this.#dataBytes(piece.blockIndex)) {
       this.#store.free(piece.blockIndex, blockOffset);
       return;
     }

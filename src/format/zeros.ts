@@ -31,7 +31,8 @@ const nativeCompare: ((first: Uint8Array, second: Uint8Array) => number) | undef
 function isEqual(piece: Uint8Array, pattern: Uint8Array): boolean {
   if (nativeCompare !== undefined) return nativeCompare(piece, pattern.subarray(0, piece.length)) === 0;
   const byte = pattern[0] ?? 0;
-  const head = Math.min((8 - (piece.byteOffset % 8)) % 8, piece.length);
+  if (piece.length < 16) return piece.every((value) => value === byte);
+  const head = (8 - (piece.byteOffset % 8)) % 8;
   const wordCount = (piece.length - head) >> 3;
   const wanted = byte === 0 ? 0n : 0xffff_ffff_ffff_ffffn;
   for (const word of new BigUint64Array(piece.buffer, piece.byteOffset + head, wordCount))

@@ -30,7 +30,7 @@ export class FileStorage implements Storage {
   readonly capabilities: StorageCapabilities;
   readonly #fd: number;
   readonly #handle: FileHandle | undefined;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
   #pending = 0;
   #whenIdle: (() => void) | undefined;
 
@@ -119,8 +119,11 @@ export class FileStorage implements Storage {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async #close(): Promise<void> {
     // A descriptor closed under a call on its way may by then be another file's: wait for all of them.
     if (this.#pending > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     if (this.#handle === undefined) await closeFile(this.#fd);
@@ -131,7 +134,7 @@ export class FileStorage implements Storage {
   }
 
   async #run<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#isClosed) throw closedError(this.name);
+    if (this.#closing !== undefined) throw closedError(this.name);
     this.#pending++;
     try {
       return await call();
@@ -160,7 +163,7 @@ export class FileStorage implements Storage {
   }
 
   #checkWritable(): void {
-    if (this.#isClosed) throw closedError(this.name);
+    if (this.#closing !== undefined) throw closedError(this.name);
     if (!this.capabilities.writable) throw readOnlyError(this.name);
   }
 }

@@ -1,4 +1,4 @@
-import { readOnlyError, type Storage, type StorageCapabilities } from './storage.ts';
+import { readOnlyError, type Storage, type StorageCapabilities, truncatedError } from './storage.ts';
 
 /** A storage read as if zeros followed its end, up to a length; for reading only. */
 export class PaddedStorage implements Storage {
@@ -22,6 +22,9 @@ export class PaddedStorage implements Storage {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
+    if (position + target.length > this.#byteLength) {
+      throw truncatedError(this.name, position, target.length, this.#byteLength - position);
+    }
     const stored = Math.min(Math.max(this.#innerBytes - position, 0), target.length);
     if (stored > 0) await this.#inner.read(target.subarray(0, stored), position);
     target.fill(0, stored);

@@ -1,0 +1,113 @@
+import type { Command } from 'commander';
+import { VhdError } from '../../src/errors.ts';
+import type { Severity } from '../../src/format/rules.ts';
+import { type OpenedDisk, openDisk } from '../../src/open.ts';
+import { type InfoReport, readInfo } from '../../src/ops/info.ts';
+import { UsageError } from '../errors.ts';
+import { addExamples, addReportFlags, type ReportFlags } from '../flags.ts';
+import { type ImageReport, infoText } from '../info-text.ts';
+import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
+import { isColoured, jsonText } from '../report.ts';
+import type { Session } from '../session.ts';
+
+interface Flags extends InputFlags, ReportFlags {
+  readonly strict?: boolean | undefined;
+}
+
+/** Declares `info IMAGE…`. */
+export function declare(command: Command, session: Session): void {
+  command.argument('<image...>', 'images to look at').option('--strict', 'exit with 1 if there are warnings');
+  addExamples(addReportFlags(addInputOptions(command)), 'vhd info disk.vhd', 'vhd info --json *.vhd');
+  command.action((images: string[], flags: Flags) => info(session, images, flags));
+}
+
+async function info(session: Session, images: readonly string[], flags: Flags): Promise<void> {
+  let isFirst = true;
+  for (const image of images) {
+    session.io.signal.throwIfAborted();
+    session.files = { input: image };
+    try {
+      const separator = isFirst || session.isJson ? '' : '\n';
+      await showOne(session, image, flags, { separator, isOnly: images.length === 1 });
+      isFirst = false;
+    } catch (error) {
+      // The other images are still to be shown, unless nobody reads them any more.
+      if ((await session.fail(error)) > 128) return;
+    }
+  }
+}
+
+async function showOne(
+  session: Session,
+  image: string,
+  flags: Flags,
+  place: { readonly separator: string; readonly isOnly: boolean },
+): Promise<void> {
+  if (image === '-') {
+    throw new UsageError('info needs both ends of an image: expected a file, found -', 'save it to a file first');
+  }
+  const { report, refusal, warning } = await reportOn(image, flags);
+  const { stdout, env } = session.io;
+  const text = session.isJson ? jsonText('info', report, !place.isOnly) : infoText(report, isColoured(stdout, env));
+  await session.print(place.separator + text);
+  if (warning !== undefined) await session.warn(`${image}: ${warning}`);
+  if (refusal !== undefined) await session.fail(refusal);
+  if (flags.strict === true && report.findings.some((item) => isComplaint(item.severity))) session.exitWith(1);
+}
+
+function isComplaint(severity: Severity): boolean {
+  return severity !== 'note';
+}
+
+interface Shown {
+  readonly report: ImageReport;
+  readonly refusal?: unknown;
+  readonly warning?: string;
+}
+
+function isAmbiguous(error: unknown): error is VhdError {
+  return error instanceof VhdError && error.code === 'ERR_VHD_AMBIGUOUS';
+}
+
+/** Everything about an image, and the error that opening it gives. */
+async function reportOn(image: string, flags: Flags): Promise<Shown> {
+  const { footer, sizeFrom, from } = flags;
+  const report = await readInfo(image, { footer, sizeFrom });
+  if (report.readable && from === 'vhd') return { report };
+  let opened: OpenedDisk;
+  try {
+    // A raw disk need not be whole to be looked at.
+    opened = await openDisk(image, { ...inputOptions(flags), pad: true });
+  } catch (refusal) {
+    // What the name has to do with it matters to those who use the image: here it can be read.
+    if (report.readable && isAmbiguous(refusal)) {
+      return { report, warning: `${refusal.message}: other verbs want --from` };
+    }
+    return { report: { ...report, refusal: refusal instanceof Error ? refusal.message : report.refusal }, refusal };
+  }
+  const { size } = opened.disk;
+  await opened.disk.close();
+  return { report: opened.type === 'raw' ? rawReport(report, size) : report };
+}
+
+/** No footer is no fault of a raw disk. */
+function rawReport(report: InfoReport, virtualSize: number): ImageReport {
+  const nothing = {
+    chsSize: null,
+    geometry: null,
+    otherSizes: [],
+    blockSize: null,
+    creator: null,
+    creatorVersion: null,
+  };
+  const unknown = {
+    creatorHostOs: null,
+    created: null,
+    uuid: null,
+    uuidMixedEndian: null,
+    parent: null,
+    savedState: null,
+  };
+  const raw = { type: 'raw', virtualSize, readable: true, refusal: null, findings: [] } as const;
+  return { ...report, ...nothing, ...unknown, ...raw };
+}

@@ -1,0 +1,145 @@
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import { VhdError } from '../../src/errors.ts';
+import { type OpenedDisk, openDisk } from '../../src/open.ts';
+import { ProgressMeter } from '../../src/ops/progress.ts';
+import { createWriteStream } from '../../src/stream/disk-streams.ts';
+import { openStream, refuseSameFile, streamSource } from '../endpoints.ts';
+import { UsageError } from '../errors.ts';
+import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
+import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
+import { checkStart, warnAbout, warningsOf } from '../opened.ts';
+import { ProgressDisplay } from '../progress.ts';
+import { jsonText, keyValueTable } from '../report.ts';
+import type { Session } from '../session.ts';
+import { formatExactly, formatRate, parseBytes } from '../sizes.ts';
+
+interface Flags extends InputFlags, LongFlags {
+  readonly start: number;
+}
+
+/** Declares `write IMAGE [SRC]`. */
+export function declare(command: Command, session: Session): void {
+  command
+    .argument('<image>', 'image to write into')
+    .argument('[src]', 'bytes to write; - is standard input', '-')
+    .option('--start <n>', 'first byte on the virtual disk', (text) => parseBytes(text, '--start'), 0);
+  addLongFlags(addInputOptions(command));
+  addExamples(command, 'vhd write disk.vhd boot.bin', 'cat part.raw | vhd write disk.vhd --start 1M');
+  command.action((image: string, source: string, flags: Flags) => write(session, { image, source, flags }));
+}
+
+interface Call {
+  readonly image: string;
+  readonly source: string;
+  readonly flags: Flags;
+}
+
+interface Source {
+  readonly stream: Readable;
+  /** Undefined for pipes. */
+  readonly byteLength: number | undefined;
+}
+
+async function write(session: Session, call: Call): Promise<void> {
+  const { image, source, flags } = call;
+  session.files = { input: source, output: image };
+  if (image === '-') throw new UsageError('write: expected an image file, found -', 'vhd write IMAGE [SRC]');
+  await refuseSameFile(source, image);
+  const { stream, byteLength } = await openSource(session, source);
+  const opened = await openImage(session, image, flags);
+  const progress = new ProgressDisplay(session, flags);
+  const startedAt = performance.now();
+  try {
+    checkFits(opened, call, byteLength);
+    await warnAbout(session, image, warningsOf(opened));
+    const meter = new ProgressMeter('write', byteLength, progress.listener);
+    const { signal } = session.io;
+    await pipeline(counted(stream, meter), createWriteStream(opened.disk, { start: flags.start, signal }), { signal });
+    meter.finish();
+    await opened.disk.close();
+    progress.clear();
+    await tell(session, call, {
+      opened,
+      writtenBytes: meter.copiedBytes,
+      seconds: (performance.now() - startedAt) / 1000,
+    });
+  } finally {
+    progress.clear();
+    stream.destroy();
+    await opened.disk.close();
+  }
+}
+
+/** The image first: what is wrong with it is not to be said of the source. */
+async function openImage(session: Session, image: string, flags: Flags): Promise<OpenedDisk> {
+  const { files } = session;
+  session.files = { input: image, output: image };
+  const opened = await openDisk(image, { ...inputOptions(flags), writable: true }).catch((error: unknown) => {
+    throw isPadError(error) ? wholeSectorsError(error, image) : error;
+  });
+  session.files = files;
+  return opened;
+}
+
+/** The library's way out is to pad, which is for reading only. */
+function isPadError(error: unknown): error is VhdError {
+  return error instanceof VhdError && error.code === 'ERR_VHD_SIZE' && error.remedy?.startsWith('--pad') === true;
+}
+
+function wholeSectorsError({ code, message, storage, expected, found }: VhdError, image: string): VhdError {
+  const remedy = `truncate -s %512 ${image}   fills it up with zeros`;
+  return new VhdError(code, message, { storage, expected, found, remedy });
+}
+
+async function openSource(session: Session, source: string): Promise<Source> {
+  const stream = await streamSource(session, source);
+  if (stream !== undefined) return { stream, byteLength: undefined };
+  const stats = await stat(source);
+  return { stream: openStream(source, session.io.signal), byteLength: stats.isFile() ? stats.size : undefined };
+}
+
+/** Everything that can be known is known before the first byte is written. */
+function checkFits({ disk }: OpenedDisk, { image, source, flags }: Call, byteLength: number | undefined): void {
+  checkStart(flags.start, disk.size, image);
+  if (byteLength === undefined || flags.start + byteLength <= disk.size) return;
+  const expected = `at most ${disk.size - flags.start} bytes`;
+  const message = `it does not fit on the disk: expected ${expected} from byte ${flags.start} on, found ${byteLength} bytes`;
+  throw new VhdError('ERR_VHD_SIZE', message, {
+    storage: source,
+    expected,
+    found: `${byteLength} bytes`,
+    remedy: 'nothing was written: write less, or make a larger disk with vhd create',
+  });
+}
+
+async function* counted(stream: Readable, meter: ProgressMeter): AsyncGenerator<Uint8Array> {
+  for await (const chunk of stream) {
+    const bytes = chunk as Uint8Array;
+    yield bytes;
+    meter.copied(bytes.length);
+  }
+}
+
+interface Done {
+  readonly opened: OpenedDisk;
+  readonly writtenBytes: number;
+  readonly seconds: number;
+}
+
+async function tell(session: Session, { image, flags }: Call, { opened, writtenBytes, seconds }: Done): Promise<void> {
+  if (session.isJson) {
+    const fileSize = (await stat(image)).size;
+    const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, start: flags.start };
+    const moved = { copiedBytes: writtenBytes, skippedBytes: 0, seconds, warnings: warningsOf(opened) };
+    await session.print(jsonText('write', { ...about, ...moved }));
+  } else if (flags.quiet !== true) {
+    const rows = [
+      ['bytes', `${formatExactly(writtenBytes)} from ${flags.start} on`],
+      ['time', `${seconds.toFixed(2)} s${formatRate(writtenBytes, seconds)}`],
+    ] as const;
+    await session.print(`wrote to ${image}\n${keyValueTable(rows)}`);
+  }
+}

@@ -1,0 +1,94 @@
+import { createReadStream, type Stats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
+import { addAbortSignal, type Readable, type Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { isatty } from 'node:tty';
+import { VhdError } from '../src/errors.ts';
+import { UsageError } from './errors.ts';
+import type { Session } from './session.ts';
+
+const CHUNK_BYTES = 512 * 1024;
+
+/**
+ * The bytes of what can be read only once: `-`, a pipe, a character device. Undefined for everything else.
+ * @throws UsageError if standard input is a terminal
+ */
+export async function streamSource(session: Session, name: string): Promise<Readable | undefined> {
+  const { signal } = session.io;
+  if (name === '-') {
+    if (session.io.stdin.isTTY === true) {
+      throw new UsageError(
+        'standard input is a terminal: expected data from a pipe or a file',
+        'pipe something in, or name a file',
+      );
+    }
+    return addAbortSignal(signal, session.io.stdin);
+  }
+  return isStreamLike(await statOrNothing(name)) ? openStream(name, signal) : undefined;
+}
+
+/** A file as a stream. */
+export function openStream(name: string, signal: AbortSignal): Readable {
+  return addAbortSignal(signal, createReadStream(name, { highWaterMark: CHUNK_BYTES }));
+}
+
+/** A target that takes bytes in order only. */
+export interface StreamTarget {
+  readonly stream: Writable;
+  /** To be called when everything is written. */
+  readonly finish: () => Promise<void>;
+}
+
+/**
+ * The stream behind what can be written only once: `-`, a pipe, a character device. Undefined for everything else.
+ * @throws UsageError if it is a terminal
+ */
+export async function streamTarget(session: Session, name: string): Promise<StreamTarget | undefined> {
+  if (name === '-') {
+    const { stdout } = session.io;
+    if (stdout.isTTY === true) throw terminalError();
+    return { stream: stdout, finish: () => Promise.resolve() };
+  }
+  if (!isStreamLike(await statOrNothing(name))) return undefined;
+  const handle = await open(name, 'w');
+  if (isatty(handle.fd)) {
+    await handle.close();
+    throw terminalError();
+  }
+  const stream = handle.createWriteStream();
+  const finish = async (): Promise<void> => {
+    stream.end();
+    await finished(stream);
+  };
+  return { stream, finish };
+}
+
+function terminalError(): UsageError {
+  return new UsageError(
+    'the output is a terminal, and it would get binary data',
+    'send it to a pipe or a file: > FILE',
+  );
+}
+
+/**
+ * Refuses to write over what is being read.
+ * @throws VhdError `ERR_VHD_SAME_FILE`
+ */
+export async function refuseSameFile(source: string, target: string): Promise<void> {
+  if (source === '-' || target === '-') return;
+  const [first, second] = [await statOrNothing(source), await statOrNothing(target)];
+  if (first === undefined || first.ino !== second?.ino || first.dev !== second.dev) return;
+  throw new VhdError('ERR_VHD_SAME_FILE', 'source and target are the same file', {
+    storage: target,
+    remedy: 'give the target another name',
+  });
+}
+
+/** What the system says about a name; undefined if there is nothing. */
+export async function statOrNothing(name: string): Promise<Stats | undefined> {
+  return stat(name).catch(() => undefined);
+}
+
+function isStreamLike(stats: Stats | undefined): boolean {
+  return stats?.isFIFO() === true || stats?.isCharacterDevice() === true;
+}

@@ -1,0 +1,86 @@
+import type { Command } from 'commander';
+import type { ImageIdentity } from '../src/disk/create-storage.ts';
+import type { Geometry } from '../src/format/geometry.ts';
+import { UsageError } from './errors.ts';
+import { parseBytes } from './sizes.ts';
+
+/** The flags that say what a new image is to be. */
+export interface ImageFlags {
+  readonly blockSize?: number | undefined;
+  readonly preallocate?: boolean | undefined;
+  readonly chs?: Geometry | undefined;
+  readonly uuid?: string | undefined;
+  readonly creator?: string | undefined;
+  readonly timestamp?: Date | undefined;
+}
+
+/** Declares what a new image is to be. */
+export function addImageOptions(command: Command): Command {
+  return command
+    .option('--block-size <size>', 'block size of a dynamic image: 512K or 2M (default)', parseBlockSize)
+    .option('--preallocate', 'write the zeros of a fixed or raw image instead of leaving holes')
+    .option('--chs <C/H/S>', 'geometry (default: that of the specification)', parseGeometry)
+    .option('--uuid <uuid>', 'identifier, in file order (default: random)', parseIdentifier)
+    .option('--creator <text>', "creator application, one to four characters (default: 'win ')", parseCreator)
+    .option(
+      '--timestamp <time>',
+      'ISO date or seconds since 1970 (default: SOURCE_DATE_EPOCH, else now)',
+      parseTimestamp,
+    );
+}
+
+/** Who made an image and when, as flags and environment say. */
+export function identityOptions(flags: ImageFlags, env: Readonly<Record<string, string | undefined>>): ImageIdentity {
+  const { uuid, creator, chs: geometry } = flags;
+  return { uuid, creator, geometry, timestamp: flags.timestamp ?? epochOf(env['SOURCE_DATE_EPOCH']) };
+}
+
+/** The time that reproducible builds set for everything they make. */
+function epochOf(text: string | undefined): Date | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d+$/.test(text)) throw new UsageError(`SOURCE_DATE_EPOCH: expected seconds since 1970, found '${text}'`);
+  return checkTime(new Date(Number(text) * 1000), text, 'SOURCE_DATE_EPOCH');
+}
+
+function parseBlockSize(text: string): number {
+  const bytes = parseBytes(text, '--block-size');
+  if (bytes === 512 * 1024 || bytes === 2 * 1024 * 1024) return bytes;
+  throw new UsageError(
+    `--block-size: expected 512K or 2M, found '${text}'`,
+    'other sizes are read but not written: no other program makes them',
+  );
+}
+
+function parseGeometry(text: string): Geometry {
+  const match = /^(\d+)\/(\d+)\/(\d+)$/.exec(text);
+  const [cylinders = 0, heads = 0, sectorsPerTrack = 0] = (match ?? []).slice(1).map(Number);
+  const isPossible = cylinders >= 1 && heads >= 1 && sectorsPerTrack >= 1;
+  if (isPossible && cylinders <= 65_535 && heads <= 255 && sectorsPerTrack <= 255) {
+    return { cylinders, heads, sectorsPerTrack };
+  }
+  throw new UsageError(`--chs: expected C/H/S of at most 65535/255/255, such as 1024/16/63, found '${text}'`);
+}
+
+function parseIdentifier(text: string): string {
+  if (/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)) return text;
+  throw new UsageError(`--uuid: expected 8-4-4-4-12 hexadecimal digits, found '${text}'`);
+}
+
+function parseCreator(text: string): string {
+  if (/^[\x20-\x7e]{1,4}$/.test(text)) return text;
+  throw new UsageError(`--creator: expected one to four ASCII characters, found '${text}'`);
+}
+
+function parseTimestamp(text: string): Date {
+  const hasNoZone = /T[\d:.]+$/i.test(text);
+  const time = /^\d+$/.test(text) ? new Date(Number(text) * 1000) : new Date(hasNoZone ? `${text}Z` : text);
+  return checkTime(time, text, '--timestamp');
+}
+
+/** The field counts seconds from the year 2000 in 32 bits. */
+function checkTime(time: Date, text: string, what: string): Date {
+  const year = time.getUTCFullYear();
+  if (year >= 2000 && year < 2136) return time;
+  const expected = 'an ISO date such as 2025-01-31T12:00:00Z or seconds since 1970, from the year 2000 to 2135';
+  throw new UsageError(`${what}: expected ${expected}, found '${text}'`);
+}

@@ -1,0 +1,84 @@
+import { escapeControls } from '../src/format/bytes.ts';
+import { describeFinding, type Finding, type Severity } from '../src/format/rules.ts';
+import type { InfoReport } from '../src/ops/info.ts';
+import { keyValueTable, paint, type Row, type Style } from './report.ts';
+import { formatBytes, formatExactly } from './sizes.ts';
+
+/** What `info` prints: that of the library, or the little there is to say about a raw disk. */
+export type ImageReport = Omit<InfoReport, 'type'> & { readonly type: InfoReport['type'] | 'raw' };
+
+/** Everything about an image, for people. */
+export function infoText(report: ImageReport, coloured: boolean): string {
+  const groups = [diskRows(report), fileRows(report), originRows(report)];
+  const tables = groups.map((rows) => keyValueTable(pad(rows), coloured)).filter((text) => text !== '');
+  const findings = report.findings.map((item) => findingLine(item, coloured)).join('');
+  const parts = findings === '' ? tables : [...tables, findings];
+  return `${paint('bold', escapeControls(report.path), coloured)}\n${parts.join('\n')}`;
+}
+
+/** One width of keys for all groups. */
+function pad(rows: readonly Row[]): Row[] {
+  return rows.map(([key, value]) => [key.padEnd(14), value]);
+}
+
+function diskRows(report: ImageReport): Row[] {
+  const { virtualSize, chsSize, geometry, parent } = report;
+  const chs = geometry === null ? '' : ` = ${geometry.cylinders}/${geometry.heads}/${geometry.sectorsPerTrack}`;
+  return [
+    ['type', typeText(report)],
+    ['virtual size', sizeText(virtualSize)],
+    ['CHS size', chsSize === null ? undefined : `${formatExactly(chsSize)}${chs}`],
+    ...report.otherSizes.map((other): Row => ['seen by others', `${other.program}: ${formatExactly(other.size)}`]),
+    ['parent', parent === null ? undefined : `${parent.name} (uuid ${parent.uuid})`],
+    ['saved state', report.savedState === true ? 'a virtual machine is saved with it' : undefined],
+    ['readable', report.readable ? undefined : 'no'],
+  ];
+}
+
+function typeText({ type, readable }: ImageReport): string {
+  if (type === 'raw') return 'raw, no footer of a VHD';
+  return type ?? (readable ? 'unknown' : 'not known');
+}
+
+function fileRows(report: ImageReport): Row[] {
+  const { fileSize, fileAllocatedBytes, allocatedBytes, allocatedBlocks, blockSize, virtualSize, dataAlignment } =
+    report;
+  const blockCount =
+    blockSize === null || blockSize === 0 || virtualSize === null ? 0 : Math.ceil(virtualSize / blockSize);
+  const allocated =
+    allocatedBlocks === null
+      ? undefined
+      : `${formatExactly(allocatedBytes ?? 0)}, ${allocatedBlocks} of ${blockCount} blocks`;
+  return [
+    ['file size', formatExactly(fileSize)],
+    ['on the medium', fileAllocatedBytes === null ? undefined : formatExactly(fileAllocatedBytes)],
+    ['allocated', allocated],
+    ['block size', blockSize === null ? undefined : formatBytes(blockSize)],
+    ['data alignment', dataAlignment === null ? undefined : formatBytes(dataAlignment)],
+  ];
+}
+
+function originRows(report: ImageReport): Row[] {
+  const { creator, creatorVersion, creatorHostOs } = report;
+  return [
+    ['creator', creator === null ? undefined : `'${creator}' ${creatorVersion ?? ''} on '${creatorHostOs ?? ''}'`],
+    ['created', report.created ?? undefined],
+    ['uuid', report.uuid ?? undefined],
+    ['uuid, Windows', report.uuidMixedEndian ?? undefined],
+  ];
+}
+
+function sizeText(bytes: number | null): string | undefined {
+  return bytes === null ? undefined : formatExactly(bytes);
+}
+
+const MARKS: Readonly<Record<Severity, readonly [mark: string, style: Style]>> = {
+  error: ['error', 'red'],
+  warning: ['warning', 'yellow'],
+  note: ['note', 'cyan'],
+};
+
+function findingLine(item: Finding, coloured: boolean): string {
+  const [mark, style] = MARKS[item.severity];
+  return `  ${paint(style, mark.padEnd(7), coloured)}  ${escapeControls(describeFinding(item))} [${item.rule}]\n`;
+}

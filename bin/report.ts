@@ -1,0 +1,50 @@
+import { styleText } from 'node:util';
+import { escapeControls } from '../src/format/bytes.ts';
+
+/** The styles in use. */
+export type Style = 'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow';
+
+/** Colour goes to terminals that can show it, unless `NO_COLOR` says otherwise. */
+export function isColoured(
+  stream: { readonly isTTY?: boolean | undefined },
+  env: Readonly<Record<string, string | undefined>>,
+): boolean {
+  return stream.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+}
+
+/** Text in a style, where there is colour. */
+export function paint(style: Style, text: string, coloured: boolean): string {
+  // Whether the stream takes colour is decided by the caller: the stream is not always that of the process.
+  return coloured ? styleText(style, text, { validateStream: false }) : text;
+}
+
+/** A line of a key/value table; a row without a value is left out. */
+export type Row = readonly [key: string, value: string | undefined];
+
+/** Keys and values in two columns, indented by two; control characters are escaped. */
+export function keyValueTable(rows: readonly Row[], coloured = false): string {
+  const told = rows.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const]));
+  const width = Math.max(0, ...told.map(([key]) => key.length));
+  return told
+    .map(([key, value]) => `  ${paint('dim', key.padEnd(width), coloured)}  ${escapeControls(value)}\n`)
+    .join('');
+}
+
+/** Cells in aligned columns, the first to the left and the others to the right. */
+export function columnTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
+  }
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, index) => (index === 0 ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return rows.map((row) => `${line(row)}\n`).join('');
+}
+
+/** A report as JSON: on one line, or indented for a single object. */
+export function jsonText(verb: string, report: object, isOneLine = false): string {
+  return `${JSON.stringify({ schema: `vhdkit/${verb}/1`, ...report }, undefined, isOneLine ? undefined : 2)}\n`;
+}

@@ -1,0 +1,88 @@
+import { extname } from 'node:path';
+import { type Geometry, geometryByteLength } from '../src/format/geometry.ts';
+import type { TargetType } from '../src/ops/convert-options.ts';
+import { UsageError } from './errors.ts';
+
+const TYPE_OF_NAME: Readonly<Record<string, TargetType>> = {
+  '.vhd': 'dynamic',
+  '.avhd': 'dynamic',
+  '.vpc': 'dynamic',
+  '.raw': 'raw',
+  '.img': 'raw',
+  '.dd': 'raw',
+  '.bin': 'raw',
+};
+
+/** Formats of other programs, by the name qemu-img has for them. */
+const FOREIGN: Readonly<Record<string, string>> = {
+  '.vhdx': 'vhdx',
+  '.avhdx': 'vhdx',
+  '.qcow2': 'qcow2',
+  '.qcow': 'qcow',
+  '.vmdk': 'vmdk',
+  '.vdi': 'vdi',
+};
+
+const COMPRESSORS: Readonly<Record<string, string>> = {
+  '.gz': 'gzip',
+  '.zst': 'zstd',
+  '.xz': 'xz',
+  '.bz2': 'bzip2',
+  '.lz4': 'lz4',
+};
+
+const ARCHIVES: readonly string[] = ['.zip', '.7z', '.rar', '.tar', '.tgz'];
+
+/**
+ * What the target is to be, by its name.
+ * @throws UsageError with the way round for formats that are not written, and `--to` for names that say nothing
+ */
+export function targetTypeOf(source: string, target: string): TargetType {
+  const extension = extname(target).toLowerCase();
+  const type = TYPE_OF_NAME[extension];
+  if (type !== undefined && target !== '-') return type;
+  const format = FOREIGN[extension];
+  if (format !== undefined) {
+    const isRaw = TYPE_OF_NAME[extname(source).toLowerCase()] === 'raw';
+    const first = isRaw ? '' : `vhd convert ${quoted(source)} disk.raw && `;
+    const way = `${first}qemu-img convert -f raw -O ${format} ${isRaw ? quoted(source) : 'disk.raw'} ${quoted(target)}`;
+    throw new UsageError(`it is named ${extension}, and vhd writes raw, fixed and dynamic images only`, way, target);
+  }
+  const compressor = COMPRESSORS[extension];
+  if (compressor !== undefined) {
+    const inner = TYPE_OF_NAME[extname(target.slice(0, -extension.length)).toLowerCase()] ?? 'dynamic';
+    const way = `vhd convert ${quoted(source)} - --to ${inner} | ${compressor} > ${quoted(target)}`;
+    throw new UsageError(`it is named ${extension}, and vhd does not compress`, way, target);
+  }
+  if (ARCHIVES.includes(extension)) {
+    throw new UsageError(
+      `it is named ${extension}, and vhd writes no archives`,
+      'write disk.vhd, then pack that',
+      target,
+    );
+  }
+  const why =
+    target === '-' ? 'standard output has no name that says what to write' : 'its name does not say what to write';
+  throw new UsageError(why, 'say --to raw, --to fixed or --to dynamic', target === '-' ? undefined : target);
+}
+
+/** What to say about a target whose name and type, given by `--to`, will mislead somebody. */
+export function nameWarnings(target: string, type: TargetType): string[] {
+  const extension = extname(target).toLowerCase();
+  const byName = TYPE_OF_NAME[extension];
+  const isForeign = extension in FOREIGN || extension in COMPRESSORS || ARCHIVES.includes(extension);
+  const isOtherKind = byName !== undefined && (byName === 'raw') !== (type === 'raw');
+  if (target === '-' || (!isForeign && !isOtherKind)) return [];
+  return [`${target}: it is named ${extension}, but it is a ${type === 'raw' ? 'raw image' : `${type} VHD`}`];
+}
+
+/** What to say about a geometry that reaches past the end of the disk. */
+export function geometryWarnings(geometry: Geometry | undefined, size: number, path: string): string[] {
+  if (geometry === undefined || geometryByteLength(geometry) <= size) return [];
+  const told = `${geometryByteLength(geometry)} bytes, more than the ${size} of the disk`;
+  return [`${path}: the geometry gives ${told}: programs that go by it will read past the end`];
+}
+
+function quoted(text: string): string {
+  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,56 @@
+import { readLatin1, readUint64, viewOf } from '../format/bytes.ts';
+import type { DynamicHeader } from '../format/dynamic-header.ts';
+import type { Footer } from '../format/footer.ts';
+import { batByteLength } from '../format/layout.ts';
+import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
+import { DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { FileRange } from './placement.ts';
+import type { Examination } from './recognise.ts';
+
+/** The parts of a dynamic image that are not blocks. */
+export interface Metadata {
+  /** Footer copy, header, the entries of the table that are needed, parent names: no block may lie over them. */
+  readonly needed: readonly FileRange[];
+  /** Byte offset behind all of them and behind what else stands in front of the blocks: where the first block may go. */
+  readonly end: number;
+}
+
+/** Finds them; reads one sector behind the table, where blktap keeps its batmap. */
+export async function metadataRanges(
+  storage: Storage,
+  examination: Examination & { readonly footer: Footer },
+  header: DynamicHeader,
+  entryCount: number,
+): Promise<Metadata> {
+  const { dataOffset } = examination.footer;
+  const dataLimit = examination.endFooterOffset ?? examination.fileSize;
+  const clip = (end: number): number => Math.min(end, dataLimit);
+  const needed: FileRange[] = [
+    { start: 0, end: FOOTER_BYTES },
+    { start: dataOffset, end: dataOffset + DYNAMIC_HEADER_BYTES },
+    { start: header.tableOffset, end: clip(header.tableOffset + batByteLength(entryCount)) },
+  ];
+  for (const locator of header.parentLocators) {
+    const end = locator.dataOffset + locatorSpaceBytes(locator);
+    if (locator.platformCode !== NO_PLATFORM && locator.dataOffset >= 0 && end <= dataLimit) {
+      needed.push({ start: locator.dataOffset, end });
+    }
+  }
+  // A table longer than needed is padding to us, but other programs read it to its end.
+  const declaredEnd = header.tableOffset + batByteLength(header.maxTableEntries);
+  const ends = needed.map((range) => range.end);
+  if (declaredEnd <= dataLimit) ends.push(declaredEnd, clip(await batmapEnd(storage, declaredEnd, dataLimit)));
+  return { needed, end: Math.max(...ends) };
+}
+
+/** Byte offset behind the batmap that blktap keeps behind the table (libvhd); `tableEnd` if there is none. */
+async function batmapEnd(storage: Storage, tableEnd: number, dataLimit: number): Promise<number> {
+  if (tableEnd + SECTOR_BYTES > dataLimit) return tableEnd;
+  const bytes = new Uint8Array(SECTOR_BYTES);
+  await storage.read(bytes, tableEnd);
+  if (readLatin1(bytes, 0, 8) !== 'tdbatmap') return tableEnd;
+  const view = viewOf(bytes);
+  const mapOffset = readUint64(view, 8) ?? 0;
+  return Math.max(tableEnd + SECTOR_BYTES, mapOffset + view.getUint32(16) * SECTOR_BYTES);
+}

@@ -1,0 +1,153 @@
+// Makes dynamic images of any shape, sound or not, out of a description.
+import { allOnesBitmap, bitmapByteLength, setSectors } from '../../src/format/bitmap.ts';
+import { type DynamicHeader, encodeDynamicHeader, plainDynamicHeader } from '../../src/format/dynamic-header.ts';
+import { encodeFooter, type Footer } from '../../src/format/footer.ts';
+import {
+  type BlockAlignment,
+  type BlockLayout,
+  batByteLength,
+  blockEnd,
+  blockLayout,
+  entryCountFor,
+  footerOffsetFor,
+  nextBlockOffset,
+} from '../../src/format/layout.ts';
+import { newFooter } from '../../src/format/new-footer.ts';
+import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../../src/format/spec.ts';
+
+/** A block that has a place in the image. */
+export interface BlockShape {
+  readonly index: number;
+  /** What it holds: bytes (zeros behind them), or one byte over and over. Default: 0xb0. */
+  readonly data?: Uint8Array | number;
+  /** Sectors whose bit is set. Default: all. */
+  readonly sectors?: readonly number[];
+  /** The entry of the table, where it is not to say the truth. */
+  readonly entry?: number;
+  /** Data bytes that the file holds of it; what follows comes right behind them. Default: all. */
+  readonly storedBytes?: number;
+}
+
+/** A footer: changed fields, bytes that stand there instead, or nothing. */
+export type FooterShape = Partial<Footer> | Uint8Array | 'none';
+
+/** A dynamic image, told by what is special about it. */
+export interface ImageShape {
+  readonly size: number;
+  readonly blockSize?: number;
+  readonly alignment?: BlockAlignment;
+  readonly blocks?: readonly BlockShape[];
+  /** Fields of both footers. */
+  readonly footer?: Partial<Footer>;
+  readonly startFooter?: FooterShape;
+  readonly endFooter?: FooterShape;
+  /** Leave the last byte of the file away, as before Virtual PC 2004. */
+  readonly isLegacyEnd?: boolean;
+  readonly header?: Partial<DynamicHeader>;
+  readonly tableOffset?: number | 'behind-blocks';
+  readonly maxTableEntries?: number;
+  /** What fills the table behind the last entry. Default 0xff. */
+  readonly tablePadding?: number;
+  /** Byte offset behind which the first block goes. Default: the end of headers and table. */
+  readonly blocksFrom?: number;
+  /** Empty bytes between the last block and the footer. */
+  readonly slackBytes?: number;
+  /** Bytes put over everything else in the end. */
+  readonly patches?: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
+}
+
+/** The identifier of built images. */
+export const IMAGE_UUID: Uint8Array = Uint8Array.from({ length: 16 }, (_, index) => 0x10 + index);
+
+/** The footer of a built image. */
+export function footerOf(shape: ImageShape): Footer {
+  const fields = { type: 'dynamic', size: shape.size, uniqueId: IMAGE_UUID, timestamp: 700_000_000 } as const;
+  return { ...newFooter(fields), ...shape.footer };
+}
+
+/** The block layout of a built image. */
+export function layoutOf(shape: ImageShape): BlockLayout {
+  return blockLayout(shape.blockSize ?? DEFAULT_BLOCK_SIZE, shape.alignment ?? 'packed');
+}
+
+interface Placed {
+  readonly block: BlockShape;
+  readonly offset: number;
+}
+
+/** Makes the image. */
+export function buildImage(shape: ImageShape): Uint8Array {
+  const layout = layoutOf(shape);
+  const entryCount = shape.maxTableEntries ?? entryCountFor(shape.size, layout.blockSize);
+  const tableBytes = batByteLength(entryCount);
+  const isTableLast = shape.tableOffset === 'behind-blocks';
+  const frontTable = typeof shape.tableOffset === 'number' ? shape.tableOffset : 1536;
+  const { placed, end } = placeBlocks(shape, layout, isTableLast ? 1536 : frontTable + tableBytes);
+  const tableOffset = isTableLast ? Math.ceil(end / SECTOR_BYTES) * SECTOR_BYTES : frontTable;
+  const usedEnd = isTableLast ? tableOffset + tableBytes : end;
+  const footerOffset = footerOffsetFor(layout, usedEnd + (shape.slackBytes ?? 0));
+  const endFooter = footerBytes(shape, shape.endFooter);
+  const bytes = new Uint8Array(endFooter.length === 0 ? usedEnd : footerOffset + endFooter.length);
+  for (const { block, offset } of placed) bytes.set(encodeBlock(layout, block), offset);
+  bytes.set(footerBytes(shape, shape.startFooter), 0);
+  const header = { ...plainDynamicHeader(tableOffset, entryCount, layout.blockSize), ...shape.header };
+  bytes.set(encodeDynamicHeader(header), footerOf(shape).dataOffset);
+  bytes.set(encodeTable(shape, placed, entryCount, tableBytes), tableOffset);
+  if (endFooter.length > 0) bytes.set(endFooter, footerOffset);
+  for (const patch of shape.patches ?? []) bytes.set(patch.bytes, patch.offset);
+  return shape.isLegacyEnd === true ? bytes.slice(0, -1) : bytes;
+}
+
+function placeBlocks(shape: ImageShape, layout: BlockLayout, metadataEnd: number): { placed: Placed[]; end: number } {
+  let end = Math.max(metadataEnd, shape.blocksFrom ?? 0);
+  const placed = (shape.blocks ?? []).map((block) => {
+    const offset = nextBlockOffset(layout, end);
+    end = blockEnd(layout, offset) - layout.blockSize + (block.storedBytes ?? layout.blockSize);
+    return { block, offset };
+  });
+  return { placed, end };
+}
+
+function encodeBlock(layout: BlockLayout, block: BlockShape): Uint8Array {
+  const stored = block.storedBytes ?? layout.blockSize;
+  const bytes = new Uint8Array(layout.bitmapBytes + stored);
+  const bitmap = block.sectors === undefined ? allOnesBitmap(layout.bitmapBytes) : new Uint8Array(layout.bitmapBytes);
+  for (const sector of block.sectors ?? []) setSectors(bitmap, sector, 1);
+  bytes.set(bitmap, 0);
+  const { data = 0xb0 } = block;
+  if (typeof data === 'number') bytes.fill(data, layout.bitmapBytes);
+  else bytes.set(data.subarray(0, stored), layout.bitmapBytes);
+  return bytes;
+}
+
+function encodeTable(shape: ImageShape, placed: readonly Placed[], entryCount: number, byteLength: number): Uint8Array {
+  const table = new Uint8Array(byteLength).fill(shape.tablePadding ?? 0xff);
+  const view = new DataView(table.buffer);
+  for (let index = 0; index < entryCount; index++) view.setUint32(index * 4, UNUSED_BAT_ENTRY);
+  for (const { block, offset } of placed) view.setUint32(block.index * 4, block.entry ?? offset / SECTOR_BYTES);
+  return table;
+}
+
+function footerBytes(shape: ImageShape, footer: FooterShape | undefined): Uint8Array {
+  if (footer === 'none') return new Uint8Array(0);
+  if (footer instanceof Uint8Array) return footer;
+  return encodeFooter({ ...footerOf(shape), ...footer });
+}
+
+/** The virtual disk a shape stands for: what its blocks hold under bits that are set, zeros elsewhere. */
+export function contentOf(shape: ImageShape): Uint8Array {
+  const layout = layoutOf(shape);
+  const content = new Uint8Array(shape.size);
+  for (const block of shape.blocks ?? []) {
+    const data = encodeBlock(layout, block).subarray(bitmapByteLength(layout.blockSize));
+    const start = block.index * layout.blockSize;
+    const length = Math.min(data.length, shape.size - start);
+    content.set(data.subarray(0, length), start);
+    if (block.sectors === undefined) continue;
+    for (let sector = 0; sector * SECTOR_BYTES < length; sector++) {
+      const from = start + sector * SECTOR_BYTES;
+      if (!block.sectors.includes(sector)) content.fill(0, from, Math.min(from + SECTOR_BYTES, start + length));
+    }
+  }
+  return content;
+}

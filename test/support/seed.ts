@@ -1,0 +1,42 @@
+/** A whole number from the environment, or a default. */
+export function numberFromEnv(name: string, fallback: number): number {
+  const text = process.env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`${name}: expected a whole number, found '${text}'`);
+  return value;
+}
+
+/** fast-check parameters: `VHDKIT_SEED` repeats a run, `VHDKIT_RUNS` makes it longer. */
+export function checkParameters(runs: number): { numRuns: number; seed?: number } {
+  const numRuns = numberFromEnv('VHDKIT_RUNS', runs);
+  return process.env['VHDKIT_SEED'] === undefined ? { numRuns } : { numRuns, seed: numberFromEnv('VHDKIT_SEED', 0) };
+}
+
+/** A small seeded generator of random numbers (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  /** A whole number from 0 to `bound` - 1. */
+  below(bound: number): number {
+    this.#state = (this.#state + 0x6d2b_79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000) * bound);
+  }
+
+  /** True once in `odds` times. */
+  oneIn(odds: number): boolean {
+    return this.below(odds) === 0;
+  }
+
+  /** One of the items. */
+  pick<T>(items: readonly [T, ...T[]]): T {
+    return items[this.below(items.length)] ?? items[0];
+  }
+}
