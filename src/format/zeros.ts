@@ -17,6 +17,27 @@ export function isAllOnes(bytes: Uint8Array): boolean {
   return consistsOf(bytes, ONES);
 }
 
+/** A stretch of bytes that is not zero. */
+export interface DataRun {
+  /** First byte. */
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** The stretches of `bytes` that are not zero, looked at in grains of `grainBytes`; neighbours are joined. */
+export function dataRuns(bytes: Uint8Array, grainBytes: number): DataRun[] {
+  const runs: { start: number; length: number }[] = [];
+  for (let start = 0; start < bytes.length; start += grainBytes) {
+    const grain = bytes.subarray(start, start + grainBytes);
+    if (isAllZeros(grain)) continue;
+    const last = runs.at(-1);
+    if (last !== undefined && last.start + last.length === start) last.length += grain.length;
+    else runs.push({ start, length: grain.length });
+  }
+  return runs;
+}
+
 function consistsOf(bytes: Uint8Array, pattern: Uint8Array): boolean {
   for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
     if (!isEqual(bytes.subarray(offset, offset + PIECE_BYTES), pattern)) return false;

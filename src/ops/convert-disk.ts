@@ -12,7 +12,7 @@ import type { FileStorage } from '../storage/file.ts';
 import { encodeVhd } from '../stream/encode.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
-import { copyDisk } from './copy.ts';
+import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 
@@ -50,7 +50,7 @@ async function fillFile(
   if (to === 'dynamic') {
     const target = await createVhdStorage(storage, { ...identity, size: disk.size, type: 'dynamic', blockSize });
     try {
-      await copyDisk(disk, target, meter, signal);
+      await copyDisk(disk, target, { meter, signal });
     } finally {
       await target.close();
     }
@@ -58,7 +58,7 @@ async function fillFile(
   }
   if (options.preallocate === true) await writeZeros(storage, 0, disk.size);
   else await storage.truncate(disk.size);
-  await copyDisk(disk, storage, meter, signal);
+  await copyDisk(disk, storage, { meter, signal, grainBytes: HOLE_GRAIN_BYTES });
   if (to === 'raw') return;
   await storage.write(encodeFooter(newFooter({ type: to, size: disk.size, ...identityFields(identity) })), disk.size);
 }
@@ -109,7 +109,8 @@ export async function measureDisk(disk: Disk, options: FullConvertOptions): Prom
     }
     return Promise.resolve();
   };
-  await copyDisk(disk, { write: note }, meter, signal);
+  const grainBytes = to === 'dynamic' ? undefined : HOLE_GRAIN_BYTES;
+  await copyDisk(disk, { write: note }, { meter, signal, grainBytes });
   const fixedSize = disk.size + (to === 'raw' ? 0 : FOOTER_BYTES);
   const fileSize = to === 'dynamic' ? dynamicFileSize(disk.size, blockSize, blocks.size) : fixedSize;
   return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };

@@ -8,13 +8,15 @@ import { encodeFooter } from '../format/footer.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
-import { isAllZeros } from '../format/zeros.ts';
+import { dataRuns, isAllZeros } from '../format/zeros.ts';
 import { checkNotForeign } from '../open.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
+import { PIECE_BYTES } from '../stream/read-ahead.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
+import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 
@@ -122,7 +124,8 @@ async function fillUnknown(
 ): Promise<Filled> {
   const image =
     options.to === 'dynamic' ? new GrowingImage(storage, options.blockSize, identityOf(options)) : undefined;
-  const target = skipZeros(image ?? storage, meter);
+  const target =
+    image === undefined ? skipZeros(storage, meter, HOLE_GRAIN_BYTES) : skipZeros(image, meter, PIECE_BYTES);
   if (decoded.type === 'dynamic') {
     for await (const { start, bytes } of decoded.extents()) await target.write(bytes, start);
   } else {
@@ -137,15 +140,15 @@ async function fillUnknown(
   return { virtualSize: size, sourceType: end.type, warnings };
 }
 
-function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter): Pick<Disk, 'write'> {
+function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter, grainBytes: number): Pick<Disk, 'write'> {
   return {
     async write(source, position) {
-      if (isAllZeros(source)) {
-        meter.skipped(source.length);
-        return;
-      }
-      await target.write(source, position);
-      meter.copied(source.length);
+      const runs = dataRuns(source, grainBytes);
+      for (const run of runs)
+        await target.write(source.subarray(run.start, run.start + run.length), position + run.start);
+      const copiedBytes = runs.reduce((sum, run) => sum + run.length, 0);
+      meter.copied(copiedBytes);
+      meter.skipped(source.length - copiedBytes);
     },
   };
 }

@@ -1,24 +1,34 @@
 import type { Disk, Extent } from '../disk/disk.ts';
-import { isAllZeros } from '../format/zeros.ts';
+import { settleAll } from '../disk/settle.ts';
+import { type DataRun, dataRuns } from '../format/zeros.ts';
 import { PIECE_BYTES, type ReadRange } from '../stream/read-ahead.ts';
 import type { ProgressMeter } from './progress.ts';
 
 /** Pieces on their way at a time, being read or written. Five of 2 MiB keep two processors busy; more gain nothing. */
 const WORKERS = 5;
 
+/** Grain in which zeros are left out where they leave a hole: below it, holes cost more calls than they save room. */
+export const HOLE_GRAIN_BYTES: number = 64 * 1024;
+
+/** How a disk is copied. */
+export interface CopyOptions {
+  /** Told of every byte. */
+  readonly meter: ProgressMeter;
+  /** Grain in which zeros are left out: {@link HOLE_GRAIN_BYTES} for flat targets; default a whole piece, a block. */
+  readonly grainBytes?: number | undefined;
+  /** Stops it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Copies what a disk stores to the same places of a target that reads as zeros, and skips what is zero. Several pieces
  * are on their way, each read and then written; writes are issued in the order of the disk, so that equal disks make
  * equal images. When it rejects, nothing is on its way any more.
  */
-export async function copyDisk(
-  source: Disk,
-  target: Pick<Disk, 'write'>,
-  meter: ProgressMeter,
-  signal?: AbortSignal,
-): Promise<void> {
+export async function copyDisk(source: Disk, target: Pick<Disk, 'write'>, options: CopyOptions): Promise<void> {
+  const { meter, signal, grainBytes = PIECE_BYTES } = options;
   const feed = new PieceFeed(source.extents({ coarse: true })[Symbol.asyncIterator](), meter);
-  const copy: Copy = { source, target, meter, signal, feed, turn: Promise.resolve(), failure: undefined };
+  const copy: Copy = { source, target, meter, grainBytes, signal, feed, turn: Promise.resolve(), failure: undefined };
   await Promise.all(Array.from({ length: WORKERS }, () => work(copy)));
   await feed.close();
   if (copy.failure !== undefined) throw copy.failure.error;
@@ -29,6 +39,7 @@ interface Copy {
   readonly source: Disk;
   readonly target: Pick<Disk, 'write'>;
   readonly meter: ProgressMeter;
+  readonly grainBytes: number;
   readonly signal: AbortSignal | undefined;
   readonly feed: PieceFeed;
   /** Resolves when the write of the piece last taken has been issued. */
@@ -55,20 +66,24 @@ async function copyPiece(copy: Copy, piece: ReadRange, buffer: Uint8Array): Prom
   let pass = (): void => undefined;
   copy.turn = new Promise((resolve) => (pass = resolve));
   const bytes = buffer.length === piece.length ? buffer : buffer.subarray(0, piece.length);
-  let write: Promise<void> | undefined;
+  let writes: Promise<void>[] = [];
+  let runs: readonly DataRun[] = [];
   try {
     await copy.source.read(bytes, piece.start);
-    const isEmpty = isAllZeros(bytes);
+    runs = dataRuns(bytes, copy.grainBytes);
     await previous;
     if (copy.failure !== undefined) return;
-    if (isEmpty) copy.meter.skipped(piece.length);
-    else write = copy.target.write(bytes, piece.start);
+    writes = runs.map((run) =>
+      copy.target.write(bytes.subarray(run.start, run.start + run.length), piece.start + run.start),
+    );
   } finally {
     pass();
   }
-  if (write === undefined) return;
-  await write;
-  copy.meter.copied(piece.length);
+  // All of them, also when one fails: the buffer is needed again.
+  await settleAll(writes);
+  const copiedBytes = runs.reduce((sum, run) => sum + run.length, 0);
+  copy.meter.copied(copiedBytes);
+  copy.meter.skipped(piece.length - copiedBytes);
 }
 
 /** The stored pieces of a disk one by one; the zeros between them are counted as skipped on the way. */
