@@ -66,10 +66,10 @@ const EXIT_CODES: Partial<Record<VhdErrorCode, number>> = {
 /** For errors that bring no remedy of their own. */
 const REMEDIES: Partial<Record<VhdErrorCode, string>> = {
   ERR_VHD_NOT_VHD: 'if it is a raw disk, say --from raw',
-  ERR_VHD_CORRUPT: 'get a good copy of it; vhd info shows what can still be read of it',
+  ERR_VHD_CORRUPT: 'get a good copy of it',
   ERR_VHD_TRUNCATED: 'get the whole file: a copy or a download ended too early',
-  ERR_VHD_UNSUPPORTED: 'vhd info shows what is known about it',
-  ERR_VHD_LIMIT: 'vhd info shows what is known about it',
+  ERR_VHD_UNSUPPORTED: 'convert it with the program that made it',
+  ERR_VHD_LIMIT: 'convert it with the program that made it',
   ERR_VHD_SIZE: 'check that it is the file you mean; vhd create makes an empty disk',
   ERR_VHD_FOOTERS_DISAGREE: 'say which one is right: --footer end or --footer start',
 };
@@ -91,7 +91,7 @@ export function failureOf(error: unknown, { files, called, io }: Situation): Fai
     const { message, path = null, remedy = `${called} --help shows what there is` } = error;
     return { ...NOTHING, code: 'ERR_VHD_USAGE', message, path, label: path, remedy, exitCode: EXIT_USAGE };
   }
-  if (error instanceof VhdError) return formatFailure(error, files);
+  if (error instanceof VhdError) return formatFailure(error, files, called);
   if (isSystemError(error)) return systemFailure(error, files);
   return defect(error);
 }
@@ -102,13 +102,19 @@ function interruption(reason: unknown): Failure {
   return { ...NOTHING, code: 'ABORT_ERR', message, exitCode: EXIT_CODE_OF[signal] };
 }
 
-function formatFailure(error: VhdError, files: Files): Failure {
+function formatFailure(error: VhdError, files: Files, called: string): Failure {
   // A disk that can no longer be trusted says so to every later call; what matters is the call that failed first.
   if (error.code === 'ERR_VHD_POISONED' && isSystemError(error.cause)) return systemFailure(error.cause, files);
   const { code, message, offset = null, expected = null, found = null } = error;
-  const remedy = error.remedy ?? REMEDIES[code] ?? null;
+  const remedy = error.remedy ?? remedyFor(code, called);
   const exitCode = EXIT_CODES[code] ?? EXIT_INPUT;
   return { ...placeOf(error, files), code, message, offset, expected, found, remedy, exitCode, isSilent: false };
+}
+
+function remedyFor(code: VhdErrorCode, called: string): string | null {
+  const remedy = REMEDIES[code] ?? null;
+  const canBeShown = code === 'ERR_VHD_CORRUPT' || code === 'ERR_VHD_UNSUPPORTED' || code === 'ERR_VHD_LIMIT';
+  return canBeShown && called !== 'vhd info' ? `${remedy ?? ''}; vhd info shows what is known about it` : remedy;
 }
 
 function placeOf({ code, storage }: VhdError, files: Files): Pick<Failure, 'path' | 'label'> {

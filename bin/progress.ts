@@ -57,7 +57,7 @@ export class ProgressDisplay {
     while (this.#marks.length > 2 && time - (this.#marks[0]?.time ?? time) > WINDOW_MILLISECONDS) this.#marks.shift();
     if (time - this.#startedAt < PATIENCE_MILLISECONDS) return;
     const line = barLine(progress, this.#bytesPerSecond());
-    this.#stream.write(CLEAR_LINE + line.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1)));
+    this.#stream.write(CLEAR_LINE + line.slice(0, columnsOf(this.#stream) - 1));
     this.#isShown = true;
   }
 
@@ -66,6 +66,11 @@ export class ProgressDisplay {
     if (first === undefined || last === undefined || last.time <= first.time) return 0;
     return ((last.doneBytes - first.doneBytes) / (last.time - first.time)) * 1000;
   }
+}
+
+/** Some terminals say that they have no columns. */
+function columnsOf({ columns = 0 }: Output): number {
+  return columns >= 20 ? columns : 80;
 }
 
 function modeOf({ progress = 'auto', quiet = false }: ProgressFlags): ProgressMode {

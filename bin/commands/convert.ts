@@ -142,6 +142,6 @@ function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Tol
     ['empty', `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}`],
     ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
   ];
-  const name = path === '-' ? 'standard output' : path;
+  const name = path === '-' ? 'to standard output' : path;
   return `${isDryRun ? 'would write' : 'wrote'} ${name}\n${keyValueTable(rows)}`;
 }

@@ -73,21 +73,28 @@ function isAmbiguous(error: unknown): error is VhdError {
 async function reportOn(image: string, flags: Flags): Promise<Shown> {
   const { footer, sizeFrom, from } = flags;
   const report = await readInfo(image, { footer, sizeFrom });
-  if (report.readable && from === 'vhd') return { report };
+  // Only here the name can say something else than the bytes.
+  const isNamedRaw = /\.(raw|img)$/i.test(image);
+  if (report.readable && (from === 'vhd' || (from === undefined && !isNamedRaw))) return { report };
   let opened: OpenedDisk;
   try {
     // A raw disk need not be whole to be looked at.
     opened = await openDisk(image, { ...inputOptions(flags), pad: true });
-  } catch (refusal) {
-    // What the name has to do with it matters to those who use the image: here it can be read.
-    if (report.readable && isAmbiguous(refusal)) {
-      return { report, warning: `${refusal.message}: other verbs want --from` };
-    }
-    return { report: { ...report, refusal: refusal instanceof Error ? refusal.message : report.refusal }, refusal };
+  } catch (error) {
+    return refused(report, error, image, flags);
   }
   const { size } = opened.disk;
   await opened.disk.close();
   return { report: opened.type === 'raw' ? rawReport(report, size) : report };
+}
+
+async function refused(report: InfoReport, error: unknown, image: string, flags: Flags): Promise<Shown> {
+  // What the name has to do with it matters to those who use the image: here a VHD is shown whatever its name is.
+  if (report.virtualSize !== null && flags.from === undefined && isAmbiguous(error)) {
+    const warning = `${error.message}: other verbs want --from`;
+    return { ...(await reportOn(image, { ...flags, from: 'vhd' })), warning };
+  }
+  return { report: { ...report, refusal: error instanceof Error ? error.message : report.refusal }, refusal: error };
 }
 
 /** No footer is no fault of a raw disk. */

@@ -57,7 +57,10 @@ async function write(session: Session, call: Call): Promise<void> {
     await warnAbout(session, image, warningsOf(opened));
     const meter = new ProgressMeter('write', byteLength, progress.listener);
     const { signal } = session.io;
-    await pipeline(counted(stream, meter), createWriteStream(opened.disk, { start: flags.start, signal }), { signal });
+    const target = createWriteStream(opened.disk, { start: flags.start, signal });
+    await pipeline(counted(stream, meter), target, { signal }).catch((error: unknown) => {
+      throw isTooLong(error) ? tooLongError(error, opened.disk.size - flags.start) : error;
+    });
     meter.finish();
     await opened.disk.close();
     progress.clear();
@@ -113,6 +116,16 @@ function checkFits({ disk }: OpenedDisk, { image, source, flags }: Call, byteLen
     found: `${byteLength} bytes`,
     remedy: 'nothing was written: write less, or make a larger disk with vhd create',
   });
+}
+
+/** How long a pipe is shows only when its bytes run past the end of the disk. */
+function isTooLong(error: unknown): error is VhdError {
+  return error instanceof VhdError && error.code === 'ERR_VHD_SIZE';
+}
+
+function tooLongError({ code, message, offset, expected, found }: VhdError, room: number): VhdError {
+  const remedy = `what came before was written; there is room for ${room} bytes`;
+  return new VhdError(code, message, { offset, expected, found, remedy });
 }
 
 async function* counted(stream: Readable, meter: ProgressMeter): AsyncGenerator<Uint8Array> {

@@ -120,6 +120,13 @@ export class Contents {
     );
   }
 
+  /** True if a range is all zeros, however large it is. */
+  isZeroIn(start: number, length: number): boolean {
+    return this.placesIn(start, length).every(({ position, bytes }) =>
+      isZero(bytes.subarray(Math.max(0, start - position), Math.max(0, start + length - position))),
+    );
+  }
+
   /** Says where bytes that were read from `position` on are not what they should be; undefined if they are. */
   difference(bytes: Uint8Array, position: number): string | undefined {
     if (this.placesIn(position, bytes.length).length === 0 && isZero(bytes)) return undefined;
@@ -164,7 +171,8 @@ function partitionTable(partitions: readonly Range[]): Uint8Array {
   return sector;
 }
 
-function isZero(bytes: Uint8Array): boolean {
+/** True if every byte is zero. */
+export function isZero(bytes: Uint8Array): boolean {
   for (let start = 0; start < bytes.length; start += ZEROS.length) {
     const piece = bytes.subarray(start, start + ZEROS.length);
     if (Buffer.compare(piece, ZEROS.subarray(0, piece.length)) !== 0) return false;

@@ -13,7 +13,7 @@ import {
   nextBlockOffset,
 } from '../../src/format/layout.ts';
 import { newFooter } from '../../src/format/new-footer.ts';
-import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../../src/format/spec.ts';
+import { alignUp, DEFAULT_BLOCK_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../../src/format/spec.ts';
 
 /** A block that has a place in the image. */
 export interface BlockShape {
@@ -83,7 +83,7 @@ export function buildImage(shape: ImageShape): Uint8Array {
   const isTableLast = shape.tableOffset === 'behind-blocks';
   const frontTable = typeof shape.tableOffset === 'number' ? shape.tableOffset : 1536;
   const { placed, end } = placeBlocks(shape, layout, isTableLast ? 1536 : frontTable + tableBytes);
-  const tableOffset = isTableLast ? Math.ceil(end / SECTOR_BYTES) * SECTOR_BYTES : frontTable;
+  const tableOffset = isTableLast ? alignUp(end, SECTOR_BYTES) : frontTable;
   const usedEnd = isTableLast ? tableOffset + tableBytes : end;
   const footerOffset = footerOffsetFor(layout, usedEnd + (shape.slackBytes ?? 0));
   const endFooter = footerBytes(shape, shape.endFooter);
@@ -94,8 +94,12 @@ export function buildImage(shape: ImageShape): Uint8Array {
   bytes.set(encodeDynamicHeader(header), footerOf(shape).dataOffset);
   bytes.set(encodeTable(shape, placed, entryCount, tableBytes), tableOffset);
   if (endFooter.length > 0) bytes.set(endFooter, footerOffset);
-  for (const patch of shape.patches ?? []) bytes.set(patch.bytes, patch.offset);
+  applyPatches(bytes, shape);
   return shape.isLegacyEnd === true ? bytes.slice(0, -1) : bytes;
+}
+
+function applyPatches(bytes: Uint8Array, shape: ImageShape): void {
+  for (const patch of shape.patches ?? []) bytes.set(patch.bytes, patch.offset);
 }
 
 function placeBlocks(shape: ImageShape, layout: BlockLayout, metadataEnd: number): { placed: Placed[]; end: number } {

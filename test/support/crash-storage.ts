@@ -8,6 +8,8 @@ const SECTOR = 512;
 /** One state of one sector: what it held after a change. */
 interface Version {
   readonly change: number;
+  /** True if the sector was cut off: that does not tear, it comes and goes with the length. */
+  readonly isCut: boolean;
   readonly bytes: Uint8Array;
 }
 
@@ -23,7 +25,7 @@ export type Loss = 'nothing-durable-only' | 'whole-writes' | 'any-sectors' | 'ki
  * Keeps, for every sector, each state it went through since the one that is durable. Power may fail at any moment:
  * then every sector is in its durable state or in any later one, whatever the order of the writes (512 bytes are
  * atomic, longer writes tear); the length is the durable one or any later one. A process that is killed loses nothing
- * of the calls that had resolved, and any part of those under way.
+ * of the calls that had resolved; of those under way some are carried out and others are not.
  */
 export class CrashStorage implements Storage {
   readonly name = 'crash';
@@ -103,7 +105,7 @@ export class CrashStorage implements Storage {
     const end = position + source.length;
     if (end > this.#byteLength) this.#resize(end, change);
     this.#volatile.set(source, position);
-    this.#note(position, end, change);
+    this.#note(position, end, { change, isCut: false });
   }
 
   #resize(byteLength: number, change: number): void {
@@ -114,18 +116,18 @@ export class CrashStorage implements Storage {
     }
     if (byteLength < this.#byteLength) {
       this.#volatile.fill(0, byteLength, this.#byteLength);
-      this.#note(byteLength, this.#byteLength, change);
+      this.#note(byteLength, this.#byteLength, { change, isCut: true });
     }
     this.#byteLength = byteLength;
     this.#sizes.push({ change, byteLength });
   }
 
-  #note(position: number, end: number, change: number): void {
+  #note(position: number, end: number, version: Omit<Version, 'bytes'>): void {
     for (let sector = Math.floor(position / SECTOR); sector * SECTOR < end; sector++) {
       const bytes = this.#volatile.slice(sector * SECTOR, (sector + 1) * SECTOR);
       const versions = this.#pending.get(sector);
-      if (versions === undefined) this.#pending.set(sector, [{ change, bytes }]);
-      else versions.push({ change, bytes });
+      if (versions === undefined) this.#pending.set(sector, [{ ...version, bytes }]);
+      else versions.push({ ...version, bytes });
     }
   }
 
@@ -173,13 +175,11 @@ export class CrashStorage implements Storage {
     random: Random,
   ): Version | undefined {
     const last = versions.findLast((version) => survives(version.change));
-    if (loss === 'any-sectors') return versions[random.below(versions.length + 1)];
-    if (loss === 'nothing-durable-only' || !random.oneIn(6)) return last;
-    // A write under way, or one that was on its way to the medium, may be torn: some of its sectors, not others.
-    const isTearable = last === undefined || loss !== 'killed' || this.#underWay.has(last.change);
-    if (!isTearable) return last;
-    const firstOpen = loss === 'killed' ? versions.findLastIndex((version) => !this.#underWay.has(version.change)) : -1;
-    return versions[Math.max(firstOpen, random.below(versions.length + 1) - 1)];
+    const written = versions.filter((version) => !version.isCut);
+    if (loss === 'any-sectors') return written[random.below(written.length + 1)];
+    // Writes on their way to the medium tear: some of their sectors arrive, others do not.
+    if (loss !== 'whole-writes' || !random.oneIn(6)) return last;
+    return written[random.below(written.length + 1) - 1];
   }
 
   #crashedLength(loss: Loss, survives: (change: number) => boolean, random: Random): number {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkImageSize, type CreateStorageOptions, createVhdStorage } from '../../../src/disk/create-storage.ts';
+import { type CreateStorageOptions, checkImageSize, createVhdStorage } from '../../../src/disk/create-storage.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { decodeFooter } from '../../../src/format/footer.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';

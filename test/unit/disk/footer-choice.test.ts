@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { examine } from '../../../src/disk/recognise.ts';
-import { encodeFooter, type Footer } from '../../../src/format/footer.ts';
 import { NO_OFFSET } from '../../../src/format/bytes.ts';
+import { encodeFooter, type Footer } from '../../../src/format/footer.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { buildImage, footerOf, type ImageShape } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';

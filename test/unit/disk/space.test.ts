@@ -129,8 +129,9 @@ describe('room that is not of this opening', () => {
     const image = buildImage({ size: 10 * 4096, blockSize: 4096, slackBytes: 20_480 });
     image.fill(0xee, 2048, image.length - 512);
     const disk = await openVhdStorage(new MemoryStorage(image), { writable: true });
-    for (let blockIndex = 0; blockIndex < 10; blockIndex++)
+    for (let blockIndex = 0; blockIndex < 10; blockIndex++) {
       await disk.write(Uint8Array.of(7), blockIndex * 4096 + 4000);
+    }
     const expected = new Uint8Array(10 * 4096);
     for (let blockIndex = 0; blockIndex < 10; blockIndex++) expected[blockIndex * 4096 + 4000] = 7;
     expect(await disk.readBytes(0, 10 * 4096)).toEqual(expected);

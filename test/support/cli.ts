@@ -1,0 +1,108 @@
+// Runs the command in this process with streams of its own, or the built bundle as a process.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { afterAll, beforeAll } from 'vitest';
+import { buildCommand } from '../../.config/build.ts';
+import { run } from '../../bin/program.ts';
+import type { Io } from '../../bin/session.ts';
+
+/** How the command is called, beyond its arguments. */
+export interface CallOptions {
+  readonly stdin?: Readable | Uint8Array;
+  /** Which of its streams are terminals. */
+  readonly terminals?: readonly ('stdin' | 'stdout' | 'stderr')[];
+  readonly columns?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** Takes what goes to standard output in place of the collector. */
+  readonly stdout?: Writable;
+}
+
+/** How it ended and what it said. */
+export interface CallResult {
+  readonly code: number;
+  readonly bytes: Buffer;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class Collector extends Writable {
+  readonly chunks: Buffer[] = [];
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.chunks.push(Buffer.from(chunk));
+    done();
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.chunks);
+  }
+}
+
+/** Runs the command in this process. */
+export async function vhd(args: readonly string[], options: CallOptions = {}): Promise<CallResult> {
+  const { terminals = [], columns, env = {}, signal = new AbortController().signal } = options;
+  const [stdout, stderr] = [new Collector(), new Collector()];
+  const source = options.stdin instanceof Uint8Array ? Readable.from([Buffer.from(options.stdin)]) : options.stdin;
+  const terminal = (name: (typeof terminals)[number]): object => ({ isTTY: terminals.includes(name), columns });
+  const io: Io = {
+    stdin: Object.assign(source ?? Readable.from([]), terminal('stdin')),
+    stdout: Object.assign(options.stdout ?? stdout, terminal('stdout')),
+    stderr: Object.assign(stderr, terminal('stderr')),
+    env,
+    signal,
+  };
+  const code = await run(args, io);
+  return { code, bytes: stdout.bytes, stdout: stdout.bytes.toString(), stderr: stderr.bytes.toString() };
+}
+
+/** The built command, there from `beforeAll` on. */
+export interface BuiltCommand {
+  readonly path: string;
+}
+
+/** Builds the bundle once for the tests of this file. */
+export function useBuiltCommand(): BuiltCommand {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'vhdkit-bundle-'));
+    await buildCommand(folder);
+    await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return {
+    get path() {
+      return join(folder, 'vhd.js');
+    },
+  };
+}
+
+/** How a process ended and what it said. */
+export interface ProcessResult {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Waits for a process to end, and collects what it says where that is a pipe. */
+export async function ended(child: ChildProcess): Promise<ProcessResult> {
+  const [stdout, stderr] = [new Collector(), new Collector()];
+  child.stdout?.pipe(stdout);
+  child.stderr?.pipe(stderr);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      resolve({ code, signal, stdout: stdout.bytes.toString(), stderr: stderr.bytes.toString() });
+    });
+  });
+}
+
+/** Runs a line of shell in which `$vhd` is the built command, in a folder. */
+export async function shell(command: BuiltCommand, cwd: string, line: string): Promise<ProcessResult> {
+  const env = { ...process.env, vhd: `${process.execPath} ${command.path}`, NO_COLOR: '1' };
+  return ended(spawn('bash', ['-c', line], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] }));
+}
