@@ -35,16 +35,17 @@ export async function runProgram(image: Uint8Array, content: Uint8Array, seed: n
       states.push({ image: storage.crash(loss, random), expectation: history.expectation(), loss, moment, isWhole });
     }
   };
-  storage.delay = async () => {
-    for (let turn = random.below(12); turn > 0; turn--) await Promise.resolve();
+  storage.delay = async (call) => {
+    // A barrier takes its time, so that whole writes begin and end while it runs.
+    for (let turn = random.below(call === 'flush' ? 120 : 10); turn > 0; turn--) await Promise.resolve();
   };
   const disk = await openVhdStorage(storage, { writable: true, bitmap: 'honour' });
   isWhole = true;
   const calls: Promise<void>[] = [];
   for (let step = 4 + random.below(20); step > 0; step--) {
     calls.push(nextCall(disk, history, random));
-    if (random.oneIn(2)) await Promise.all(calls.splice(0));
-    else await storage.delay();
+    if (random.oneIn(4)) await Promise.all(calls.splice(0));
+    else await storage.delay(random.oneIn(3) ? 'flush' : 'write');
   }
   await Promise.all(calls);
   const done = history.beginFlush();
@@ -55,7 +56,7 @@ export async function runProgram(image: Uint8Array, content: Uint8Array, seed: n
 }
 
 async function nextCall(disk: VhdDisk, history: History, random: Random): Promise<void> {
-  if (random.oneIn(5)) {
+  if (random.oneIn(4)) {
     const done = history.beginFlush();
     await disk.flush();
     done();

@@ -9,7 +9,7 @@ import { corpusForeignImages, corpusImages, describeWithCorpus, unpackCorpus } f
 import { useTempFolder } from '../support/temp.ts';
 import { chunkDigest, rawDigest } from './digests.ts';
 
-/** Virtual Windows and DOS disks of this size could not be opened by anyone, and hold nothing. */
+/** A disk of size 0, as qemu-img makes one: refused or opened with nothing on it, both are right. */
 const isEmptyDisk = (image: { raw: { size: number } | undefined }): boolean => image.raw?.size === 0;
 
 describeWithCorpus('the corpus', () => {

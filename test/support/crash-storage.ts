@@ -38,7 +38,7 @@ export class CrashStorage implements Storage {
   /** Called before anything changes, and before and after every barrier. */
   onMoment: () => void = () => undefined;
   /** Resolves when a call may go on; lets a test make calls overlap. */
-  delay: () => Promise<void> = () => Promise.resolve();
+  delay: (call: 'read' | 'write' | 'flush') => Promise<void> = () => Promise.resolve();
   #volatile: Uint8Array;
   #byteLength: number;
   #durable: Uint8Array;
@@ -60,7 +60,7 @@ export class CrashStorage implements Storage {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
-    await this.delay();
+    await this.delay('read');
     const found = this.#byteLength - position;
     if (found < target.length) throw truncatedError(this.name, position, target.length, found);
     target.set(this.#volatile.subarray(position, position + target.length));
@@ -80,7 +80,7 @@ export class CrashStorage implements Storage {
     this.onMoment();
     const upTo = this.#changeCount;
     const underWay = new Set(this.#underWay);
-    await this.delay();
+    await this.delay('flush');
     this.#settle((change) => change <= upTo && !underWay.has(change));
     this.onMoment();
   }
@@ -97,7 +97,7 @@ export class CrashStorage implements Storage {
     const change = ++this.#changeCount;
     this.#underWay.add(change);
     apply(change);
-    await this.delay();
+    await this.delay('write');
     this.#underWay.delete(change);
   }
 

@@ -56,7 +56,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   } catch (error) {
     return error;
   }
-  throw new Error(`expected a rejection, found ${String(value)}`);
+  throw new Error(`expected a rejection, found ${String(value).slice(0, 40)}`);
 }
 
 /** The code of what a promise is rejected with, `resolved` if it is not. */

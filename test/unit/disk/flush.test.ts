@@ -91,6 +91,24 @@ describe('a flush', () => {
     await disk.close();
   });
 
+  it('leaves to the next one an overwrite that resolves while its barrier runs', async () => {
+    const { probe, disk } = await open();
+    await disk.write(pattern(4096), 0);
+    await disk.flush();
+    await disk.write(pattern(10, 2), 0);
+    const held = gate();
+    probe.before = (call) => (call.kind === 'flush' ? held.opened : undefined);
+    const flush = disk.flush();
+    await turns();
+    await disk.write(pattern(10, 3), 100);
+    held.open();
+    await flush;
+    probe.calls.length = 0;
+    await disk.flush();
+    expect(probe.changes()).toEqual(['flush']);
+    await disk.close();
+  });
+
   it('is shared by all that ask while one waits', async () => {
     const { probe, disk } = await open();
     await disk.write(pattern(4096), 0);
