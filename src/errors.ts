@@ -88,6 +88,15 @@ export function checkOptionNames(where: string, options: object, known: readonly
 }
 
 /**
+ * Checks that an option is one of the words it may be, or not given.
+ * @throws TypeError naming the option and its words
+ */
+export function checkOneOf(name: string, value: unknown, words: readonly string[]): void {
+  if (value === undefined || (typeof value === 'string' && words.includes(value))) return;
+  throw new TypeError(`${name}: expected ${words.join(', ')}, found ${String(value)}`);
+}
+
+/**
  * Checks that a byte range lies on something of `size` bytes.
  * @throws RangeError with the range and the size
  */

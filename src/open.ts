@@ -1,13 +1,18 @@
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, rm } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CREATE_STORAGE_OPTIONS, type CreateStorageOptions, createVhdStorage } from './disk/create-storage.ts';
+import { type CreateStorageOptions, checkCreateOptions, createVhdStorage } from './disk/create-storage.ts';
 import type { Disk } from './disk/disk.ts';
 import { FlatDisk } from './disk/flat.ts';
-import { OPEN_STORAGE_OPTIONS, type OpenStorageOptions, openVhdStorage } from './disk/open-storage.ts';
+import {
+  checkOpenOptions,
+  OPEN_STORAGE_OPTIONS,
+  type OpenStorageOptions,
+  openVhdStorage,
+} from './disk/open-storage.ts';
 import { type Examination, examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
-import { checkOptionNames, VhdError } from './errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from './errors.ts';
 import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
 import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
 import { FileStorage } from './storage/file.ts';
@@ -26,7 +31,7 @@ export type OpenOptions = OpenStorageOptions;
  * @throws TypeError on an unknown option
  */
 export async function openVhd(source: ImageSource, options: OpenOptions = {}): Promise<VhdDisk> {
-  checkOptionNames('openVhd', options, OPEN_STORAGE_OPTIONS);
+  checkOpenOptions('openVhd', options);
   return openVhdStorage(await storageOf(source, options.writable === true), options);
 }
 
@@ -108,7 +113,8 @@ export interface OpenedDisk {
  *   `ERR_VHD_AMBIGUOUS` where name and content contradict; else as `openVhd` and `openRaw`
  */
 export async function openDisk(source: ImageSource, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
-  checkOptionNames('openDisk', options, OPEN_DISK_OPTIONS);
+  checkOpenOptions('openDisk', options, ['from', 'pad']);
+  checkOneOf('from', options.from, ['raw', 'vhd']);
   const { from, pad, ...vhdOptions } = options;
   const storage = await storageOf(source, options.writable === true);
   try {
@@ -197,10 +203,16 @@ export type CreateOptions = CreateStorageOptions;
  * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
  */
 export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
-  checkOptionNames('createVhd', options, CREATE_STORAGE_OPTIONS);
-  const isPath = typeof target === 'string' || target instanceof URL;
-  const storage = isPath ? await FileStorage.open(pathOf(target), { writable: true, create: 'new' }) : target;
-  return createVhdStorage(storage, options);
+  checkCreateOptions('createVhd', options);
+  if (typeof target !== 'string' && !(target instanceof URL)) return createVhdStorage(target, options);
+  const path = pathOf(target);
+  const storage = await FileStorage.open(path, { writable: true, create: 'new' });
+  try {
+    return await createVhdStorage(storage, options);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
 }
 
 async function storageOf(source: ImageSource, writable: boolean): Promise<Storage> {

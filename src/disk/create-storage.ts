@@ -1,4 +1,4 @@
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
 import type { Geometry } from '../format/geometry.ts';
@@ -116,6 +116,18 @@ function largestDynamicSize(blockSize: number): number {
 }
 
 /**
+ * Checks everything about a new image before anything is written; returns its encoded footer.
+ * @throws TypeError, RangeError and VhdError as {@link createVhdStorage}
+ */
+export function checkCreateOptions(where: string, options: CreateStorageOptions): Uint8Array {
+  checkOptionNames(where, options, CREATE_STORAGE_OPTIONS);
+  const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
+  checkOneOf('type', type, ['fixed', 'dynamic']);
+  checkImageSize(size, type, blockSize);
+  return encodeFooter(newFooter({ type, size, ...identityFields(options) }));
+}
+
+/**
  * Makes an image in an empty storage and opens it for writing; it is durable when this resolves.
  * Dynamic images get the layout of Windows 8 and later: data on 4 KiB.
  * @throws RangeError if a size or a field cannot be
@@ -123,11 +135,9 @@ function largestDynamicSize(blockSize: number): number {
  * @throws TypeError on an unknown option
  */
 export async function createVhdStorage(storage: Storage, options: CreateStorageOptions): Promise<VhdDisk> {
-  checkOptionNames('createVhdStorage', options, CREATE_STORAGE_OPTIONS);
   const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
-  checkImageSize(size, type, blockSize);
-  const footer = encodeFooter(newFooter({ type, size, ...identityFields(options) }));
   try {
+    const footer = checkCreateOptions('createVhdStorage', options);
     if (type === 'fixed') {
       if (options.preallocate === true) await writeZeros(storage, 0, size);
       await storage.write(footer, size);

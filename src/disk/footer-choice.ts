@@ -1,4 +1,3 @@
-import type { VhdErrorCode } from '../errors.ts';
 import type { Decoded } from '../format/bytes.ts';
 import { type Footer, isFooter } from '../format/footer.ts';
 import { type Finding, finding } from '../format/rules.ts';
@@ -25,8 +24,6 @@ export interface ChosenFooter {
   readonly endOffset?: number | undefined;
   /** True if what stands at offset 0 is, byte for byte, what belongs there. */
   readonly isCopyCurrent?: boolean | undefined;
-  /** Overrides the error code of a refusal. */
-  readonly refusalCode?: VhdErrorCode | undefined;
   /** What to do about a refusal. */
   readonly remedy?: string | undefined;
 }
@@ -127,17 +124,7 @@ function withNone(start: FooterReading | undefined, end: FooterReading | undefin
     const found = fileSize < SECTOR_BYTES ? `a file of ${fileSize} bytes` : 'other bytes';
     return { footer: undefined, findings: [finding('footer.missing', { expected, found })] };
   }
-  const [first] = broken.decoded.findings.filter(
-    (item) => item.rule === 'footer.checksum' || item.rule === 'footer.poisoned',
-  );
-  const missing = finding('footer.missing', {
-    offset: first?.offset ?? broken.offset,
-    message: first?.message,
-    expected: first?.expected,
-    found: first?.found,
-  });
-  const refusalCode = first?.rule === 'footer.poisoned' ? 'ERR_VHD_IN_USE' : 'ERR_VHD_CORRUPT';
-  return { footer: undefined, findings: [missing, ...broken.decoded.findings], refusalCode };
+  return { footer: undefined, findings: broken.decoded.findings };
 }
 
 function contradictionOf(end: Footer, start: Footer): { expected: string; found: string } | undefined {

@@ -1,6 +1,7 @@
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
+import { describeFinding, finding } from '../format/rules.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { readOnlyError, type Storage } from '../storage/storage.ts';
 import { BlockStore } from './block-store.ts';
@@ -9,15 +10,15 @@ import { FlatDisk } from './flat.ts';
 import { ImageEnd } from './image-end.ts';
 import { metadataRanges } from './metadata-ranges.ts';
 import {
-  describeMisplaced,
   findPlacement,
+  misplacedFinding,
   type Placement,
   type PlacementContext,
   placementFindings,
 } from './placement.ts';
 import { type Examination, type ExamineOptions, examine } from './recognise.ts';
 import { BlockSpace } from './space.ts';
-import { type BitmapPolicy, SparseDisk } from './sparse.ts';
+import { BITMAP_POLICIES, type BitmapPolicy, SparseDisk } from './sparse.ts';
 import { VhdDisk } from './vhd-disk.ts';
 
 /** How an image in a storage is opened. */
@@ -34,6 +35,17 @@ export interface OpenStorageOptions extends ExamineOptions {
 /** The option names of {@link OpenStorageOptions}. */
 export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap'];
 
+/**
+ * Checks options before anything is opened.
+ * @throws TypeError on an unknown option or an unknown word
+ */
+export function checkOpenOptions(where: string, options: OpenStorageOptions, moreNames: readonly string[] = []): void {
+  checkOptionNames(where, options, [...OPEN_STORAGE_OPTIONS, ...moreNames]);
+  checkOneOf('footer', options.footer, ['start', 'end']);
+  checkOneOf('sizeFrom', options.sizeFrom, ['footer', 'chs']);
+  checkOneOf('bitmap', options.bitmap, BITMAP_POLICIES);
+}
+
 /** An examination of an image that can be opened. */
 type Sound = Examination & { readonly footer: Footer; readonly type: VhdType; readonly virtualSize: number };
 
@@ -43,8 +55,8 @@ type Sound = Examination & { readonly footer: Footer; readonly type: VhdType; re
  * @throws TypeError on an unknown option
  */
 export async function openVhdStorage(storage: Storage, options: OpenStorageOptions = {}): Promise<VhdDisk> {
-  checkOptionNames('openVhdStorage', options, OPEN_STORAGE_OPTIONS);
   try {
+    checkOpenOptions('openVhdStorage', options);
     const examination = await examine(storage, options);
     checkOpenable(examination);
     if (options.writable === true) checkWritable(examination, storage);
@@ -155,15 +167,10 @@ async function prepareGrowth(
 }
 
 function misplacedError(name: string, context: PlacementContext, placement: Placement): VhdError {
-  const [found] = placementFindings(placement, context);
-  const rule = found?.rule ?? 'bat.overlap';
-  const [blockIndex = 0] = placement.bad.get(rule) ?? [];
-  return new VhdError('ERR_VHD_CORRUPT', `it cannot be written to: ${describeMisplaced(rule, blockIndex, context)}`, {
+  const [found = finding('bat.overlap')] = placementFindings(placement, context);
+  return new VhdError('ERR_VHD_CORRUPT', `it cannot be written to: ${describeFinding(found)}`, {
+    ...found,
     storage: name,
-    offset: found?.offset,
-    rule,
-    expected: found?.expected,
-    found: found?.found,
     remedy: 'it can be read: convert it into a new image, whose errors name the blocks that are lost',
   });
 }
@@ -172,11 +179,11 @@ function refuser(name: string, context: PlacementContext, placement: Placement):
   return (blockIndex) => {
     for (const [rule, blocks] of placement.bad) {
       if (!blocks.has(blockIndex)) continue;
-      const offset = context.tableOffset + blockIndex * 4;
-      return new VhdError('ERR_VHD_CORRUPT', describeMisplaced(rule, blockIndex, context), {
+      const found = misplacedFinding(rule, blockIndex, context);
+      return new VhdError('ERR_VHD_CORRUPT', describeFinding(found), {
+        ...found,
         storage: name,
-        offset,
-        rule,
+        remedy: 'every other block can be read: take what is there with vhd read --start and --length',
       });
     }
     return undefined;

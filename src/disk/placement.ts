@@ -1,5 +1,5 @@
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
-import { describeFinding, type Finding, finding, type RuleId } from '../format/rules.ts';
+import { type Finding, finding, type RuleId } from '../format/rules.ts';
 import { DATA_ALIGNMENT_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { BlockTable } from './block-table.ts';
 
@@ -136,9 +136,4 @@ export function misplacedFinding(rule: RuleId, blockIndex: number, context: Plac
     expected: expected[rule],
     found: `block ${blockIndex}${others} at bytes ${offset} to ${end}`,
   });
-}
-
-/** The message of an error about a misplaced block. */
-export function describeMisplaced(rule: RuleId, blockIndex: number, context: PlacementContext): string {
-  return describeFinding(misplacedFinding(rule, blockIndex, context));
 }

@@ -18,7 +18,7 @@ import {
   vhdTypeOf,
 } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type ChosenFooter, chooseFooter, type FooterReading } from './footer-choice.ts';
+import { chooseFooter, type FooterReading } from './footer-choice.ts';
 
 /** How an image is to be looked at. */
 export interface ExamineOptions {
@@ -55,6 +55,8 @@ export interface Examination {
 /** The rules whose breach makes an image unreadable, and the code that says so. */
 const REFUSALS: Partial<Record<RuleId, VhdErrorCode>> = {
   'footer.missing': 'ERR_VHD_NOT_VHD',
+  'footer.checksum': 'ERR_VHD_CORRUPT',
+  'footer.poisoned': 'ERR_VHD_IN_USE',
   'footer.copy-contradicts': 'ERR_VHD_FOOTERS_DISAGREE',
   'footer.version': 'ERR_VHD_UNSUPPORTED',
   'footer.type': 'ERR_VHD_UNSUPPORTED',
@@ -86,7 +88,7 @@ export async function examine(storage: Storage, options: ExamineOptions = {}): P
   };
   const inside = footer === undefined ? UNKNOWN : await examineInside(storage, footer, ends, options);
   const findings = [...chosen.findings, ...inside.findings];
-  return { ...ends, ...inside, findings, refusal: refusalOf(storage.name, findings, chosen) };
+  return { ...ends, ...inside, findings, refusal: refusalOf(storage.name, findings, chosen.remedy) };
 }
 
 type Inside = Pick<Examination, 'type' | 'virtualSize' | 'header' | 'findings'>;
@@ -193,26 +195,25 @@ function findInTable(header: DynamicHeader, footer: Footer, virtualSize: number,
     const headerEnd = footer.dataOffset + DYNAMIC_HEADER_BYTES;
     const isOverHeaders =
       header.tableOffset < FOOTER_BYTES || (header.tableOffset < headerEnd && tableEnd > footer.dataOffset);
-    if (isOverHeaders || tableEnd > fileSize) {
-      const expected = `${entryCount * BAT_ENTRY_BYTES} bytes behind footer and header, before offset ${fileSize}`;
-      findings.push(finding('header.table-offset', { expected, found: `offset ${header.tableOffset}` }));
+    const detail = { offset: footer.dataOffset + 16, found: `a table at ${header.tableOffset} to ${tableEnd}` };
+    if (isOverHeaders) {
+      findings.push(finding('header.table-offset', { ...detail, expected: 'a table behind footer and header' }));
+    } else if (tableEnd > fileSize) {
+      findings.push(finding('header.table-offset', { ...detail, expected: `a table before the end at ${fileSize}` }));
     }
   }
   return findings;
 }
 
-function refusalOf(name: string, findings: readonly Finding[], chosen: ChosenFooter): VhdError | undefined {
+/**
+ * The error for the first finding that makes an image unreadable; undefined if none does.
+ * @param remedy what to do about it, where there is more to say than the error does
+ */
+export function refusalOf(name: string, findings: readonly Finding[], remedy?: string): VhdError | undefined {
   for (const item of findings) {
     const code = REFUSALS[item.rule];
     if (code === undefined || item.severity !== 'error') continue;
-    return new VhdError(chosen.refusalCode ?? code, describeFinding(item), {
-      storage: name,
-      offset: item.offset,
-      rule: item.rule,
-      expected: item.expected,
-      found: item.found,
-      remedy: chosen.remedy,
-    });
+    return new VhdError(code, describeFinding(item), { ...item, storage: name, remedy });
   }
   return undefined;
 }

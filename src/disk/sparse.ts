@@ -14,6 +14,8 @@ import { settleAll } from './settle.ts';
  * `strict` an error, `honour` zeros, `ignore` the bytes.
  */
 export type BitmapPolicy = 'strict' | 'honour' | 'ignore';
+/** The words of {@link BitmapPolicy}. */
+export const BITMAP_POLICIES: readonly string[] = ['strict', 'honour', 'ignore'];
 
 /** Part of a request that lies in one block. */
 interface BlockPiece {

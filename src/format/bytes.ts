@@ -17,6 +17,11 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** A copy of some bytes. `slice` is no copy where the bytes are a `Buffer`. */
+export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, start, end);
+}
+
 /** Reads an unsigned 64-bit number; undefined above 2^53 - 1, where a JavaScript number would round. */
 export function readUint64(view: DataView, offset: number): number | undefined {
   const high = view.getUint32(offset);

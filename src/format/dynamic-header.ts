@@ -1,4 +1,5 @@
 import {
+  copyOf,
   type Decoded,
   hex,
   hexUint64,
@@ -69,9 +70,9 @@ export function decodeDynamicHeader(bytes: Uint8Array, fileOffset = 0): Decoded<
     headerVersion: view.getUint32(24),
     maxTableEntries: view.getUint32(28),
     blockSize: view.getUint32(32),
-    parentUniqueId: bytes.slice(40, 56),
+    parentUniqueId: copyOf(bytes, 40, 56),
     parentTimestamp: view.getUint32(56),
-    parentNameBytes: bytes.slice(PARENT_NAME_OFFSET, PARENT_NAME_OFFSET + PARENT_NAME_BYTES),
+    parentNameBytes: copyOf(bytes, PARENT_NAME_OFFSET, PARENT_NAME_OFFSET + PARENT_NAME_BYTES),
     parentLocators: locators.value,
   };
   return { value, findings: [...findInHeader(bytes, view, value, fileOffset), ...locators.findings] };

@@ -11,7 +11,7 @@ import {
   writeUint64,
 } from './bytes.ts';
 import { checksumOf } from './checksum.ts';
-import { type Geometry, geometryByteLength } from './geometry.ts';
+import { type Geometry, geometryByteLength, geometryFor, isMaximumGeometry } from './geometry.ts';
 import { type Finding, finding } from './rules.ts';
 import { FOOTER_BYTES, FOOTER_COOKIE, FORMAT_VERSION, POISONED_COOKIE, SECTOR_BYTES, vhdTypeOf } from './spec.ts';
 
@@ -105,7 +105,7 @@ function findInIdentity(bytes: Uint8Array, view: DataView, fileOffset: number): 
   const computed = checksumOf(bytes, CHECKSUM_OFFSET);
   if (stored === computed) return [];
   const hidden = bytes[HIDDEN_OFFSET] ?? 0;
-  const rule = hidden > 0 && stored === (computed + hidden) >>> 0 ? 'footer.hidden-checksum' : 'footer.checksum';
+  const rule = hidden === 1 && stored === (computed + hidden) >>> 0 ? 'footer.hidden-checksum' : 'footer.checksum';
   return [finding(rule, { offset: fileOffset + CHECKSUM_OFFSET, expected: hex(computed), found: hex(stored) })];
 }
 
@@ -150,12 +150,17 @@ function findInSizes(footer: Footer, view: DataView, fileOffset: number): Findin
     const detail = { offset: fileOffset + 48, expected: 'a multiple of 512', found: String(footer.currentSize) };
     findings.push(finding('footer.size-sectors', detail));
   }
-  const chsSize = geometryByteLength(footer.geometry);
-  if (isExact && chsSize !== footer.currentSize) {
-    const detail = { offset: fileOffset + 56, expected: String(footer.currentSize), found: String(chsSize) };
+  const usual = geometryFor(footer.currentSize);
+  if (isExact && !isMaximumGeometry(footer.geometry) && told(usual) !== told(footer.geometry)) {
+    const detail = { offset: fileOffset + 56, expected: told(usual), found: told(footer.geometry) };
     findings.push(finding('geometry.size', detail));
   }
   return findings;
+}
+
+function told(geometry: Geometry): string {
+  const { cylinders, heads, sectorsPerTrack } = geometry;
+  return `${cylinders}/${heads}/${sectorsPerTrack} (${geometryByteLength(geometry)} bytes)`;
 }
 
 /**

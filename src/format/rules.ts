@@ -45,7 +45,7 @@ export const RULES = {
     'the footer and its copy at offset 0 are not the same; the one at the end is used',
   ],
   'footer.copy-contradicts': ['error', 'the footers at both ends describe different images'],
-  'geometry.size': ['note', 'the CHS geometry gives a different size than the footer'],
+  'geometry.size': ['note', 'the CHS geometry is not the one the specification computes for the size'],
   'header.cookie': ['error', 'the dynamic header does not begin with its cookie'],
   'header.checksum': ['error', 'the dynamic header checksum does not fit its bytes'],
   'header.version': ['error', 'the dynamic header has an unknown version'],

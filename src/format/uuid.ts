@@ -1,3 +1,5 @@
+import { copyOf } from './bytes.ts';
+
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** The 16 bytes of an identifier as text in file order (RFC 4122; qemu, blktap, libvhdi show it so). */
@@ -23,7 +25,7 @@ export function parseUuid(text: string): Uint8Array {
 
 /** Makes 16 random bytes a version 4 UUID in the order Windows writes: version and variant where it looks for them. */
 export function randomToUuid(random: Uint8Array): Uint8Array {
-  const bytes = random.slice(0, 16);
+  const bytes = copyOf(random, 0, 16);
   bytes[7] = ((bytes[7] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return bytes;

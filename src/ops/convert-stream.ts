@@ -29,7 +29,7 @@ export async function convertStream(
   if (options.dryRun === true) {
     throw new TypeError('convert: dryRun needs a source that can be read twice, not a stream');
   }
-  const reader = new ByteReader(source);
+  const reader = new ByteReader(source, options.signal);
   try {
     const decoded = await decodeSource(reader, options);
     return await (typeof target === 'string' ? toFile(decoded, target, options) : toStream(decoded, target, options));

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { describeFinding, type Finding } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
@@ -29,9 +29,17 @@ export async function convert(
   options: ConvertOptions,
 ): Promise<ConvertResult> {
   checkOptionNames('convert', options, CONVERT_OPTIONS);
+  checkOneOf('to', options.to, ['raw', 'fixed', 'dynamic']);
   const startedAt = performance.now();
   options.signal?.throwIfAborted();
-  const outcome = await convertAny(source, target, { ...options, blockSize: options.blockSize ?? DEFAULT_BLOCK_SIZE });
+  const outcome = await convertAny(source, target, {
+    ...options,
+    blockSize: options.blockSize ?? DEFAULT_BLOCK_SIZE,
+  }).catch((error: unknown) => {
+    // Streams wrap what stopped them in an AbortError of their own.
+    options.signal?.throwIfAborted();
+    throw error;
+  });
   const seconds = (performance.now() - startedAt) / 1000;
   return { path: typeof target === 'string' ? target : '-', type: options.to, ...outcome, seconds };
 }

@@ -1,14 +1,20 @@
 /** Reads a stream of chunks by the byte: so many exactly, or whatever comes next. Holds no more than was asked for. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
+  readonly #aborted: Promise<never> | undefined;
+  readonly #signal: AbortSignal | undefined;
   #chunks: Uint8Array[] = [];
+  /** Chunks in front that were handed out already; cut off now and then, because each cut moves all the others. */
+  #taken = 0;
   #buffered = 0;
   #position = 0;
   #isDone = false;
 
-  /** Reads from `source`, which may be a Node stream, a web stream or a generator. */
-  constructor(source: AsyncIterable<Uint8Array>) {
+  /** Reads from `source`, which may be a Node stream, a web stream or a generator; `signal` ends waiting for it. */
+  constructor(source: AsyncIterable<Uint8Array>, signal?: AbortSignal) {
     this.#source = source[Symbol.asyncIterator]();
+    this.#signal = signal;
+    this.#aborted = signal === undefined ? undefined : whenAborted(signal);
   }
 
   /** Bytes handed out or skipped so far: the offset in the stream of the next one. */
@@ -19,8 +25,9 @@ export class ByteReader {
   /** The next bytes without taking them: `length` of them, or fewer if the stream ends before. */
   async peek(length: number): Promise<Uint8Array> {
     await this.#fill(length);
-    const whole = join(this.#chunks);
+    const whole = join(this.#chunks.slice(this.#taken));
     this.#chunks = whole.length === 0 ? [] : [whole];
+    this.#taken = 0;
     return whole.subarray(0, length);
   }
 
@@ -55,26 +62,38 @@ export class ByteReader {
     return skipped;
   }
 
-  /** Tells the source that nothing more will be read. */
+  /** Tells the source that nothing more will be read; idempotent. Does not wait for one that never answers. */
   async cancel(): Promise<void> {
+    if (this.#isDone) return;
     this.#isDone = true;
-    await this.#source.return?.();
+    const released = this.#source.return?.();
+    if (this.#signal?.aborted === true) released?.catch(() => undefined);
+    else await released;
   }
 
   #shift(maxLength: number): Uint8Array {
-    const [first] = this.#chunks;
+    const first = this.#chunks[this.#taken];
     if (first === undefined) return new Uint8Array(0);
     const part = first.subarray(0, maxLength);
-    if (part.length === first.length) this.#chunks.shift();
-    else this.#chunks[0] = first.subarray(part.length);
+    if (part.length === first.length) this.#dropFirst();
+    else this.#chunks[this.#taken] = first.subarray(part.length);
     this.#buffered -= part.length;
     this.#position += part.length;
     return part;
   }
 
+  #dropFirst(): void {
+    this.#taken++;
+    if (this.#taken < 1024 && this.#taken < this.#chunks.length) return;
+    this.#chunks.splice(0, this.#taken);
+    this.#taken = 0;
+  }
+
   async #fill(length: number): Promise<void> {
     while (this.#buffered < length && !this.#isDone) {
-      const result = await this.#source.next();
+      this.#signal?.throwIfAborted();
+      const next = this.#source.next();
+      const result = await (this.#aborted === undefined ? next : Promise.race([next, this.#aborted]));
       if (result.done === true) {
         this.#isDone = true;
         return;
@@ -85,6 +104,15 @@ export class ByteReader {
       this.#buffered += result.value.length;
     }
   }
+}
+
+/** Rejects with the signal's reason when it is aborted; never resolves. */
+function whenAborted(signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  aborted.catch(() => undefined);
+  return aborted;
 }
 
 function checkChunk(chunk: unknown): void {

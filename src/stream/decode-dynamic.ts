@@ -1,3 +1,4 @@
+import { refusalOf } from '../disk/recognise.ts';
 import type { BitmapPolicy } from '../disk/sparse.ts';
 import { VhdError } from '../errors.ts';
 import { bitmapByteLength, decodeBitmap } from '../format/bitmap.ts';
@@ -5,7 +6,6 @@ import { NO_OFFSET, viewOf } from '../format/bytes.ts';
 import { type DynamicHeader, decodeDynamicHeader } from '../format/dynamic-header.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { entryCountFor } from '../format/layout.ts';
-import { describeFinding } from '../format/rules.ts';
 import {
   BAT_ENTRY_BYTES,
   DYNAMIC_HEADER_BYTES,
@@ -22,7 +22,17 @@ import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './dec
 
 const CHUNK_BYTES = 512 * 1024;
 
-/** A block as the table announces it. */
+/** The blocks as the table announces them. */
+interface ComingBlocks {
+  /** Sector of each block. */
+  readonly entries: Uint32Array;
+  /** The allocated blocks in the order they come. */
+  readonly order: Uint32Array;
+  /** True if that is the order of the disk. */
+  readonly isAscending: boolean;
+}
+
+/** One of them. */
 interface ComingBlock {
   readonly blockIndex: number;
   /** Offset of its bitmap in the stream. */
@@ -34,18 +44,20 @@ export async function decodeDynamic(reader: ByteReader, footer: Footer, options:
   const size = footer.currentSize;
   const header = await readHeader(reader, footer);
   const blocks = await readTable(reader, header, size);
-  const isAscending = blocks.every(
-    (block, index) => index === 0 || block.blockIndex > (blocks[index - 1]?.blockIndex ?? 0),
-  );
+  const { isAscending } = blocks;
   const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
   let end: DecodedEnd | undefined;
   async function* extents(): AsyncGenerator<DecodedExtent> {
-    for (const block of blocks) {
-      options.signal?.throwIfAborted();
-      yield* readBlock(reader, block, { blockSize: header.blockSize, size, policy });
+    try {
+      for (const blockIndex of blocks.order) {
+        const block = { blockIndex, offset: (blocks.entries[blockIndex] ?? 0) * SECTOR_BYTES };
+        yield* readBlock(reader, block, { blockSize: header.blockSize, size, policy });
+      }
+      await checkTail(reader, footer);
+      end = { type: 'dynamic', size, footer };
+    } finally {
+      await reader.cancel();
     }
-    await checkTail(reader, footer);
-    end = { type: 'dynamic', size, footer };
   }
   async function* raw(): AsyncGenerator<Uint8Array> {
     if (!isAscending) throw orderError('its blocks do not come in the order of the disk', reader.position);
@@ -78,12 +90,12 @@ async function readHeader(reader: ByteReader, footer: Footer): Promise<DynamicHe
   }
   await skipTo(reader, offset);
   const decoded = decodeDynamicHeader(await takeAll(reader, DYNAMIC_HEADER_BYTES), offset);
-  const fatal = decoded.findings.find((item) => item.severity === 'error');
-  if (fatal === undefined) return decoded.value;
-  throw new VhdError('ERR_VHD_CORRUPT', describeFinding(fatal), { ...fatal });
+  const refusal = refusalOf('-', decoded.findings);
+  if (refusal !== undefined) throw refusal;
+  return decoded.value;
 }
 
-async function readTable(reader: ByteReader, header: DynamicHeader, size: number): Promise<ComingBlock[]> {
+async function readTable(reader: ByteReader, header: DynamicHeader, size: number): Promise<ComingBlocks> {
   const entryCount = entryCountFor(size, header.blockSize);
   const byteLength = entryCount * BAT_ENTRY_BYTES;
   if (entryCount > header.maxTableEntries) {
@@ -103,13 +115,34 @@ async function readTable(reader: ByteReader, header: DynamicHeader, size: number
   }
   if (header.tableOffset < reader.position) throw orderError('its table stands before its header', header.tableOffset);
   await skipTo(reader, header.tableOffset);
-  const view = viewOf(await takeAll(reader, byteLength));
-  const blocks: ComingBlock[] = [];
+  const entries = decodeTable(await takeAll(reader, byteLength), entryCount);
+  return inFileOrder(entries);
+}
+
+function decodeTable(bytes: Uint8Array, entryCount: number): Uint32Array {
+  const view = viewOf(bytes);
+  const entries = new Uint32Array(entryCount);
   for (let blockIndex = 0; blockIndex < entryCount; blockIndex++) {
-    const sector = view.getUint32(blockIndex * BAT_ENTRY_BYTES);
-    if (sector !== UNUSED_BAT_ENTRY) blocks.push({ blockIndex, offset: sector * SECTOR_BYTES });
+    entries[blockIndex] = view.getUint32(blockIndex * BAT_ENTRY_BYTES);
   }
-  return blocks.sort((first, second) => first.offset - second.offset);
+  return entries;
+}
+
+/** The allocated blocks as they will come; sorted only where the table is not in file order already. */
+function inFileOrder(entries: Uint32Array): ComingBlocks {
+  const all = new Uint32Array(entries.length);
+  let count = 0;
+  let last = -1;
+  let isAscending = true;
+  entries.forEach((sector, blockIndex) => {
+    if (sector === UNUSED_BAT_ENTRY) return;
+    all[count++] = blockIndex;
+    isAscending &&= sector > last;
+    last = sector;
+  });
+  const order = all.slice(0, count);
+  if (!isAscending) order.sort((first, second) => (entries[first] ?? 0) - (entries[second] ?? 0));
+  return { entries, order, isAscending };
 }
 
 interface BlockContext {

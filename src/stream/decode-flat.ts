@@ -1,5 +1,6 @@
+import { refusalOf } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
-import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
+import { decodeFooter, type Footer } from '../format/footer.ts';
 import { FOOTER_BYTES, LEGACY_FOOTER_BYTES, vhdTypeOf } from '../format/spec.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './decode.ts';
@@ -10,6 +11,13 @@ const CHUNK_BYTES = 512 * 1024;
 export function decodeFlat(reader: ByteReader, options: DecodeOptions): DecodedVhd {
   let end: DecodedEnd | undefined;
   async function* extents(): AsyncGenerator<DecodedExtent> {
+    try {
+      yield* readExtents();
+    } finally {
+      await reader.cancel();
+    }
+  }
+  async function* readExtents(): AsyncGenerator<DecodedExtent> {
     let held: Uint8Array = new Uint8Array(0);
     let start = 0;
     for (;;) {
@@ -23,7 +31,7 @@ export function decodeFlat(reader: ByteReader, options: DecodeOptions): DecodedV
         start += bytes.length;
       }
     }
-    const { data, footer } = splitTail(held);
+    const { data, footer } = splitTail(held, start);
     end = judge(footer, start + data.length, options);
     if (data.length > 0) yield { start, bytes: data };
   }
@@ -49,11 +57,17 @@ function holdBack(held: Uint8Array, chunk: Uint8Array): [ready: Uint8Array[], ke
   return [[held.subarray(0, fromHeld), chunk.subarray(0, fromChunk)].filter((part) => part.length > 0), kept];
 }
 
-function splitTail(held: Uint8Array): { data: Uint8Array; footer: Footer | undefined } {
+/** What of the bytes held back is data, and the footer behind it if there is one. `start` is where they begin. */
+function splitTail(held: Uint8Array, start: number): { data: Uint8Array; footer: Footer | undefined } {
   for (const byteLength of [FOOTER_BYTES, LEGACY_FOOTER_BYTES]) {
     if (held.length < byteLength) continue;
-    const decoded = decodeFooter(held.subarray(held.length - byteLength));
-    if (isFooter(decoded)) return { data: held.subarray(0, held.length - byteLength), footer: decoded.value };
+    const offset = held.length - byteLength;
+    const decoded = decodeFooter(held.subarray(offset), start + offset);
+    // No cookie: data. A cookie and anything that makes an image unreadable: a damaged VHD, not a raw disk.
+    if (decoded.findings.some((item) => item.rule === 'footer.cookie')) continue;
+    const refusal = refusalOf('-', decoded.findings);
+    if (refusal !== undefined) throw refusal;
+    return { data: held.subarray(0, offset), footer: decoded.value };
   }
   return { data: held, footer: undefined };
 }

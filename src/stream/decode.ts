@@ -1,5 +1,6 @@
-import type { BitmapPolicy } from '../disk/sparse.ts';
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { refusalOf } from '../disk/recognise.ts';
+import { BITMAP_POLICIES, type BitmapPolicy } from '../disk/sparse.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { FOOTER_BYTES, vhdTypeOf } from '../format/spec.ts';
 import { ByteReader } from './byte-reader.ts';
@@ -64,16 +65,31 @@ const DECODE_OPTIONS = ['allowRaw', 'bitmap', 'signal'];
  */
 export async function decodeVhd(source: AsyncIterable<Uint8Array>, options: DecodeOptions = {}): Promise<DecodedVhd> {
   checkOptionNames('decodeVhd', options, DECODE_OPTIONS);
-  return decodeReader(new ByteReader(source), options);
+  checkOneOf('bitmap', options.bitmap, BITMAP_POLICIES);
+  return decodeReader(new ByteReader(source, options.signal), options);
 }
 
 /** The same for bytes that are being read already. */
 export async function decodeReader(reader: ByteReader, options: DecodeOptions): Promise<DecodedVhd> {
+  try {
+    options.signal?.throwIfAborted();
+    return await decodeFront(reader, options);
+  } catch (error) {
+    await reader.cancel().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function decodeFront(reader: ByteReader, options: DecodeOptions): Promise<DecodedVhd> {
   const front = await reader.peek(FOOTER_BYTES);
   const decoded = front.length === FOOTER_BYTES ? decodeFooter(front) : undefined;
   if (decoded === undefined || !isFooter(decoded)) return decodeFlat(reader, options);
   const footer = decoded.value;
   const type = vhdTypeOf(footer.diskType);
+  if (type === 'dynamic') {
+    const refusal = refusalOf('-', decoded.findings);
+    if (refusal !== undefined) throw refusal;
+  }
   if (type === 'differencing') {
     throw new VhdError(
       'ERR_VHD_DIFFERENCING',

@@ -23,11 +23,20 @@ export function createReadStream(disk: Disk, options: ReadStreamOptions = {}): R
   checkOptionNames('createReadStream', options, READ_STREAM_OPTIONS);
   const { start, end } = resolveRange('createReadStream', options, disk.size);
   const { signal } = options;
-  return Readable.from(chunks(disk, start, end, signal), {
-    objectMode: false,
-    highWaterMark: CHUNK_BYTES,
-    ...(signal === undefined ? {} : { signal }),
-  });
+  const stream = Readable.from(chunks(disk, start, end, signal), { objectMode: false, highWaterMark: CHUNK_BYTES });
+  return endOnAbort(stream, signal);
+}
+
+/** Destroys a stream with the signal's reason when that is aborted; Node's own option would wrap it in an AbortError. */
+function endOnAbort<T extends Readable | Writable>(stream: T, signal: AbortSignal | undefined): T {
+  if (signal === undefined) return stream;
+  const stop = (): void => {
+    stream.destroy(signal.reason as Error);
+  };
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  stream.once('close', () => signal.removeEventListener('abort', stop));
+  return stream;
 }
 
 async function* chunks(disk: Disk, start: number, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
@@ -69,10 +78,9 @@ export function createWriteStream(disk: Disk, options: WriteStreamOptions = {}):
     position += chunk.length;
     await writer.write(chunk);
   };
-  return new Writable({
+  const stream = new Writable({
     highWaterMark: CHUNK_BYTES,
     decodeStrings: true,
-    ...(signal === undefined ? {} : { signal }),
     write(chunk: Uint8Array, _encoding, done) {
       accept(chunk).then(() => done(), done);
     },
@@ -84,12 +92,13 @@ export function createWriteStream(disk: Disk, options: WriteStreamOptions = {}):
     },
     destroy(error, done) {
       // Calls on their way still use the disk: the stream is gone only when they are.
-      writer.settle().then(
+      writer.stop().then(
         () => done(error),
         () => done(error),
       );
     },
   });
+  return endOnAbort(stream, signal);
 }
 
 function tooLongError(disk: Disk, byteLength: number): VhdError {

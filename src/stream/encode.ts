@@ -1,6 +1,6 @@
 import { CREATE_STORAGE_OPTIONS, checkImageSize, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { allOnesBitmap } from '../format/bitmap.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
@@ -33,10 +33,9 @@ const ENCODE_OPTIONS = [
   'signal',
 ];
 
-/** The blocks of a disk that have to be in a dynamic image, and those that only looked as if. */
+/** The blocks of a disk that have to be in a dynamic image, in order. */
 interface BlockPlan {
   readonly stored: readonly number[];
-  readonly foundEmpty: readonly number[];
 }
 
 /**
@@ -49,6 +48,8 @@ interface BlockPlan {
 export async function encodeVhd(disk: Disk, options: EncodeOptions = {}): Promise<EncodedVhd> {
   checkOptionNames('encodeVhd', options, ENCODE_OPTIONS);
   const { type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE, signal } = options;
+  checkOneOf('type', type, ['fixed', 'dynamic']);
+  signal?.throwIfAborted();
   checkImageSize(disk.size, type, blockSize);
   const footer = encodeFooter(newFooter({ type, size: disk.size, ...identityFields(options) }));
   if (type === 'fixed') {
@@ -69,11 +70,10 @@ async function* fixedBytes(disk: Disk, footer: Uint8Array, signal?: AbortSignal)
 /** Which blocks hold anything: stored in the source, and not all zeros. */
 async function planBlocks(disk: Disk, blockSize: number, signal?: AbortSignal): Promise<BlockPlan> {
   const stored: number[] = [];
-  const foundEmpty: number[] = [];
   let candidate = -1;
   let isStored = false;
   const settle = (): void => {
-    if (candidate >= 0) (isStored ? stored : foundEmpty).push(candidate);
+    if (isStored) stored.push(candidate);
   };
   for await (const piece of readAhead(disk, storedPieces(disk, {}, blockSize), { signal })) {
     const blockIndex = Math.floor(piece.start / blockSize);
@@ -86,7 +86,7 @@ async function planBlocks(disk: Disk, blockSize: number, signal?: AbortSignal): 
     piece.release();
   }
   settle();
-  return { stored, foundEmpty };
+  return { stored };
 }
 
 interface DynamicParts {
@@ -101,7 +101,6 @@ async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Ui
   const { footer, layout, plan, signal } = parts;
   const front = encodeFront(footer, disk.size, layout.blockSize, parts.sectors);
   yield front;
-  const bitmap = allOnesBitmap(layout.bitmapBytes);
   let position = front.length;
   for await (const { block, bytes } of plannedBlocks(disk, layout.blockSize, plan, signal)) {
     if (!block.isStored) {
@@ -110,7 +109,7 @@ async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Ui
     }
     const blockOffset = nextBlockOffset(layout, position);
     if (blockOffset > position) yield new Uint8Array(blockOffset - position);
-    yield bitmap;
+    yield allOnesBitmap(layout.bitmapBytes);
     yield bytes;
     // The last block of the disk may reach past its end: the file holds it whole.
     if (bytes.length < layout.blockSize) yield new Uint8Array(layout.blockSize - bytes.length);
@@ -141,7 +140,7 @@ interface PlannedBlock {
   readonly isStored: boolean;
 }
 
-/** Every block that the plan looked at, with its bytes, in order. */
+/** Every block that the plan found stored, and every one that is stored now, with its bytes, in order. */
 async function* plannedBlocks(
   disk: Disk,
   blockSize: number,
@@ -149,11 +148,11 @@ async function* plannedBlocks(
   signal?: AbortSignal,
 ): AsyncGenerator<{ block: PlannedBlock; bytes: Uint8Array }> {
   const stored = new Set(plan.stored);
-  const indexes = [...plan.stored, ...plan.foundEmpty].sort((first, second) => first - second);
-  const ranges = indexes.map((index) => {
-    const start = index * blockSize;
-    return { start, length: Math.min(blockSize, disk.size - start) };
-  });
+  const indexes = new Set(plan.stored);
+  for await (const piece of storedPieces(disk, {}, blockSize)) indexes.add(Math.floor(piece.start / blockSize));
+  const ranges = [...indexes]
+    .sort((first, second) => first - second)
+    .map((index) => ({ start: index * blockSize, length: Math.min(blockSize, disk.size - index * blockSize) }));
   for await (const { start, bytes } of readAhead(disk, ranges, { signal })) {
     const index = start / blockSize;
     yield { block: { index, isStored: stored.has(index) }, bytes };

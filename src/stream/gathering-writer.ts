@@ -52,6 +52,12 @@ export class GatheringWriter {
     await Promise.all(this.#inFlight);
   }
 
+  /** Begins no write any more, and waits until none is on its way; never rejects. */
+  async stop(): Promise<void> {
+    this.#failure ??= { error: new Error('the stream was destroyed') };
+    await this.settle();
+  }
+
   #startBuffer(): Uint8Array {
     this.#bufferStart = this.#position;
     this.#filled = 0;
@@ -60,7 +66,7 @@ export class GatheringWriter {
 
   async #send(): Promise<void> {
     const buffer = this.#buffer;
-    if (buffer === undefined || this.#filled === 0) return;
+    if (buffer === undefined || this.#filled === 0 || this.#failure !== undefined) return;
     this.#buffer = undefined;
     const write = this.#target.write(buffer.subarray(0, this.#filled), this.#bufferStart).then(
       () => undefined,

@@ -37,7 +37,6 @@ describe('info', () => {
       /^ {2}created +2025-01-31T12:00:00Z$/m,
       /^ {2}uuid +00112233-4455-6677-8899-aabbccddeeff$/m,
       /^ {2}uuid, Windows +33221100-5544-7766-8899-aabbccddeeff$/m,
-      /^ {2}note .*\[geometry\.size\]$/m,
     ]) {
       expect(stdout).toMatch(line);
     }

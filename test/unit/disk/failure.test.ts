@@ -152,7 +152,7 @@ describe('a disk that is full', () => {
     await disk.write(pattern(4096, 2), 4096);
     await disk.close();
     const again = await openVhdStorage(new MemoryStorage(memory.toBytes()));
-    expect(again.findings).toEqual([expect.objectContaining({ rule: 'geometry.size' })]);
+    expect(again.findings).toEqual([]);
     expect(await again.readBytes(4096, 4096)).toEqual(pattern(4096, 2));
     expect(await again.readBytes(0, 4096)).toEqual(new Uint8Array(4096));
   });

@@ -203,6 +203,8 @@ describe('dynamic streams that are refused', () => {
     ['a broken footer at the end', { ...ordered, endFooter: new Uint8Array(512).fill(0xc7) }, 'ERR_VHD_TRUNCATED'],
     ['the footer of another image', { ...ordered, endFooter: { uniqueId: pattern(16) } }, 'ERR_VHD_FOOTERS_DISAGREE'],
     ['another size at the end', { ...ordered, endFooter: { currentSize: 512 } }, 'ERR_VHD_FOOTERS_DISAGREE'],
+    ['another type at the end', { ...ordered, endFooter: { diskType: 4 } }, 'ERR_VHD_FOOTERS_DISAGREE'],
+    ['another header offset at the end', { ...ordered, endFooter: { dataOffset: 1024 } }, 'ERR_VHD_FOOTERS_DISAGREE'],
     ['two blocks in one place', { ...ordered, patches: [entry(0, 40), entry(1, 40)] }, 'ERR_VHD_CORRUPT'],
     ['blocks that overlap', { ...ordered, patches: [entry(0, 40), entry(1, 44)] }, 'ERR_VHD_CORRUPT'],
     ['a block over the footer', { ...ordered, patches: [entry(3, 0)] }, 'ERR_VHD_CORRUPT'],

@@ -1,0 +1,69 @@
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { OutputFile } from '../../../src/ops/output-file.ts';
+import { pattern } from '../../support/bytes.ts';
+import { WorkFolder } from '../../support/streams-files.ts';
+import { outcomeOf } from '../../support/streams-sources.ts';
+
+const folder = new WorkFolder();
+
+function place(): string {
+  const path = folder.fresh('place');
+  mkdirSync(path);
+  return path;
+}
+
+describe('OutputFile', () => {
+  it('appears under its name when it is committed, not before', async () => {
+    const directory = place();
+    const target = join(directory, 'out.vhd');
+    const output = await OutputFile.create(target, false);
+    await output.storage.write(pattern(700), 0);
+    expect(await readdir(directory)).toEqual([expect.stringMatching(/^\.out\.vhd\.[0-9a-f]+\.tmp$/)]);
+    expect(await output.commit()).toBe(700);
+    expect(await readdir(directory)).toEqual(['out.vhd']);
+    expect(readFileSync(target)).toEqual(Buffer.from(pattern(700)));
+    await output.discard();
+    expect(await readdir(directory)).toEqual(['out.vhd']);
+    expect(folder.openPaths()).toEqual([]);
+  });
+
+  it('leaves nothing when it is discarded, however often', async () => {
+    const directory = place();
+    const output = await OutputFile.create(join(directory, 'out.vhd'), false);
+    const writing = output.storage.write(pattern(100_000), 0);
+    await output.discard();
+    await output.discard();
+    await writing.catch(() => undefined);
+    expect(await readdir(directory)).toEqual([]);
+    expect(folder.openPaths()).toEqual([]);
+  });
+
+  it('lets two go for one name, and the first one win', async () => {
+    const directory = place();
+    const target = join(directory, 'out.vhd');
+    const [one, two] = await Promise.all([OutputFile.create(target, false), OutputFile.create(target, false)]);
+    await one.storage.write(pattern(1, 1), 0);
+    await two.storage.write(pattern(2, 2), 0);
+    await one.commit();
+    expect(await outcomeOf(two.commit())).toBe('ERR_VHD_EXISTS');
+    await two.discard();
+    expect(await readdir(directory)).toEqual(['out.vhd']);
+    expect(statSync(target).size).toBe(1);
+  });
+
+  it('stands beside what a symbolic link points to', async () => {
+    const [there, here] = [place(), place()];
+    writeFileSync(join(there, 'real.vhd'), 'old');
+    symlinkSync(join(there, 'real.vhd'), join(here, 'link.vhd'));
+    const output = await OutputFile.create(join(here, 'link.vhd'), true);
+    expect(await readdir(here)).toEqual(['link.vhd']);
+    expect((await readdir(there)).length).toBe(2);
+    await output.storage.write(pattern(5), 0);
+    await output.commit();
+    expect(await readdir(there)).toEqual(['real.vhd']);
+    expect(statSync(join(here, 'link.vhd')).size).toBe(5);
+  });
+});
