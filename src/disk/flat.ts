@@ -97,11 +97,17 @@ export class FlatDisk implements Disk {
   }
 }
 
-/** Writes zeros over a range of a storage, a megabyte a call. */
-export async function writeZeros(storage: Storage, position: number, length: number): Promise<void> {
+/** Writes zeros over a range of a storage, a megabyte a call, until `signal` is aborted. */
+export async function writeZeros(
+  storage: Storage,
+  position: number,
+  length: number,
+  signal?: AbortSignal,
+): Promise<void> {
   const end = position + length;
   let offset = position;
   while (offset < end) {
+    signal?.throwIfAborted();
     const pieces = zeroPieces(Math.min(end - offset, 1024 * 1024));
     await writeAdjacent(storage, pieces, offset);
     offset += Math.min(end - offset, 1024 * 1024);

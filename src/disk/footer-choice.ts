@@ -127,7 +127,8 @@ function withNone(start: FooterReading | undefined, end: FooterReading | undefin
   return { footer: undefined, findings: broken.decoded.findings };
 }
 
-function contradictionOf(end: Footer, start: Footer): { expected: string; found: string } | undefined {
+/** What two footers tell differently of which image they belong to; undefined if nothing. */
+export function contradictionOf(end: Footer, start: Footer): { expected: string; found: string } | undefined {
   const told = (footer: Footer): string =>
     `type ${footer.diskType}, header at ${footer.dataOffset}, identifier ${formatUuid(footer.uniqueId)}`;
   return told(end) === told(start) ? undefined : { expected: told(end), found: told(start) };

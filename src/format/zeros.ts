@@ -25,15 +25,23 @@ export interface DataRun {
   readonly length: number;
 }
 
-/** The stretches of `bytes` that are not zero, looked at in grains of `grainBytes`; neighbours are joined. */
-export function dataRuns(bytes: Uint8Array, grainBytes: number): DataRun[] {
+/**
+ * The stretches of `bytes` that are not zero, looked at in grains; neighbours are joined.
+ * @param bytes what to look at
+ * @param grainBytes bytes of a grain
+ * @param position where `bytes` begin on the disk: grains end at multiples of `grainBytes` there
+ */
+export function dataRuns(bytes: Uint8Array, grainBytes: number, position = 0): DataRun[] {
   const runs: { start: number; length: number }[] = [];
-  for (let start = 0; start < bytes.length; start += grainBytes) {
-    const grain = bytes.subarray(start, start + grainBytes);
-    if (isAllZeros(grain)) continue;
-    const last = runs.at(-1);
-    if (last !== undefined && last.start + last.length === start) last.length += grain.length;
-    else runs.push({ start, length: grain.length });
+  let start = 0;
+  while (start < bytes.length) {
+    const length = Math.min(grainBytes - ((position + start) % grainBytes), bytes.length - start);
+    if (!isAllZeros(bytes.subarray(start, start + length))) {
+      const last = runs.at(-1);
+      if (last !== undefined && last.start + last.length === start) last.length += length;
+      else runs.push({ start, length });
+    }
+    start += length;
   }
   return runs;
 }

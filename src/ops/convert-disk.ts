@@ -1,5 +1,4 @@
-import { Readable, type Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 import { checkImageSize, createVhdStorage, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeZeros } from '../disk/flat.ts';
@@ -15,6 +14,7 @@ import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
+import { pumpTo } from './pump.ts';
 
 type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>;
 
@@ -50,13 +50,13 @@ async function fillFile(
   if (to === 'dynamic') {
     const target = await createVhdStorage(storage, { ...identity, size: disk.size, type: 'dynamic', blockSize });
     try {
-      await copyDisk(disk, target, { meter, signal });
+      await copyDisk(disk, target, { meter, signal, grainBytes: blockSize });
     } finally {
       await target.close();
     }
     return;
   }
-  if (options.preallocate === true) await writeZeros(storage, 0, disk.size);
+  if (options.preallocate === true) await writeZeros(storage, 0, disk.size, signal);
   else await storage.truncate(disk.size);
   await copyDisk(disk, storage, { meter, signal, grainBytes: HOLE_GRAIN_BYTES });
   if (to === 'raw') return;
@@ -70,17 +70,14 @@ export async function writeDiskToStream(disk: Disk, target: Writable, options: F
   const counted = async function* (): AsyncGenerator<Uint8Array> {
     for await (const bytes of encoded.stream) {
       yield bytes;
-      meter.copied(bytes.length);
+      // Headers and footer are no bytes of the disk: what they add to the count is left away at the end.
+      meter.copied(Math.min(bytes.length, disk.size - meter.copiedBytes));
     }
   };
-  const { signal } = options;
-  await pipeline(Readable.from(counted(), { objectMode: false }), target, {
-    end: false,
-    ...(signal === undefined ? {} : { signal }),
-  });
+  await pumpTo(counted(), target, options.signal);
+  meter.skipped(disk.size - meter.copiedBytes);
   meter.finish();
-  const copiedBytes = Math.min(meter.copiedBytes, disk.size);
-  return { fileSize: encoded.byteLength, copiedBytes, skippedBytes: disk.size - copiedBytes };
+  return { fileSize: encoded.byteLength, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
 }
 
 async function encode(
@@ -109,7 +106,7 @@ export async function measureDisk(disk: Disk, options: FullConvertOptions): Prom
     }
     return Promise.resolve();
   };
-  const grainBytes = to === 'dynamic' ? undefined : HOLE_GRAIN_BYTES;
+  const grainBytes = to === 'dynamic' ? blockSize : HOLE_GRAIN_BYTES;
   await copyDisk(disk, { write: note }, { meter, signal, grainBytes });
   const fixedSize = disk.size + (to === 'raw' ? 0 : FOOTER_BYTES);
   const fileSize = to === 'dynamic' ? dynamicFileSize(disk.size, blockSize, blocks.size) : fixedSize;

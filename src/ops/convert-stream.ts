@@ -1,5 +1,4 @@
-import { Readable, type Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 import { createVhdStorage, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
@@ -14,11 +13,11 @@ import type { FileStorage } from '../storage/file.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
-import { PIECE_BYTES } from '../stream/read-ahead.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
+import { pumpTo } from './pump.ts';
 
 /** Converts what comes down a stream: raw bytes, or a VHD that is told by its front or its end. */
 export async function convertStream(
@@ -125,7 +124,7 @@ async function fillUnknown(
   const image =
     options.to === 'dynamic' ? new GrowingImage(storage, options.blockSize, identityOf(options)) : undefined;
   const target =
-    image === undefined ? skipZeros(storage, meter, HOLE_GRAIN_BYTES) : skipZeros(image, meter, PIECE_BYTES);
+    image === undefined ? skipZeros(storage, meter, HOLE_GRAIN_BYTES) : skipZeros(image, meter, options.blockSize);
   if (decoded.type === 'dynamic') {
     for await (const { start, bytes } of decoded.extents()) await target.write(bytes, start);
   } else {
@@ -135,7 +134,7 @@ async function fillUnknown(
   }
   const end = endOf(decoded);
   const size = paddedSize(end.size, options);
-  const warnings = size === end.size ? [] : [`the source was filled up with zeros from ${end.size} to ${size} bytes`];
+  const warnings = size === end.size ? [] : [paddedWarning(end.size, size)];
   await (image === undefined ? finishFlat(storage, size, options) : image.finish(size));
   return { virtualSize: size, sourceType: end.type, warnings };
 }
@@ -143,7 +142,7 @@ async function fillUnknown(
 function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter, grainBytes: number): Pick<Disk, 'write'> {
   return {
     async write(source, position) {
-      const runs = dataRuns(source, grainBytes);
+      const runs = dataRuns(source, grainBytes, position);
       for (const run of runs)
         await target.write(source.subarray(run.start, run.start + run.length), position + run.start);
       const copiedBytes = runs.reduce((sum, run) => sum + run.length, 0);
@@ -170,7 +169,6 @@ async function toStream(decoded: DecodedVhd, target: Writable, options: FullConv
     );
   }
   const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
-  const { signal } = options;
   let size = 0;
   const bytesOut = async function* (): AsyncGenerator<Uint8Array> {
     for await (const bytes of decoded.raw()) {
@@ -184,10 +182,7 @@ async function toStream(decoded: DecodedVhd, target: Writable, options: FullConv
       yield encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
     }
   };
-  await pipeline(Readable.from(bytesOut(), { objectMode: false }), target, {
-    end: false,
-    ...(signal === undefined ? {} : { signal }),
-  });
+  await pumpTo(bytesOut(), target, options.signal);
   meter.finish();
   const fileSize = size + (options.to === 'fixed' ? FOOTER_BYTES : 0);
   return {
@@ -209,6 +204,11 @@ function endOf(decoded: DecodedVhd): DecodedEnd {
 function identityOf(options: FullConvertOptions): ImageIdentity {
   const { uuid, timestamp, creator, geometry } = options;
   return { uuid, timestamp, creator, geometry };
+}
+
+/** What the user is told of a source that was filled up. */
+export function paddedWarning(byteLength: number, paddedLength: number): string {
+  return `the source was filled up with zeros from ${byteLength} to ${paddedLength} bytes`;
 }
 
 function paddedSize(byteLength: number, options: FullConvertOptions): number {

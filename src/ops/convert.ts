@@ -2,13 +2,14 @@ import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
+import { VhdDisk } from '../disk/vhd-disk.ts';
 import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { describeFinding, type Finding } from '../format/rules.ts';
-import { DEFAULT_BLOCK_SIZE, type VhdType } from '../format/spec.ts';
+import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
-import { convertStream } from './convert-stream.ts';
+import { convertStream, paddedWarning } from './convert-stream.ts';
 import { codeOf } from './output-file.ts';
 
 const CONVERT_OPTIONS: readonly string[] = [
@@ -29,7 +30,7 @@ export async function convert(
   options: ConvertOptions,
 ): Promise<ConvertResult> {
   checkOptionNames('convert', options, CONVERT_OPTIONS);
-  checkOneOf('to', options.to, ['raw', 'fixed', 'dynamic']);
+  checkOneOf('to', (options.to as string | undefined) ?? 'nothing', ['raw', 'fixed', 'dynamic']);
   const startedAt = performance.now();
   options.signal?.throwIfAborted();
   const outcome = await convertAny(source, target, {
@@ -50,7 +51,7 @@ async function convertAny(
   options: FullConvertOptions,
 ): Promise<Outcome> {
   if (typeof source === 'string') return convertFile(source, target, options);
-  if ('extents' in source) return convertDisk(source, 'raw', target, options);
+  if ('extents' in source) return convertDisk(source, source instanceof VhdDisk ? source.type : 'raw', target, options);
   return convertStream(source, target, options);
 }
 
@@ -64,7 +65,9 @@ async function convertFile(path: string, target: string | Writable, options: Ful
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
   try {
     const outcome = await convertDisk(opened.disk, opened.type, target, options, () => checkUnchanged(path, before));
-    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...outcome.warnings] };
+    const padded = opened.type === 'raw' && opened.disk.size > before.size;
+    const warnings = padded ? [paddedWarning(before.size, opened.disk.size)] : [];
+    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings] };
   } catch (error) {
     // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.
     if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
@@ -81,6 +84,7 @@ async function convertDisk(
   options: FullConvertOptions,
   beforeCommit: () => Promise<void> = () => Promise.resolve(),
 ): Promise<Outcome> {
+  if (options.to !== 'raw') checkWholeSectors(disk);
   const outcome =
     options.dryRun === true
       ? await measureDisk(disk, options)
@@ -89,6 +93,20 @@ async function convertDisk(
         : await writeDiskToStream(disk, target, options);
   if (typeof target !== 'string') await beforeCommit();
   return { ...outcome, sourceType, virtualSize: disk.size, warnings: [] };
+}
+
+/** A damaged image can have a size that none may have; that is the image's fault, not the caller's. */
+function checkWholeSectors(disk: Disk): void {
+  if (disk.size > 0 && disk.size % SECTOR_BYTES === 0) return;
+  throw new VhdError(
+    'ERR_VHD_SIZE',
+    `a VHD holds a whole number of sectors, and at least one: expected a multiple of 512 bytes, found ${disk.size}`,
+    {
+      expected: 'a multiple of 512 bytes',
+      found: `${disk.size} bytes`,
+      remedy: '--to raw takes the bytes as they are',
+    },
+  );
 }
 
 interface FileState {

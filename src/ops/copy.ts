@@ -14,8 +14,8 @@ export const HOLE_GRAIN_BYTES: number = 64 * 1024;
 export interface CopyOptions {
   /** Told of every byte. */
   readonly meter: ProgressMeter;
-  /** Grain in which zeros are left out: {@link HOLE_GRAIN_BYTES} for flat targets; default a whole piece, a block. */
-  readonly grainBytes?: number | undefined;
+  /** Grain in which zeros are left out: {@link HOLE_GRAIN_BYTES} for flat targets, a block for dynamic ones. */
+  readonly grainBytes: number;
   /** Stops it. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -26,7 +26,7 @@ export interface CopyOptions {
  * equal images. When it rejects, nothing is on its way any more.
  */
 export async function copyDisk(source: Disk, target: Pick<Disk, 'write'>, options: CopyOptions): Promise<void> {
-  const { meter, signal, grainBytes = PIECE_BYTES } = options;
+  const { meter, signal, grainBytes } = options;
   const feed = new PieceFeed(source.extents({ coarse: true })[Symbol.asyncIterator](), meter);
   const copy: Copy = { source, target, meter, grainBytes, signal, feed, turn: Promise.resolve(), failure: undefined };
   await Promise.all(Array.from({ length: WORKERS }, () => work(copy)));
@@ -70,7 +70,7 @@ async function copyPiece(copy: Copy, piece: ReadRange, buffer: Uint8Array): Prom
   let runs: readonly DataRun[] = [];
   try {
     await copy.source.read(bytes, piece.start);
-    runs = dataRuns(bytes, copy.grainBytes);
+    runs = dataRuns(bytes, copy.grainBytes, piece.start);
     await previous;
     if (copy.failure !== undefined) return;
     writes = runs.map((run) =>

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { FileStorage } from '../storage/file.ts';
 
@@ -14,14 +14,14 @@ export class OutputFile {
   readonly storage: FileStorage;
   readonly #temporaryPath: string;
   readonly #targetPath: string;
-  readonly #isReplacement: boolean;
+  readonly #replaced: FileOwner | undefined;
   #isDone = false;
 
-  private constructor(storage: FileStorage, temporaryPath: string, targetPath: string, isReplacement: boolean) {
+  private constructor(storage: FileStorage, temporaryPath: string, targetPath: string, replaced?: FileOwner) {
     this.storage = storage;
     this.#temporaryPath = temporaryPath;
     this.#targetPath = targetPath;
-    this.#isReplacement = isReplacement;
+    this.#replaced = replaced;
   }
 
   /**
@@ -30,19 +30,14 @@ export class OutputFile {
    */
   static async create(path: string, force: boolean): Promise<OutputFile> {
     const existing = await checkTarget(path, force);
-    const targetPath = existing === undefined ? path : await fs.realpath(path);
+    const targetPath = await followLinks(path);
     const suffix = randomBytes(4).toString('hex');
-    const temporaryPath = join(dirname(targetPath), `.${basename(targetPath).slice(0, 200)}.${suffix}.tmp`);
-    const storage = await FileStorage.open(temporaryPath, { writable: true, create: 'new' });
-    const file = new OutputFile(storage, temporaryPath, targetPath, existing !== undefined);
-    if (existing !== undefined) await file.#copyOwner(existing);
-    return file;
-  }
-
-  async #copyOwner(existing: { mode: number; uid: number; gid: number }): Promise<void> {
-    await fs.chmod(this.#temporaryPath, existing.mode & 0o7777);
-    // Only root may give files away; whoever may not keeps the new file as their own.
-    await fs.chown(this.#temporaryPath, existing.uid, existing.gid).catch(() => undefined);
+    const stem = Array.from(basename(targetPath)).slice(0, 40).join('');
+    const temporaryPath = join(dirname(targetPath), `.${stem}.${suffix}.tmp`);
+    // Nobody may read it meanwhile who may not read what it replaces.
+    const mode = existing === undefined ? 0o666 : (existing.mode & 0o777) | 0o600;
+    const storage = await FileStorage.open(temporaryPath, { writable: true, create: 'new', mode });
+    return new OutputFile(storage, temporaryPath, targetPath, existing);
   }
 
   /**
@@ -53,6 +48,7 @@ export class OutputFile {
     const handle = await fs.open(this.#temporaryPath, 'r+');
     let byteLength: number;
     try {
+      if (this.#replaced !== undefined) await copyOwner(handle, this.#replaced);
       await handle.datasync();
       byteLength = (await handle.stat()).size;
     } finally {
@@ -66,7 +62,7 @@ export class OutputFile {
   }
 
   async #rename(): Promise<void> {
-    if (this.#isReplacement) return fs.rename(this.#temporaryPath, this.#targetPath);
+    if (this.#replaced !== undefined) return fs.rename(this.#temporaryPath, this.#targetPath);
     try {
       // Unlike a rename, a link refuses to take the place of a file that has come to be there meanwhile.
       await fs.link(this.#temporaryPath, this.#targetPath);
@@ -87,10 +83,30 @@ export class OutputFile {
   }
 }
 
-async function checkTarget(
-  path: string,
-  force: boolean,
-): Promise<{ mode: number; uid: number; gid: number } | undefined> {
+interface FileOwner {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+async function copyOwner(handle: fs.FileHandle, owner: FileOwner): Promise<void> {
+  // Only root may give files away; whoever may not keeps the new file as their own. Mode last: chown clears bits of it.
+  await handle.chown(owner.uid, owner.gid).catch(() => undefined);
+  await handle.chmod(owner.mode & 0o7777);
+}
+
+/** The path behind symbolic links, also where the last of them leads to nothing yet. */
+async function followLinks(path: string): Promise<string> {
+  let current = path;
+  for (let hops = 0; hops < 40; hops++) {
+    const target = await fs.readlink(current).catch(() => undefined);
+    if (target === undefined) return current;
+    current = resolve(dirname(current), target);
+  }
+  throw Object.assign(new Error(`ELOOP: too many symbolic links, '${path}'`), { code: 'ELOOP', path });
+}
+
+async function checkTarget(path: string, force: boolean): Promise<FileOwner | undefined> {
   let existing;
   try {
     existing = await fs.stat(path);

@@ -1,3 +1,4 @@
+import { contradictionOf } from '../disk/footer-choice.ts';
 import { refusalOf } from '../disk/recognise.ts';
 import type { BitmapPolicy } from '../disk/sparse.ts';
 import { VhdError } from '../errors.ts';
@@ -15,7 +16,6 @@ import {
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
-import { formatUuid } from '../format/uuid.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './decode.ts';
@@ -211,6 +211,10 @@ function* setRuns(chunk: BlockBytes, policy: BitmapPolicy): Generator<DecodedExt
   }
 }
 
+function isSameImage(end: Footer, start: Footer): boolean {
+  return contradictionOf(end, start) === undefined && end.currentSize === start.currentSize;
+}
+
 /** The stream must end with the footer it began with: that is how a cut one is told from a whole one. */
 async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
   let held = new Uint8Array(0);
@@ -226,12 +230,7 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
     if (held.length < byteLength) continue;
     const decoded = decodeFooter(held.subarray(held.length - byteLength));
     if (!isFooter(decoded)) continue;
-    if (
-      formatUuid(decoded.value.uniqueId) === formatUuid(footer.uniqueId) &&
-      decoded.value.currentSize === footer.currentSize
-    ) {
-      return;
-    }
+    if (isSameImage(decoded.value, footer)) return;
     throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', {
       offset: reader.position - byteLength,
     });

@@ -43,9 +43,9 @@ function mutate(original: Uint8Array, random: Random): Uint8Array {
     const kind = random.below(10);
     if (kind < 6) bytes[place] = random.oneIn(2) ? random.pick(numbers) : random.below(256);
     else if (kind === 6) bytes = bytes.slice(0, place);
-    else if (kind === 7)
+    else if (kind === 7) {
       bytes = new Uint8Array([...bytes.subarray(0, place), ...pattern(600), ...bytes.subarray(place)]);
-    else if (kind === 8) bytes.fill(random.pick([0, 0xff, 0xc7]), place, place + 512);
+    } else if (kind === 8) bytes.fill(random.pick([0, 0xff, 0xc7]), place, place + 512);
     else bytes.copyWithin(place, random.below(bytes.length), random.below(bytes.length));
   }
   return random.oneIn(2) ? bytes : withChecksums(bytes);
@@ -59,8 +59,9 @@ function withChecksums(bytes: Uint8Array): Uint8Array {
       offset < 0 ||
       offset + 512 > mended.length ||
       Buffer.from(mended.subarray(offset, offset + 8)).toString('latin1') !== 'conectix'
-    )
+    ) {
       continue;
+    }
     mended.set(encodeFooter(decodeFooter(mended.subarray(offset, offset + 512)).value), offset);
   }
   const header = mended.subarray(dynamicHeaderAt, dynamicHeaderAt + 1024);

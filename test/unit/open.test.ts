@@ -122,15 +122,15 @@ describe('openDisk refuses', () => {
     const path = folder.file("it's $HOME.vhd", head(0, 'QFI\xfb'));
     const error = await failureOf(openDisk(path));
     const quoted = `'${path.replaceAll("'", "'\\''")}'`;
-    expect(error).toMatchObject({ storage: path, remedy: expect.stringContaining(quoted) });
+    expect(error).toMatchObject({ storage: path, remedy: expect.stringContaining(quoted) as string });
   });
 
   it('contradictions with the way to settle them', async () => {
     expect(await failureOf(openDisk(folder.file('a.raw', fixed)))).toMatchObject({
-      remedy: expect.stringContaining('--from raw or --from vhd'),
+      remedy: expect.stringContaining('--from raw or --from vhd') as string,
     });
     expect(await failureOf(openDisk(folder.file('a.vhd', raw)))).toMatchObject({
-      remedy: expect.stringContaining('--from raw'),
+      remedy: expect.stringContaining('--from raw') as string,
     });
   });
 

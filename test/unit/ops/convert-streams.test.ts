@@ -176,7 +176,7 @@ describe('convert to a stream', () => {
   it('refuses dynamic from a stream, with the way round', async () => {
     const source = new ChunkSource(content);
     const error = await failureOf(toBytes(source, { to: 'dynamic' }));
-    expect(error).toMatchObject({ code: 'ERR_VHD_STREAM', remedy: expect.stringContaining('--to fixed') });
+    expect(error).toMatchObject({ code: 'ERR_VHD_STREAM', remedy: expect.stringContaining('--to fixed') as string });
     expect(source.isReleased).toBe(true);
   });
 

@@ -82,7 +82,12 @@ describe('readInfo', () => {
   it('tells what it can of images that cannot be opened', async () => {
     const broken = buildImage({ size: MiB, header: { blockSize: 1000 } });
     expect(await readInfo(new MemoryStorage(broken))).toMatchObject({
-      ...{ type: 'dynamic', virtualSize: MiB, readable: false, refusal: expect.stringContaining('block size') },
+      ...{
+        type: 'dynamic',
+        virtualSize: MiB,
+        readable: false,
+        refusal: expect.stringContaining('block size') as string,
+      },
       ...{ allocatedBlocks: null, fileAllocatedBytes: null },
     });
     const child = buildImage({ size: MiB, footer: { diskType: 4 } });
@@ -90,7 +95,7 @@ describe('readInfo', () => {
     for (const bytes of [new Uint8Array(0), pattern(100), pattern(5000)]) {
       expect(await readInfo(new MemoryStorage(bytes))).toMatchObject({
         ...{ type: null, virtualSize: null, uuid: null, readable: false, fileSize: bytes.length },
-        refusal: expect.stringContaining('footer'),
+        refusal: expect.stringContaining('footer') as string,
       });
     }
   });

@@ -112,7 +112,7 @@ describe('decodeVhd of a dynamic image', () => {
     };
     expect(await failureOf(consume())).toMatchObject({
       code: 'ERR_VHD_STREAM',
-      remedy: expect.stringContaining('file'),
+      remedy: expect.stringContaining('file') as string,
     });
     expect(chunks).toEqual([]);
   });

@@ -83,7 +83,7 @@ describe('a stream without a mark in front', () => {
     ['bytes too many', Buffer.concat([content, content.subarray(0, 512), footer()]), 'ERR_VHD_CORRUPT'],
     ['other bytes behind the footer', Buffer.concat([image, pattern(512)]), 'ERR_VHD_NOT_VHD'],
     ['a dynamic footer at its end only', Buffer.concat([content, footer({ diskType: 3 })]), 'ERR_VHD_CORRUPT'],
-    ['an unknown type', Buffer.concat([content, footer({ diskType: 7 })]), 'ERR_VHD_CORRUPT'],
+    ['an unknown type', Buffer.concat([content, footer({ diskType: 7 })]), 'ERR_VHD_UNSUPPORTED'],
     ['nothing but a footer', footer(), 'ERR_VHD_TRUNCATED'],
   ])('is refused with %s', async (_what, bytes, code) => {
     expect(await outcomeOf(decode(bytes))).toBe(code);

@@ -208,7 +208,7 @@ describe('a write stream that is stopped', () => {
     const fresh = pattern(size, 2);
     const image = await imageWith(type, size, [{ position: MiB, bytes: old }], 512 * 1024);
     const before = over(size, old, MiB);
-    for (let point = 0; point < 14; point++) {
+    for (let point = 0; point < 10; point++) {
       const storage = new MemoryStorage(image);
       const disk = await openVhdStorage(storage, { writable: true });
       const probe = new ProbeDisk(disk);
@@ -223,10 +223,11 @@ describe('a write stream that is stopped', () => {
       await closed(stream);
       await disk.close();
       const after = await contentOfImage(storage.toBytes());
+      if (firstDifference(after, before) === -1 || firstDifference(after, fresh) === -1) continue;
       for (let at = 0; at < size; at += 512) {
         const sector = Buffer.from(after.buffer, at, 512);
         const isOld = sector.equals(before.subarray(at, at + 512));
-        expect(isOld || sector.equals(fresh.subarray(at, at + 512)), `sector at ${at}`).toBe(true);
+        if (!isOld && !sector.equals(fresh.subarray(at, at + 512))) expect.fail(`sector at ${at} is neither`);
       }
     }
   });
