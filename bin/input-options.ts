@@ -38,14 +38,3 @@ export function addInputOptions(command: Command): Command {
 export function inputOptions({ from, sizeFrom, footer, bitmap }: InputFlags): InputFlags {
   return { from, sizeFrom, footer, bitmap };
 }
-
-/** The flags that were given, as they are written. */
-export function namesOfGiven(flags: InputFlags): string[] {
-  const names: readonly (readonly [keyof InputFlags, string])[] = [
-    ['from', '--from'],
-    ['sizeFrom', '--size-from'],
-    ['footer', '--footer'],
-    ['bitmap', '--bitmap'],
-  ];
-  return names.filter(([key]) => flags[key] !== undefined).map(([, name]) => name);
-}

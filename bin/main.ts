@@ -1,3 +1,4 @@
+import { createReadStream, fstatSync } from 'node:fs';
 import process from 'node:process';
 import { EXIT_CODE_OF, Interrupted, type TerminationSignal } from './interrupted.ts';
 import { run } from './program.ts';
@@ -18,13 +19,19 @@ export async function main(argv: readonly string[]): Promise<void> {
   const io = ioOf(controller.signal);
   process.exitCode = await run(argv, io);
   // A stream that is still open for reading, as after an error in the middle of a pipe, would keep the process alive.
-  if (io.isStdinUsed()) process.stdin.destroy();
+  io.closeStdin();
   if (controller.signal.aborted) process.exit();
 }
 
+/** A file that is standard input is read in larger pieces than `process.stdin` does, which takes half as long. */
+function openStdin(): Io['stdin'] {
+  if (!fstatSync(0).isFile()) return process.stdin;
+  return createReadStream('', { fd: 0, autoClose: false, highWaterMark: 512 * 1024 });
+}
+
 /** The streams of the process, touched only when they are needed: each costs time to set up. */
-function ioOf(signal: AbortSignal): Io & { isStdinUsed: () => boolean } {
-  let isStdinUsed = false;
+function ioOf(signal: AbortSignal): Io & { closeStdin: () => void } {
+  let stdin: Io['stdin'] | undefined;
   // What goes wrong on them rejects the write that met it; without a listener it would end the process as well.
   const quietened = new Set<NodeJS.WriteStream>();
   const quiet = <Stream extends NodeJS.WriteStream>(stream: Stream): Stream => {
@@ -35,10 +42,9 @@ function ioOf(signal: AbortSignal): Io & { isStdinUsed: () => boolean } {
   return {
     env: process.env,
     signal,
-    isStdinUsed: () => isStdinUsed,
+    closeStdin: () => stdin?.destroy(),
     get stdin() {
-      isStdinUsed = true;
-      return process.stdin;
+      return (stdin ??= openStdin());
     },
     get stdout() {
       return quiet(process.stdout);

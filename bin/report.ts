@@ -30,6 +30,11 @@ export function keyValueTable(rows: readonly Row[], coloured = false): string {
     .join('');
 }
 
+/** What was done, then a key/value table about it; control characters are escaped. */
+export function summaryText(heading: string, rows: readonly Row[]): string {
+  return `${escapeControls(heading)}\n${keyValueTable(rows)}`;
+}
+
 /** Cells in aligned columns, the first to the left and the others to the right. */
 export function columnTable(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];

@@ -7,7 +7,7 @@ import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addImageOptions, type ImageFlags, identityOptions } from '../image-options.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
 import { ProgressDisplay } from '../progress.ts';
-import { jsonText, keyValueTable, type Row } from '../report.ts';
+import { jsonText, type Row, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatBytes, formatExactly, formatRate } from '../sizes.ts';
 import { geometryWarnings, nameWarnings, targetTypeOf } from '../target.ts';
@@ -143,5 +143,5 @@ function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Tol
     ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
   ];
   const name = path === '-' ? 'to standard output' : path;
-  return `${isDryRun ? 'would write' : 'wrote'} ${name}\n${keyValueTable(rows)}`;
+  return summaryText(`${isDryRun ? 'would write' : 'wrote'} ${name}`, rows);
 }

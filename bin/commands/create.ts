@@ -3,7 +3,7 @@ import { type CreateImageResult, createImage } from '../../src/ops/create.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addImageOptions, type ImageFlags, identityOptions } from '../image-options.ts';
-import { jsonText, keyValueTable } from '../report.ts';
+import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatExactly, parseDiskSize } from '../sizes.ts';
 import { geometryWarnings } from '../target.ts';
@@ -75,5 +75,5 @@ function summary(made: CreateImageResult): string {
     ['virtual size', formatExactly(made.virtualSize)],
     ['file size', formatExactly(made.fileSize)],
   ] as const;
-  return `created ${made.path}\n${keyValueTable(rows)}`;
+  return summaryText(`created ${made.path}`, rows);
 }

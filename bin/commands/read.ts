@@ -14,7 +14,7 @@ import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
 import { checkStart, warnAbout, warningsOf } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
-import { jsonText, keyValueTable } from '../report.ts';
+import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatBytes, formatExactly, formatRate, parseBytes } from '../sizes.ts';
 
@@ -151,6 +151,6 @@ async function tell(session: Session, { opened, range, meter, seconds }: Done, f
       ['copied', `${formatBytes(copiedBytes)}; ${formatBytes(skippedBytes)} empty, skipped`],
       ['time', `${seconds.toFixed(2)} s${formatRate(copiedBytes, seconds)}`],
     ] as const;
-    await session.print(`wrote ${flags.output}\n${keyValueTable(rows)}`);
+    await session.print(summaryText(`wrote ${flags.output}`, rows));
   }
 }

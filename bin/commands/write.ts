@@ -12,7 +12,7 @@ import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
 import { checkStart, warnAbout, warningsOf } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
-import { jsonText, keyValueTable } from '../report.ts';
+import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatExactly, formatRate, parseBytes } from '../sizes.ts';
 
@@ -153,6 +153,6 @@ async function tell(session: Session, { image, flags }: Call, { opened, writtenB
       ['bytes', `${formatExactly(writtenBytes)} from ${flags.start} on`],
       ['time', `${seconds.toFixed(2)} s${formatRate(writtenBytes, seconds)}`],
     ] as const;
-    await session.print(`wrote to ${image}\n${keyValueTable(rows)}`);
+    await session.print(summaryText(`wrote to ${image}`, rows));
   }
 }

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { createVhdStorage, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
+import { checkImageSize, createVhdStorage, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
 import { VhdError } from '../errors.ts';
@@ -30,11 +30,26 @@ export async function convertStream(
   }
   const reader = new ByteReader(source, options.signal);
   try {
-    const decoded = await decodeSource(reader, options);
-    return await (typeof target === 'string' ? toFile(decoded, target, options) : toStream(decoded, target, options));
+    if (options.to === 'dynamic' && typeof target !== 'string') throw dynamicPipeError();
+    // Before anything is read: what is wrong with the options would otherwise show at the end of the stream.
+    checkIdentity(options);
+    return await (typeof target === 'string' ? toFile(reader, target, options) : toStream(reader, target, options));
   } finally {
     await reader.cancel();
   }
+}
+
+function checkIdentity(options: FullConvertOptions): void {
+  identityFields(identityOf(options));
+  if (options.to === 'dynamic') checkImageSize(SECTOR_BYTES, 'dynamic', options.blockSize);
+}
+
+function dynamicPipeError(): VhdError {
+  return new VhdError(
+    'ERR_VHD_STREAM',
+    'a dynamic image cannot be written to a pipe while its source is one: its table comes first and is known last',
+    { remedy: 'write it to a file, or write a fixed image: --to fixed' },
+  );
 }
 
 async function decodeSource(reader: ByteReader, options: FullConvertOptions): Promise<DecodedVhd> {
@@ -66,13 +81,15 @@ function rawSource(reader: ByteReader, signal?: AbortSignal): DecodedVhd {
   return { type: undefined, size: undefined, isAscending: true, extents, raw, end: () => end };
 }
 
-async function toFile(decoded: DecodedVhd, path: string, options: FullConvertOptions): Promise<Outcome> {
+async function toFile(reader: ByteReader, path: string, options: FullConvertOptions): Promise<Outcome> {
   const output = await OutputFile.create(path, options.force === true);
   try {
+    const decoded = await decodeSource(reader, options);
     const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
     const known = decoded.type === 'dynamic' && options.to === 'dynamic';
     const filled = await (known ? fillKnown : fillUnknown)(decoded, output.storage, options, meter);
     const fileSize = await output.commit();
+    meter.skipped(Math.max(0, filled.virtualSize - meter.copiedBytes - meter.skippedBytes));
     meter.finish();
     return {
       ...filled,
@@ -134,7 +151,7 @@ async function fillUnknown(
   }
   const end = endOf(decoded);
   const size = paddedSize(end.size, options);
-  const warnings = size === end.size ? [] : [paddedWarning(end.size, size)];
+  const warnings = paddedWarnings(end.size, size);
   await (image === undefined ? finishFlat(storage, size, options) : image.finish(size));
   return { virtualSize: size, sourceType: end.type, warnings };
 }
@@ -158,16 +175,8 @@ async function finishFlat(storage: FileStorage, size: number, options: FullConve
   await storage.write(encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) })), size);
 }
 
-async function toStream(decoded: DecodedVhd, target: Writable, options: FullConvertOptions): Promise<Outcome> {
-  if (options.to === 'dynamic') {
-    throw new VhdError(
-      'ERR_VHD_STREAM',
-      'a dynamic image cannot be written to a pipe while its source is one: its table comes first and is known last',
-      {
-        remedy: 'write it to a file, or write a fixed image: --to fixed',
-      },
-    );
-  }
+async function toStream(reader: ByteReader, target: Writable, options: FullConvertOptions): Promise<Outcome> {
+  const decoded = await decodeSource(reader, options);
   const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
   let size = 0;
   const bytesOut = async function* (): AsyncGenerator<Uint8Array> {
@@ -184,14 +193,15 @@ async function toStream(decoded: DecodedVhd, target: Writable, options: FullConv
   };
   await pumpTo(bytesOut(), target, options.signal);
   meter.finish();
+  const { type: sourceType, size: dataBytes } = endOf(decoded);
   const fileSize = size + (options.to === 'fixed' ? FOOTER_BYTES : 0);
   return {
     virtualSize: size,
     fileSize,
-    sourceType: endOf(decoded).type,
+    sourceType,
     copiedBytes: size,
     skippedBytes: 0,
-    warnings: [],
+    warnings: paddedWarnings(dataBytes, size),
   };
 }
 
@@ -206,9 +216,10 @@ function identityOf(options: FullConvertOptions): ImageIdentity {
   return { uuid, timestamp, creator, geometry };
 }
 
-/** What the user is told of a source that was filled up. */
-export function paddedWarning(byteLength: number, paddedLength: number): string {
-  return `the source was filled up with zeros from ${byteLength} to ${paddedLength} bytes`;
+/** What the user is told of a source that was filled up; nothing of one that was not. */
+export function paddedWarnings(byteLength: number, paddedLength: number): string[] {
+  if (byteLength === paddedLength) return [];
+  return [`the source was filled up with zeros from ${byteLength} to ${paddedLength} bytes`];
 }
 
 function paddedSize(byteLength: number, options: FullConvertOptions): number {

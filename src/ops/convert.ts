@@ -9,7 +9,7 @@ import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.t
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
-import { convertStream, paddedWarning } from './convert-stream.ts';
+import { convertStream, paddedWarnings } from './convert-stream.ts';
 import { codeOf } from './output-file.ts';
 
 const CONVERT_OPTIONS: readonly string[] = [
@@ -66,7 +66,7 @@ async function convertFile(path: string, target: string | Writable, options: Ful
   try {
     const outcome = await convertDisk(opened.disk, opened.type, target, options, () => checkUnchanged(path, before));
     const padded = opened.type === 'raw' && opened.disk.size > before.size;
-    const warnings = padded ? [paddedWarning(before.size, opened.disk.size)] : [];
+    const warnings = padded ? paddedWarnings(before.size, opened.disk.size) : [];
     return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings] };
   } catch (error) {
     // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.

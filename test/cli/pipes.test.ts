@@ -1,9 +1,10 @@
 // The built command among other programs.
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { pattern } from '../support/bytes.ts';
-import { type ProcessResult, shell, useBuiltCommand } from '../support/cli.ts';
+import { ended, type ProcessResult, shell, useBuiltCommand } from '../support/cli.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('cli-pipes');
@@ -70,6 +71,19 @@ describe('pipes', () => {
     expect(stderr).toMatch(/^vhd: standard input: the stream ends too early: expected .*\n {5}get the whole file/);
     expect(await readdir(folder.path)).not.toContain('cut.raw');
   });
+});
+
+it.skipIf(process.platform !== 'linux')('a conversion of a pipe holds little in memory', async () => {
+  const child = spawn(process.execPath, [command.path, 'convert', '-', '/dev/null', '--to', 'raw', '-q'], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  const end = ended(child);
+  const piece = pattern(MIB);
+  for (let count = 0; count < 300; count++) await new Promise((resolve) => child.stdin.write(piece, resolve));
+  const status = await readFile(`/proc/${child.pid ?? 0}/status`, 'utf8');
+  child.stdin.end();
+  expect(await end).toMatchObject({ code: 0 });
+  expect(Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024).toBeLessThan(128);
 });
 
 describe('a broken pipe', () => {

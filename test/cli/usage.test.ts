@@ -119,7 +119,9 @@ describe('a usage error is one sentence and what to do', () => {
     expect((await vhd(['frobnicate'], { ...call, env: { TERM: 'dumb' } })).stderr).toMatch(/^vhd: /);
   });
 
-  it('escapes what a name could do to a terminal', async () => {
+  it('escapes what a name could do to a terminal, in reports too', async () => {
+    const { stdout } = await vhd(['create', folder.file('\u001b[2J.vhd'), '1M']);
+    expect(stdout).toContain('/\\u{1b}[2J.vhd\n');
     const { stderr } = await vhd(['info', '/nosuch\u001b[2J\n']);
     expect(stderr).toBe(
       'vhd: /nosuch\\u{1b}[2J\\u{a}: no such file or directory\n     check the name: ls -l shows what is there\n',

@@ -74,7 +74,7 @@ describe('convert from file to file', () => {
         expect(dry).toEqual(real);
         expect(statSync(target).size).toBe(dry.fileSize);
       }),
-      checkParameters(25),
+      checkParameters(12),
     );
   });
 

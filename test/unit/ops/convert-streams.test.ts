@@ -60,7 +60,7 @@ const contentOf = (to: TargetType, bytes: Uint8Array): Promise<Uint8Array> =>
 
 describe('convert from a stream to a file', () => {
   it.each(pairs)('takes %s to %s', async (from, to) => {
-    for (const lengths of [997, 65_536, 30 * MiB]) {
+    for (const lengths of [9973, 30 * MiB]) {
       const target = folder.fresh(to === 'raw' ? 'a.raw' : 'a.vhd');
       const result = await convert(new ChunkSource(images[from], lengths), target, { to });
       expect(result).toMatchObject({ path: target, type: to, sourceType: from, virtualSize: size, warnings: [] });
@@ -120,7 +120,7 @@ describe('convert from a stream to a file', () => {
     for (const to of types) {
       const one = folder.fresh('one');
       const two = folder.fresh('two');
-      await convert(new ChunkSource(content, 777), one, { to, ...IDENTITY });
+      await convert(new ChunkSource(content, 7777), one, { to, ...IDENTITY });
       await convert(new ChunkSource(content, 3_000_001), two, { to, ...IDENTITY });
       const [first, second] = await Promise.all([bytesOf(createReadStream(one)), bytesOf(createReadStream(two))]);
       expect(firstDifference(first, second)).toBe(-1);
