@@ -93,7 +93,9 @@ export function checkOptionNames(where: string, options: object, known: readonly
  */
 export function checkOneOf(name: string, value: unknown, words: readonly string[]): void {
   if (value === undefined || (typeof value === 'string' && words.includes(value))) return;
-  throw new TypeError(`${name}: expected ${words.join(', ')}, found ${String(value)}`);
+  throw new TypeError(
+    `${name}: expected ${words.join(', ')}, found ${typeof value === 'string' ? `'${value}'` : typeof value}`,
+  );
 }
 
 /**

@@ -137,7 +137,7 @@ async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'r
   const isVhd = examination.footer !== undefined || looksDamaged(examination);
   const says = 'say --from raw or --from vhd';
   if (isVhd && ['.raw', '.img'].includes(extension)) {
-    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but ends in the footer of a VHD`, {
+    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but has the footer of a VHD`, {
       storage: storage.name,
       expected: 'no footer in a raw image',
       found: 'a footer',

@@ -51,7 +51,8 @@ async function create(session: Session, image: string, argument: number | undefi
     throw new UsageError('--block-size: a fixed disk has no blocks', 'leave it away, or say --type dynamic');
   }
   const identity = identityOptions(flags, session.io.env);
-  const made = await createImage(image, { ...identity, size, type, blockSize, preallocate, force });
+  const { signal } = session.io;
+  const made = await createImage(image, { ...identity, size, type, blockSize, preallocate, force, signal });
   const warnings = [...made.warnings, ...geometryWarnings(identity.geometry, size, image)];
   for (const warning of warnings) await session.warn(warning);
   if (session.isJson) await session.print(jsonText('create', { ...made, warnings }));

@@ -33,6 +33,8 @@ export interface CreateStorageOptions extends ImageIdentity {
   readonly blockSize?: number | undefined;
   /** Write the zeros of a fixed image instead of leaving a hole. Default false. */
   readonly preallocate?: boolean | undefined;
+  /** Stops it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The option names of {@link ImageIdentity}. */
@@ -44,6 +46,7 @@ export const CREATE_STORAGE_OPTIONS: readonly string[] = [
   'type',
   'blockSize',
   'preallocate',
+  'signal',
 ];
 
 /** The footer fields that `identity` stands for. */
@@ -139,7 +142,7 @@ export async function createVhdStorage(storage: Storage, options: CreateStorageO
   try {
     const footer = checkCreateOptions('createVhdStorage', options);
     if (type === 'fixed') {
-      if (options.preallocate === true) await writeZeros(storage, 0, size);
+      if (options.preallocate === true) await writeZeros(storage, 0, size, options.signal);
       await storage.write(footer, size);
     } else {
       await writeEmptyDynamic(storage, footer, size, blockSize);

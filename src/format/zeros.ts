@@ -64,8 +64,9 @@ function isEqual(piece: Uint8Array, pattern: Uint8Array): boolean {
   const head = (8 - (piece.byteOffset % 8)) % 8;
   const wordCount = (piece.length - head) >> 3;
   const wanted = byte === 0 ? 0n : 0xffff_ffff_ffff_ffffn;
-  for (const word of new BigUint64Array(piece.buffer, piece.byteOffset + head, wordCount))
+  for (const word of new BigUint64Array(piece.buffer, piece.byteOffset + head, wordCount)) {
     if (word !== wanted) return false;
+  }
   for (let index = 0; index < head; index++) if (piece[index] !== byte) return false;
   for (let index = head + wordCount * 8; index < piece.length; index++) if (piece[index] !== byte) return false;
   return true;

@@ -112,7 +112,7 @@ async function fillKnown(
   options: FullConvertOptions,
   meter: ProgressMeter,
 ): Promise<Filled> {
-  const size = decoded.size ?? 0;
+  const size = paddedSize(decoded.size ?? 0, options);
   const disk = await createVhdStorage(storage, {
     ...identityOf(options),
     size,
@@ -128,7 +128,7 @@ async function fillKnown(
   } finally {
     await disk.close();
   }
-  return { virtualSize: size, sourceType: 'dynamic', warnings: [] };
+  return { virtualSize: size, sourceType: 'dynamic', warnings: paddedWarnings(decoded.size ?? size, size) };
 }
 
 /** Bytes in order whose number is known at the end; raw and fixed take the blocks of an image in any order. */
@@ -160,8 +160,9 @@ function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter, grainBytes
   return {
     async write(source, position) {
       const runs = dataRuns(source, grainBytes, position);
-      for (const run of runs)
+      for (const run of runs) {
         await target.write(source.subarray(run.start, run.start + run.length), position + run.start);
+      }
       const copiedBytes = runs.reduce((sum, run) => sum + run.length, 0);
       meter.copied(copiedBytes);
       meter.skipped(source.length - copiedBytes);

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { VhdDisk } from '../disk/vhd-disk.ts';
-import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import { checkOptionNames, VhdError } from '../errors.ts';
 import { describeFinding, type Finding } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
@@ -12,9 +12,10 @@ import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from 
 import { convertStream, paddedWarnings } from './convert-stream.ts';
 import { codeOf } from './output-file.ts';
 
+const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
-  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type'),
+  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
   ...['to', 'force', 'dryRun', 'onProgress', 'signal'],
 ];
 
@@ -30,7 +31,9 @@ export async function convert(
   options: ConvertOptions,
 ): Promise<ConvertResult> {
   checkOptionNames('convert', options, CONVERT_OPTIONS);
-  checkOneOf('to', (options.to as string | undefined) ?? 'nothing', ['raw', 'fixed', 'dynamic']);
+  if (!TARGET_TYPES.includes(options.to)) {
+    throw new TypeError(`to: expected raw, fixed or dynamic, found ${options.to}`);
+  }
   const startedAt = performance.now();
   options.signal?.throwIfAborted();
   const outcome = await convertAny(source, target, {

@@ -123,14 +123,14 @@ class PieceFeed {
   }
 
   async #fill(): Promise<void> {
-    const { done, value } = await this.#extents.next();
-    if (done === true) {
+    const next = await this.#extents.next();
+    if (next.done === true) {
       this.#isDone = true;
-    } else if (value.kind === 'zero') {
-      this.#meter.skipped(value.length);
+    } else if (next.value.kind === 'zero') {
+      this.#meter.skipped(next.value.length);
     } else {
-      this.#start = value.start;
-      this.#end = value.start + value.length;
+      this.#start = next.value.start;
+      this.#end = next.value.start + next.value.length;
     }
   }
 }

@@ -1,7 +1,6 @@
 /** Reads a stream of chunks by the byte: so many exactly, or whatever comes next. Holds no more than was asked for. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
-  readonly #aborted: Promise<never> | undefined;
   readonly #signal: AbortSignal | undefined;
   #chunks: Uint8Array[] = [];
   /** Chunks in front that were handed out already; cut off now and then, because each cut moves all the others. */
@@ -14,7 +13,6 @@ export class ByteReader {
   constructor(source: AsyncIterable<Uint8Array>, signal?: AbortSignal) {
     this.#source = source[Symbol.asyncIterator]();
     this.#signal = signal;
-    this.#aborted = signal === undefined ? undefined : whenAborted(signal);
   }
 
   /** Bytes handed out or skipped so far: the offset in the stream of the next one. */
@@ -93,7 +91,7 @@ export class ByteReader {
     while (this.#buffered < length && !this.#isDone) {
       this.#signal?.throwIfAborted();
       const next = this.#source.next();
-      const result = await (this.#aborted === undefined ? next : Promise.race([next, this.#aborted]));
+      const result = await (this.#signal === undefined ? next : untilAborted(next, this.#signal));
       if (result.done === true) {
         this.#isDone = true;
         return;
@@ -106,13 +104,21 @@ export class ByteReader {
   }
 }
 
-/** Rejects with the signal's reason when it is aborted; never resolves. */
-function whenAborted(signal: AbortSignal): Promise<never> {
+/**
+ * What `call` resolves to, or the signal's reason if that is aborted first. Not `Promise.race`: a promise that lasts as
+ * long as the signal would keep every result it was raced against.
+ */
+async function untilAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = (): void => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    stop = () => reject(signal.reason as Error);
+    signal.addEventListener('abort', stop, { once: true });
   });
-  aborted.catch(() => undefined);
-  return aborted;
+  try {
+    return await Promise.race([call, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 function checkChunk(chunk: unknown): void {

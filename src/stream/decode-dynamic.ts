@@ -19,6 +19,7 @@ import {
 import { isAllZeros } from '../format/zeros.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './decode.ts';
+import { onceOnly } from './once.ts';
 
 const CHUNK_BYTES = 512 * 1024;
 
@@ -69,7 +70,8 @@ export async function decodeDynamic(reader: ByteReader, footer: Footer, options:
     }
     yield* zeros(size - position);
   }
-  return { type: 'dynamic', size, isAscending, extents, raw, end: () => end };
+  const once = onceOnly('a decoded stream');
+  return { type: 'dynamic', size, isAscending, extents: once(extents), raw: once(raw), end: () => end };
 }
 
 function orderError(why: string, offset: number): VhdError {
@@ -134,12 +136,13 @@ function inFileOrder(entries: Uint32Array): ComingBlocks {
   let count = 0;
   let last = -1;
   let isAscending = true;
-  entries.forEach((sector, blockIndex) => {
-    if (sector === UNUSED_BAT_ENTRY) return;
+  for (let blockIndex = 0; blockIndex < entries.length; blockIndex++) {
+    const sector = entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+    if (sector === UNUSED_BAT_ENTRY) continue;
     all[count++] = blockIndex;
-    isAscending &&= sector > last;
+    if (sector <= last) isAscending = false;
     last = sector;
-  });
+  }
   const order = all.slice(0, count);
   if (!isAscending) order.sort((first, second) => (entries[first] ?? 0) - (entries[second] ?? 0));
   return { entries, order, isAscending };

@@ -4,6 +4,7 @@ import { decodeFooter, type Footer } from '../format/footer.ts';
 import { FOOTER_BYTES, LEGACY_FOOTER_BYTES, vhdTypeOf } from '../format/spec.ts';
 import type { ByteReader } from './byte-reader.ts';
 import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './decode.ts';
+import { onceOnly } from './once.ts';
 
 const CHUNK_BYTES = 512 * 1024;
 
@@ -38,7 +39,15 @@ export function decodeFlat(reader: ByteReader, options: DecodeOptions): DecodedV
   async function* raw(): AsyncGenerator<Uint8Array> {
     for await (const { bytes } of extents()) yield bytes;
   }
-  return { type: undefined, size: undefined, isAscending: true, extents, raw, end: () => end };
+  const once = onceOnly('a decoded stream');
+  return {
+    type: undefined,
+    size: undefined,
+    isAscending: true,
+    extents: once(extents),
+    raw: once(raw),
+    end: () => end,
+  };
 }
 
 /** Keeps the last 512 bytes seen so far: what is certainly data, and what might be the footer. */

@@ -4,11 +4,19 @@ import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { allOnesBitmap } from '../format/bitmap.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
-import { type BlockLayout, blockEnd, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
+import {
+  type BlockLayout,
+  blockEnd,
+  blockLayout,
+  entryCountFor,
+  footerOffsetFor,
+  nextBlockOffset,
+} from '../format/layout.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { DEFAULT_BLOCK_SIZE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
-import { piecesOf, readAhead, storedPieces } from './read-ahead.ts';
+import { onceOnly } from './once.ts';
+import { piecesOf, type ReadRange, readAhead, storedPieces } from './read-ahead.ts';
 
 /** What a disk is to be encoded as. */
 export interface EncodeOptions extends ImageIdentity {
@@ -29,14 +37,9 @@ export interface EncodedVhd {
 }
 
 const ENCODE_OPTIONS = [
-  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'preallocate'),
+  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'preallocate' && name !== 'signal'),
   'signal',
 ];
-
-/** The blocks of a disk that have to be in a dynamic image, in order. */
-interface BlockPlan {
-  readonly stored: readonly number[];
-}
 
 /**
  * Encodes a disk as the bytes of a VHD, to be sent where one cannot seek. A dynamic image is planned first: every block
@@ -53,13 +56,18 @@ export async function encodeVhd(disk: Disk, options: EncodeOptions = {}): Promis
   checkImageSize(disk.size, type, blockSize);
   const footer = encodeFooter(newFooter({ type, size: disk.size, ...identityFields(options) }));
   if (type === 'fixed') {
-    return { byteLength: disk.size + FOOTER_BYTES, stream: fixedBytes(disk, footer, signal) };
+    return encoded(disk.size + FOOTER_BYTES, () => fixedBytes(disk, footer, signal));
   }
-  const plan = await planBlocks(disk, blockSize, signal);
+  const stored = await planBlocks(disk, blockSize, signal);
   const layout = blockLayout(blockSize, 'aligned');
-  const { sectors, usedEnd } = placeBlocks(frontByteLength(disk.size, blockSize), layout, plan);
+  let usedEnd = frontByteLength(disk.size, blockSize);
+  for (const [, sector] of placedBlocks(usedEnd, layout, stored)) usedEnd = blockEnd(layout, sector * SECTOR_BYTES);
   const byteLength = footerOffsetFor(layout, usedEnd) + FOOTER_BYTES;
-  return { byteLength, stream: dynamicBytes(disk, { footer, layout, plan, sectors, signal }) };
+  return encoded(byteLength, () => dynamicBytes(disk, { footer, layout, stored, signal }));
+}
+
+function encoded(byteLength: number, start: () => AsyncGenerator<Uint8Array>): EncodedVhd {
+  return { byteLength, stream: { [Symbol.asyncIterator]: onceOnly('the stream of an encoded VHD')(start) } };
 }
 
 async function* fixedBytes(disk: Disk, footer: Uint8Array, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -67,44 +75,50 @@ async function* fixedBytes(disk: Disk, footer: Uint8Array, signal?: AbortSignal)
   yield footer;
 }
 
-/** Which blocks hold anything: stored in the source, and not all zeros. */
-async function planBlocks(disk: Disk, blockSize: number, signal?: AbortSignal): Promise<BlockPlan> {
-  const stored: number[] = [];
-  let candidate = -1;
-  let isStored = false;
-  const settle = (): void => {
-    if (isStored) stored.push(candidate);
-  };
+/** The blocks that hold anything, in order: stored in the source, and not all zeros. */
+async function planBlocks(disk: Disk, blockSize: number, signal?: AbortSignal): Promise<Uint32Array> {
+  const stored = new Uint32Array(entryCountFor(disk.size, blockSize));
+  let count = 0;
   for await (const piece of readAhead(disk, storedPieces(disk, {}, blockSize), { signal })) {
     const blockIndex = Math.floor(piece.start / blockSize);
-    if (blockIndex !== candidate) {
-      settle();
-      candidate = blockIndex;
-      isStored = false;
-    }
-    isStored ||= !isAllZeros(piece.bytes);
+    const isNew = count === 0 || stored[count - 1] !== blockIndex;
+    if (isNew && !isAllZeros(piece.bytes)) stored[count++] = blockIndex;
     piece.release();
   }
-  settle();
-  return { stored };
+  return stored.slice(0, count);
+}
+
+/** Where the blocks of a plan go, one behind the other. */
+function* placedBlocks(
+  frontBytes: number,
+  layout: BlockLayout,
+  stored: Uint32Array,
+): Generator<readonly [blockIndex: number, sector: number]> {
+  let usedEnd = frontBytes;
+  for (const blockIndex of stored) {
+    const blockOffset = nextBlockOffset(layout, usedEnd);
+    usedEnd = blockEnd(layout, blockOffset);
+    yield [blockIndex, blockOffset / SECTOR_BYTES];
+  }
 }
 
 interface DynamicParts {
   readonly footer: Uint8Array;
   readonly layout: BlockLayout;
-  readonly plan: BlockPlan;
-  readonly sectors: readonly (readonly [blockIndex: number, sector: number])[];
+  /** The blocks that were planned. */
+  readonly stored: Uint32Array;
   readonly signal: AbortSignal | undefined;
 }
 
 async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Uint8Array> {
-  const { footer, layout, plan, signal } = parts;
-  const front = encodeFront(footer, disk.size, layout.blockSize, parts.sectors);
-  yield front;
-  let position = front.length;
-  for await (const { block, bytes } of plannedBlocks(disk, layout.blockSize, plan, signal)) {
-    if (!block.isStored) {
-      if (!isAllZeros(bytes)) throw changedError(block.index * layout.blockSize);
+  const { footer, layout, stored, signal } = parts;
+  const { blockSize } = layout;
+  const frontBytes = frontByteLength(disk.size, blockSize);
+  yield encodeFront(footer, disk.size, blockSize, placedBlocks(frontBytes, layout, stored));
+  let position = frontBytes;
+  for await (const { isPlanned, start, bytes } of readAhead(disk, wantedBlocks(disk, blockSize, stored), { signal })) {
+    if (!isPlanned) {
+      if (!isAllZeros(bytes)) throw changedError(start);
       continue;
     }
     const blockOffset = nextBlockOffset(layout, position);
@@ -112,7 +126,7 @@ async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Ui
     yield allOnesBitmap(layout.bitmapBytes);
     yield bytes;
     // The last block of the disk may reach past its end: the file holds it whole.
-    if (bytes.length < layout.blockSize) yield new Uint8Array(layout.blockSize - bytes.length);
+    if (bytes.length < blockSize) yield new Uint8Array(blockSize - bytes.length);
     position = blockEnd(layout, blockOffset);
   }
   const footerOffset = footerOffsetFor(layout, position);
@@ -120,43 +134,29 @@ async function* dynamicBytes(disk: Disk, parts: DynamicParts): AsyncGenerator<Ui
   yield footer;
 }
 
-/** Where the blocks of a plan go, one behind the other. */
-function placeBlocks(
-  frontBytes: number,
-  layout: BlockLayout,
-  plan: BlockPlan,
-): { sectors: [number, number][]; usedEnd: number } {
-  let usedEnd = frontBytes;
-  const sectors = plan.stored.map((blockIndex): [number, number] => {
-    const blockOffset = nextBlockOffset(layout, usedEnd);
-    usedEnd = blockEnd(layout, blockOffset);
-    return [blockIndex, blockOffset / SECTOR_BYTES];
-  });
-  return { sectors, usedEnd };
+interface WantedBlock extends ReadRange {
+  /** False: stored now, but empty or not there when the plan was made. */
+  readonly isPlanned: boolean;
 }
 
-interface PlannedBlock {
-  readonly index: number;
-  readonly isStored: boolean;
-}
-
-/** Every block that the plan found stored, and every one that is stored now, with its bytes, in order. */
-async function* plannedBlocks(
-  disk: Disk,
-  blockSize: number,
-  plan: BlockPlan,
-  signal?: AbortSignal,
-): AsyncGenerator<{ block: PlannedBlock; bytes: Uint8Array }> {
-  const stored = new Set(plan.stored);
-  const indexes = new Set(plan.stored);
-  for await (const piece of storedPieces(disk, {}, blockSize)) indexes.add(Math.floor(piece.start / blockSize));
-  const ranges = [...indexes]
-    .sort((first, second) => first - second)
-    .map((index) => ({ start: index * blockSize, length: Math.min(blockSize, disk.size - index * blockSize) }));
-  for await (const { start, bytes } of readAhead(disk, ranges, { signal })) {
-    const index = start / blockSize;
-    yield { block: { index, isStored: stored.has(index) }, bytes };
+/** Every block that was planned, and every other one that is stored now, in order. */
+async function* wantedBlocks(disk: Disk, blockSize: number, stored: Uint32Array): AsyncGenerator<WantedBlock> {
+  const wanted = (blockIndex: number, isPlanned: boolean): WantedBlock => {
+    const start = blockIndex * blockSize;
+    return { start, length: Math.min(blockSize, disk.size - start), isPlanned };
+  };
+  let next = 0;
+  let last = -1;
+  for await (const piece of storedPieces(disk, {}, blockSize)) {
+    const blockIndex = Math.floor(piece.start / blockSize);
+    if (blockIndex === last) continue;
+    last = blockIndex;
+    for (; next < stored.length && (stored[next] ?? 0) < blockIndex; next++) yield wanted(stored[next] ?? 0, true);
+    const isPlanned = stored[next] === blockIndex;
+    if (isPlanned) next++;
+    yield wanted(blockIndex, isPlanned);
   }
+  for (; next < stored.length; next++) yield wanted(stored[next] ?? 0, true);
 }
 
 function changedError(position: number): VhdError {

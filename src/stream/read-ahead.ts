@@ -8,8 +8,8 @@ export interface ReadRange {
   readonly length: number;
 }
 
-/** A stretch that was read. */
-export interface ReadPiece extends ReadRange {
+/** What comes with a stretch that was read. */
+export interface ReadBytes {
   /** Its bytes. From a pool: they are the caller's until it calls `release`. */
   readonly bytes: Uint8Array;
   /** Hands the buffer back for another read. Not calling it only costs memory. */
@@ -21,8 +21,11 @@ export const PIECE_BYTES = 2 * 1024 * 1024;
 /** Pieces read ahead by default. */
 export const READ_AHEAD_PIECES = 4;
 
-interface PendingRead {
-  readonly range: ReadRange;
+/** A stretch that was read, as it was asked for, and its bytes. */
+export type ReadPiece<R extends ReadRange = ReadRange> = R & ReadBytes;
+
+interface PendingRead<R> {
+  readonly range: R;
   readonly bytes: Uint8Array;
   readonly done: Promise<Error | undefined>;
 }
@@ -31,15 +34,15 @@ interface PendingRead {
  * Reads ranges of a disk in the order given, several at a time, so that reading and what the caller does with the bytes
  * overlap. When the caller stops early no read is left on its way.
  */
-export async function* readAhead(
+export async function* readAhead<R extends ReadRange>(
   disk: Pick<Disk, 'read'>,
-  ranges: Iterable<ReadRange> | AsyncIterable<ReadRange>,
+  ranges: Iterable<R> | AsyncIterable<R>,
   options: { signal?: AbortSignal | undefined; depth?: number } = {},
-): AsyncGenerator<ReadPiece> {
+): AsyncGenerator<ReadPiece<R>> {
   const { signal, depth = READ_AHEAD_PIECES } = options;
   const pool: Uint8Array[] = [];
-  const pending: PendingRead[] = [];
-  const take = async (): Promise<ReadPiece> => {
+  const pending: PendingRead<R>[] = [];
+  const take = async (): Promise<ReadPiece<R>> => {
     const read = pending.shift();
     if (read === undefined) throw new Error('nothing is being read');
     const failure = await read.done;
@@ -61,7 +64,11 @@ export async function* readAhead(
   }
 }
 
-function startRead(disk: Pick<Disk, 'read'>, range: ReadRange, pooled: Uint8Array | undefined): PendingRead {
+function startRead<R extends ReadRange>(
+  disk: Pick<Disk, 'read'>,
+  range: R,
+  pooled: Uint8Array | undefined,
+): PendingRead<R> {
   const isRoomy = pooled !== undefined && pooled.length >= range.length;
   const buffer = isRoomy ? pooled : new Uint8Array(Math.max(range.length, 4096));
   const bytes = buffer.subarray(0, range.length);

@@ -27,7 +27,9 @@ function run(...words: string[]): void {
 function writeRandom(path: string, byteLength: number, diskBytes: number): void {
   const file = openSync(path, 'w');
   const piece = new Uint8Array(MIB);
-  for (let position = 0; position < byteLength; position += MIB) writeSync(file, randomFillSync(piece), 0, MIB, position);
+  for (let position = 0; position < byteLength; position += MIB) {
+    writeSync(file, randomFillSync(piece), 0, MIB, position);
+  }
   ftruncateSync(file, diskBytes);
   closeSync(file);
 }
