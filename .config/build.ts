@@ -1,11 +1,11 @@
-// Builds dist/: the library (ESM, shared chunks), the command (a minified split bundle) and the declarations.
+// Builds dist/: the library (ESM, shared chunks), the command (a minified split bundle, CommonJS) and the declarations.
 import { execFile } from 'node:child_process';
-import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type BuildOptions, build } from 'esbuild';
+import { type BuildOptions, build, transform } from 'esbuild';
 
 const root: string = fileURLToPath(new URL('..', import.meta.url));
 
@@ -19,17 +19,28 @@ export async function buildLibrary(outdir: string): Promise<void> {
   });
 }
 
-/** The command with everything it needs; what it imports dynamically becomes a chunk of its own. */
+/**
+ * The command with everything it needs; what it imports dynamically becomes a chunk of its own. esbuild splits ES modules
+ * only, and Node starts CommonJS ones a fifth faster: so it is split first, then each chunk is turned into CommonJS.
+ */
 export async function buildCommand(outdir: string): Promise<void> {
-  await build({
-    ...(await commonOptions()),
+  const common = await commonOptions();
+  const { outputFiles } = await build({
+    ...common,
     entryPoints: ['bin/vhd.ts'],
     outdir,
+    outExtension: { '.js': '.cjs' },
     minify: true,
-    // CommonJS dependencies ask for modules of Node only: this answers them without loading node:module.
-    banner: { js: 'const require=process.getBuiltinModule;' },
+    write: false,
+    define: { ...common.define, 'import.meta.url': '""' },
   });
-  await chmod(join(outdir, 'vhd.js'), 0o755);
+  await mkdir(join(outdir, 'chunks'), { recursive: true });
+  for (const file of outputFiles) {
+    const supported = { 'dynamic-import': false };
+    const { code } = await transform(file.text, { format: 'cjs', target: 'node20.19', minify: true, supported });
+    await writeFile(file.path, code);
+  }
+  await chmod(join(outdir, 'vhd.cjs'), 0o755);
 }
 
 /** Declarations of src/, one file per module, importing each other as `.js` so that every TypeScript reads them. */

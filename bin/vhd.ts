@@ -6,6 +6,5 @@ import { version } from './version.ts';
 if (argv.length === 3 && (argv[2] === '--version' || argv[2] === '-V')) {
   stdout.write(`${version()}\n`);
 } else {
-  const { main } = await import('./main.ts');
-  await main(argv.slice(2));
+  void import('./main.ts').then(({ main }) => main(argv.slice(2)));
 }

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 const MIB = 1024 * 1024;
 const DISK_BYTES = 64 * MIB;
 const PARTITION_BYTE = MIB;
-const command = fileURLToPath(new URL('../dist/bin/vhd.js', import.meta.url));
+const command = fileURLToPath(new URL('../dist/bin/vhd.cjs', import.meta.url));
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 
 /** A raw disk with one Linux partition from 1 MiB on, in a table of the old kind (MBR). */

@@ -81,7 +81,19 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
   }
   const identity = identityOptions(flags, session.io.env);
   const { signal } = session.io;
-  return { ...inputOptions(flags), ...identity, to, blockSize, preallocate, force, pad, dryRun, signal };
+  const blockingWrites = true;
+  return {
+    ...inputOptions(flags),
+    ...identity,
+    to,
+    blockSize,
+    preallocate,
+    force,
+    pad,
+    dryRun,
+    blockingWrites,
+    signal,
+  };
 }
 
 /** What needs a source that can be read twice, or from its end. */

@@ -104,7 +104,7 @@ async function readToStream(disk: Disk, range: Range, target: Writable, { meter,
 
 /** What is empty on the disk becomes a hole in the file. */
 async function readToFile(disk: Disk, range: Range, flags: Flags, { meter, signal }: Running): Promise<void> {
-  const output = await OutputFile.create(flags.output, flags.force === true);
+  const output = await OutputFile.create(flags.output, { force: flags.force, blockingWrites: true });
   try {
     await output.storage.truncate(range.length);
     for await (const piece of readAhead(disk, storedPieces(disk, range, PIECE_BYTES), { signal })) {

@@ -26,7 +26,7 @@ export async function writeDiskToFile(
   beforeCommit: () => Promise<void>,
 ): Promise<Written> {
   if (options.to !== 'raw') checkImageSize(disk.size, options.to, options.blockSize);
-  const output = await OutputFile.create(path, options.force === true);
+  const output = await OutputFile.create(path, options);
   try {
     const meter = new ProgressMeter('copy', disk.size, options.onProgress);
     await fillFile(disk, output.storage, options, meter);

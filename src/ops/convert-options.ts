@@ -18,6 +18,11 @@ export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable'>, Image
   readonly preallocate?: boolean | undefined;
   /** Write nothing, only find out what there would be. Default false. */
   readonly dryRun?: boolean | undefined;
+  /**
+   * Write the target by calls that block the process: faster for a program that has nothing else to do meanwhile, such
+   * as the command. Default false.
+   */
+  readonly blockingWrites?: boolean | undefined;
   /** Told how far it is. */
   readonly onProgress?: ProgressListener | undefined;
   /** Stops it; what was written is removed. */

@@ -82,7 +82,7 @@ function rawSource(reader: ByteReader, signal?: AbortSignal): DecodedVhd {
 }
 
 async function toFile(reader: ByteReader, path: string, options: FullConvertOptions): Promise<Outcome> {
-  const output = await OutputFile.create(path, options.force === true);
+  const output = await OutputFile.create(path, options);
   try {
     const decoded = await decodeSource(reader, options);
     const meter = new ProgressMeter('copy', decoded.size, options.onProgress);

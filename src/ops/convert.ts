@@ -16,7 +16,7 @@ const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
   ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
-  ...['to', 'force', 'dryRun', 'onProgress', 'signal'],
+  ...['to', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
 ];
 
 /**

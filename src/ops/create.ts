@@ -36,7 +36,7 @@ export async function createImage(path: string, options: CreateImageOptions): Pr
   checkOptionNames('createImage', options, [...CREATE_STORAGE_OPTIONS, 'force']);
   const startedAt = performance.now();
   const { force, ...imageOptions } = options;
-  const output = await OutputFile.create(path, force === true);
+  const output = await OutputFile.create(path, { force });
   try {
     const disk = await createVhdStorage(output.storage, imageOptions);
     const { size, type } = disk;

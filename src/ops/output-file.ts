@@ -1,8 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { FileStorage } from '../storage/file.ts';
+
+/** How an output is written. */
+export interface OutputOptions {
+  /** Replace a file that exists. */
+  readonly force?: boolean | undefined;
+  /** See {@link FileStorage}. */
+  readonly blockingWrites?: boolean | undefined;
+}
 
 /**
  * A file that appears under its name only when it is complete: written under a temporary name beside it, made durable,
@@ -28,15 +35,21 @@ export class OutputFile {
    * Starts a file that is to become `path`.
    * @throws VhdError `ERR_VHD_EXISTS` if there is one and `force` is not given, or if it is no regular file
    */
-  static async create(path: string, force: boolean): Promise<OutputFile> {
-    const existing = await checkTarget(path, force);
+  static async create(path: string, options: OutputOptions): Promise<OutputFile> {
+    const existing = await checkTarget(path, options.force === true);
     const targetPath = await followLinks(path);
-    const suffix = randomBytes(4).toString('hex');
+    // Unlikely to be there; if it is, creating it fails and nothing is lost.
+    const suffix = `${process.pid.toString(36)}${Math.random().toString(36).slice(2, 8)}`;
     const stem = Array.from(basename(targetPath)).slice(0, 40).join('');
     const temporaryPath = join(dirname(targetPath), `.${stem}.${suffix}.tmp`);
     // Nobody may read it meanwhile who may not read what it replaces.
     const mode = existing === undefined ? 0o666 : (existing.mode & 0o777) | 0o600;
-    const storage = await FileStorage.open(temporaryPath, { writable: true, create: 'new', mode });
+    const storage = await FileStorage.open(temporaryPath, {
+      writable: true,
+      create: 'new',
+      mode,
+      blockingWrites: options.blockingWrites === true,
+    });
     return new OutputFile(storage, temporaryPath, targetPath, existing);
   }
 

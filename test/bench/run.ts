@@ -16,7 +16,7 @@ const [base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), rounds = '7'] = pr
 const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
 const at = (name: string): string => join(directory, name);
 await buildCommand(at('bin'));
-const vhd = [process.execPath, at('bin/vhd.js')];
+const vhd = [process.execPath, at('bin/vhd.cjs')];
 
 function run(...words: string[]): void {
   const [program = '', ...rest] = words;

@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'vhdkit-startup-'));
 try {
   await buildCommand(folder);
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
-  const [command, image] = [join(folder, 'vhd.js'), join(folder, 'disk.vhd')];
+  const [command, image] = [join(folder, 'vhd.cjs'), join(folder, 'disk.vhd')];
   execFileSync(process.execPath, [command, 'create', image, '20G']);
   const calls = new Map<string, readonly string[]>([
     ['node -e 0', ['-e', '0']],

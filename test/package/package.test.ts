@@ -68,8 +68,8 @@ describe('the installed command', () => {
     const alone = join(scratch, 'alone');
     await cp(join(app, 'node_modules/vhdkit/dist/bin'), alone, { recursive: true });
     await writeFile(join(scratch, 'package.json'), '{ "type": "module" }\n');
-    expect(await run(scratch, process.execPath, join(alone, 'vhd.js'), '--version')).toBe(manifest.version);
-    expect(await run(scratch, process.execPath, join(alone, 'vhd.js'), '--help')).toContain('convert');
+    expect(await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--version')).toBe(manifest.version);
+    expect(await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--help')).toContain('convert');
   });
 });
 

@@ -75,7 +75,7 @@ export function useBuiltCommand(): BuiltCommand {
   afterAll(() => rm(folder, { recursive: true, force: true }));
   return {
     get path() {
-      return join(folder, 'vhd.js');
+      return join(folder, 'vhd.cjs');
     },
   };
 }

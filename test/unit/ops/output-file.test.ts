@@ -19,7 +19,7 @@ describe('OutputFile', () => {
   it('appears under its name when it is committed, not before', async () => {
     const directory = place();
     const target = join(directory, 'out.vhd');
-    const output = await OutputFile.create(target, false);
+    const output = await OutputFile.create(target, {});
     await output.storage.write(pattern(700), 0);
     expect(await readdir(directory)).toEqual([expect.stringMatching(/^\.out\.vhd\.[0-9a-f]+\.tmp$/)]);
     expect(await output.commit()).toBe(700);
@@ -32,7 +32,7 @@ describe('OutputFile', () => {
 
   it('leaves nothing when it is discarded, however often', async () => {
     const directory = place();
-    const output = await OutputFile.create(join(directory, 'out.vhd'), false);
+    const output = await OutputFile.create(join(directory, 'out.vhd'), {});
     const writing = output.storage.write(pattern(100_000), 0);
     await output.discard();
     await output.discard();
@@ -44,7 +44,7 @@ describe('OutputFile', () => {
   it('lets two go for one name, and the first one win', async () => {
     const directory = place();
     const target = join(directory, 'out.vhd');
-    const [one, two] = await Promise.all([OutputFile.create(target, false), OutputFile.create(target, false)]);
+    const [one, two] = await Promise.all([OutputFile.create(target, {}), OutputFile.create(target, {})]);
     await one.storage.write(pattern(1, 1), 0);
     await two.storage.write(pattern(2, 2), 0);
     await one.commit();
@@ -58,7 +58,7 @@ describe('OutputFile', () => {
     const [there, here] = [place(), place()];
     writeFileSync(join(there, 'real.vhd'), 'old');
     symlinkSync(join(there, 'real.vhd'), join(here, 'link.vhd'));
-    const output = await OutputFile.create(join(here, 'link.vhd'), true);
+    const output = await OutputFile.create(join(here, 'link.vhd'), { force: true });
     expect(await readdir(here)).toEqual(['link.vhd']);
     expect((await readdir(there)).length).toBe(2);
     await output.storage.write(pattern(5), 0);
