@@ -1,11 +1,11 @@
 // Builds dist/: the library (ESM, shared chunks), the command (a minified split bundle, CommonJS) and the declarations.
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type BuildOptions, build, transform } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root: string = fileURLToPath(new URL('..', import.meta.url));
 
@@ -20,26 +20,42 @@ export async function buildLibrary(outdir: string): Promise<void> {
 }
 
 /**
- * The command with everything it needs; what it imports dynamically becomes a chunk of its own. esbuild splits ES modules
- * only, and Node starts CommonJS ones a fifth faster: so it is split first, then each chunk is turned into CommonJS.
+ * The command with everything it needs, split in two: `vhd.cjs` answers `--version` and loads `main.cjs` for the rest,
+ * where a verb is evaluated when it is called. CommonJS in few files, because Node starts it a fifth faster than modules
+ * in many; esbuild cannot split CommonJS, so the seam is made here.
  */
 export async function buildCommand(outdir: string): Promise<void> {
   const common = await commonOptions();
-  const { outputFiles } = await build({
+  const commonJs: BuildOptions = {
     ...common,
-    entryPoints: ['bin/vhd.ts'],
-    outdir,
+    splitting: false,
+    format: 'cjs',
     outExtension: { '.js': '.cjs' },
     minify: true,
-    write: false,
+    supported: { 'dynamic-import': false },
     define: { ...common.define, 'import.meta.url': '""' },
-  });
-  await mkdir(join(outdir, 'chunks'), { recursive: true });
-  for (const file of outputFiles) {
-    const supported = { 'dynamic-import': false };
-    const { code } = await transform(file.text, { format: 'cjs', target: 'node20.19', minify: true, supported });
-    await writeFile(file.path, code);
-  }
+    outdir,
+  };
+  const seam: Plugin = {
+    name: 'seam',
+    setup({ onResolve }) {
+      onResolve({ filter: /\/main\.ts$/ }, ({ kind }) => {
+        return kind === 'dynamic-import' ? { path: './main.cjs', external: true } : undefined;
+      });
+    },
+  };
+  // commander loads it for subcommands that are programs of their own; vhd has none, and it takes long to load.
+  const withoutChildProcess: Plugin = {
+    name: 'without-child-process',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /^node:child_process$/ }, () => ({ path: 'child_process', namespace: 'nothing' }));
+      onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'module.exports = {};' }));
+    },
+  };
+  await Promise.all([
+    build({ ...commonJs, entryPoints: ['bin/vhd.ts'], plugins: [seam] }),
+    build({ ...commonJs, entryPoints: ['bin/main.ts'], plugins: [withoutChildProcess] }),
+  ]);
   await chmod(join(outdir, 'vhd.cjs'), 0o755);
 }
 

@@ -1,8 +1,6 @@
 import { createReadStream, type Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { addAbortSignal, type Readable, type Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
-import { isatty } from 'node:tty';
+import type { Readable, Writable } from 'node:stream';
 import { VhdError } from '../src/errors.ts';
 import { UsageError } from './errors.ts';
 import type { Session } from './session.ts';
@@ -22,6 +20,8 @@ export async function streamSource(session: Session, name: string): Promise<Read
         'pipe something in, or name a file',
       );
     }
+    // Loaded when it is needed, as below: files are converted without it, and it takes longer to load than this command.
+    const { addAbortSignal } = await import('node:stream');
     return addAbortSignal(signal, session.io.stdin);
   }
   return isStreamLike(await statOrNothing(name)) ? openStream(name, signal) : undefined;
@@ -29,7 +29,7 @@ export async function streamSource(session: Session, name: string): Promise<Read
 
 /** A file as a stream. */
 export function openStream(name: string, signal: AbortSignal): Readable {
-  return addAbortSignal(signal, createReadStream(name, { highWaterMark: CHUNK_BYTES }));
+  return createReadStream(name, { highWaterMark: CHUNK_BYTES, signal });
 }
 
 /** A target that takes bytes in order only. */
@@ -51,12 +51,14 @@ export async function streamTarget(session: Session, name: string): Promise<Stre
   }
   if (!isStreamLike(await statOrNothing(name))) return undefined;
   const handle = await open(name, 'w');
+  const { isatty } = await import('node:tty');
   if (isatty(handle.fd)) {
     await handle.close();
     throw terminalError();
   }
   const stream = handle.createWriteStream();
   const finish = async (): Promise<void> => {
+    const { finished } = await import('node:stream/promises');
     stream.end();
     await finished(stream);
   };

@@ -8,13 +8,11 @@ import { blockEnd, blockLayout, footerOffsetFor, nextBlockOffset } from '../form
 import { newFooter } from '../format/new-footer.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import type { FileStorage } from '../storage/file.ts';
-import { encodeVhd } from '../stream/encode.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
-import { pumpTo } from './pump.ts';
 
 type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>;
 
@@ -74,6 +72,7 @@ export async function writeDiskToStream(disk: Disk, target: Writable, options: F
       meter.copied(Math.min(bytes.length, disk.size - meter.copiedBytes));
     }
   };
+  const { pumpTo } = await import('./pump.ts');
   await pumpTo(counted(), target, options.signal);
   meter.skipped(disk.size - meter.copiedBytes);
   meter.finish();
@@ -87,6 +86,7 @@ async function encode(
   const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
   if (to === 'raw') return { byteLength: disk.size, stream: rawBytes(disk, signal) };
   const identity = { uuid, timestamp, creator, geometry };
+  const { encodeVhd } = await import('../stream/encode.ts');
   return encodeVhd(disk, { ...identity, type: to, blockSize, signal });
 }
 

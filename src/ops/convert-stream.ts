@@ -16,6 +16,7 @@ import { GatheringWriter } from '../stream/gathering-writer.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
+import { paddedWarnings } from './padding.ts';
 import { ProgressMeter } from './progress.ts';
 import { pumpTo } from './pump.ts';
 
@@ -215,12 +216,6 @@ function endOf(decoded: DecodedVhd): DecodedEnd {
 function identityOf(options: FullConvertOptions): ImageIdentity {
   const { uuid, timestamp, creator, geometry } = options;
   return { uuid, timestamp, creator, geometry };
-}
-
-/** What the user is told of a source that was filled up; nothing of one that was not. */
-export function paddedWarnings(byteLength: number, paddedLength: number): string[] {
-  if (byteLength === paddedLength) return [];
-  return [`the source was filled up with zeros from ${byteLength} to ${paddedLength} bytes`];
 }
 
 function paddedSize(byteLength: number, options: FullConvertOptions): number {

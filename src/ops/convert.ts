@@ -9,8 +9,8 @@ import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.t
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
-import { convertStream, paddedWarnings } from './convert-stream.ts';
 import { codeOf } from './output-file.ts';
+import { paddedWarnings } from './padding.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
@@ -55,6 +55,8 @@ async function convertAny(
 ): Promise<Outcome> {
   if (typeof source === 'string') return convertFile(source, target, options);
   if ('extents' in source) return convertDisk(source, source instanceof VhdDisk ? source.type : 'raw', target, options);
+  // Loaded when it is needed: what comes and goes by streams takes Node longer to load than all the rest.
+  const { convertStream } = await import('./convert-stream.ts');
   return convertStream(source, target, options);
 }
 
