@@ -38,8 +38,8 @@ export async function buildCommand(outdir: string): Promise<void> {
   };
   const seam: Plugin = {
     name: 'seam',
-    setup({ onResolve }) {
-      onResolve({ filter: /\/main\.ts$/ }, ({ kind }) => {
+    setup(bundle) {
+      bundle.onResolve({ filter: /\/main\.ts$/ }, ({ kind }) => {
         return kind === 'dynamic-import' ? { path: './main.cjs', external: true } : undefined;
       });
     },
@@ -47,9 +47,9 @@ export async function buildCommand(outdir: string): Promise<void> {
   // commander loads it for subcommands that are programs of their own; vhd has none, and it takes long to load.
   const withoutChildProcess: Plugin = {
     name: 'without-child-process',
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^node:child_process$/ }, () => ({ path: 'child_process', namespace: 'nothing' }));
-      onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'module.exports = {};' }));
+    setup(bundle) {
+      bundle.onResolve({ filter: /^node:child_process$/ }, () => ({ path: 'child_process', namespace: 'nothing' }));
+      bundle.onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'module.exports = {};' }));
     },
   };
   await Promise.all([
