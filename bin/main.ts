@@ -1,10 +1,10 @@
-import { createReadStream, fstatSync } from 'node:fs';
+import { createReadStream, createWriteStream, fstatSync } from 'node:fs';
 import process from 'node:process';
 import { EXIT_CODE_OF, Interrupted, type TerminationSignal } from './interrupted.ts';
 import { run } from './program.ts';
 import type { Io } from './session.ts';
 
-const SIGNALS: readonly TerminationSignal[] = ['SIGINT', 'SIGTERM'];
+const SIGNALS: readonly TerminationSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** Runs the command in this process: its streams, its signals, its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -29,9 +29,17 @@ function openStdin(): Io['stdin'] {
   return createReadStream('', { fd: 0, autoClose: false, highWaterMark: 512 * 1024 });
 }
 
+/** To a file, `process.stdout` writes once and forgets what did not fit, as on a full disk; this stream goes on or fails. */
+function openStdout(): NodeJS.WriteStream {
+  if (!fstatSync(1).isFile()) return process.stdout;
+  const stream = createWriteStream('', { fd: 1, autoClose: false, highWaterMark: 512 * 1024 });
+  return stream as unknown as NodeJS.WriteStream;
+}
+
 /** The streams of the process, touched only when they are needed: each costs time to set up. */
 function ioOf(signal: AbortSignal): Io & { closeStdin: () => void } {
   let stdin: Io['stdin'] | undefined;
+  let stdout: NodeJS.WriteStream | undefined;
   // What goes wrong on them rejects the write that met it; without a listener it would end the process as well.
   const quietened = new Set<NodeJS.WriteStream>();
   const quiet = <Stream extends NodeJS.WriteStream>(stream: Stream): Stream => {
@@ -47,7 +55,7 @@ function ioOf(signal: AbortSignal): Io & { closeStdin: () => void } {
       return (stdin ??= openStdin());
     },
     get stdout() {
-      return quiet(process.stdout);
+      return quiet((stdout ??= openStdout()));
     },
     get stderr() {
       return quiet(process.stderr);

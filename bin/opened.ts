@@ -1,12 +1,5 @@
-import { describeFinding } from '../src/format/rules.ts';
-import type { OpenedDisk } from '../src/open.ts';
 import { UsageError } from './errors.ts';
 import type { Session } from './session.ts';
-
-/** What opening an image found that its user should know, one sentence each. */
-export function warningsOf({ vhd }: OpenedDisk): string[] {
-  return (vhd?.findings ?? []).filter((item) => item.severity !== 'note').map(describeFinding);
-}
 
 /** Tells the warnings about an image. */
 export async function warnAbout(session: Session, image: string, warnings: readonly string[]): Promise<void> {

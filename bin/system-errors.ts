@@ -1,4 +1,5 @@
 import { basename, dirname } from 'node:path';
+import { TEMPORARY_NAME } from '../src/ops/output-file.ts';
 
 /** An error of the operating system. */
 export interface SystemError extends Error {
@@ -51,16 +52,17 @@ export function systemRemedy(error: SystemError): string {
 }
 
 /** Files beside an output, and the directory of a benchmark. */
-const TEMPORARY_NAME = /^(\..+\.[0-9a-f]{8}\.tmp|vhd-bench-\w{6})$/;
+function isTemporary(path: string): boolean {
+  return TEMPORARY_NAME.test(basename(path)) || /^vhd-bench-\w{6}$/.test(basename(path));
+}
 
 /** The name of a file as the user gave it: a temporary file beside the output stands for the output. */
 export function nameOfTemporary(path: string, output: string | undefined): string {
-  return output !== undefined && TEMPORARY_NAME.test(basename(path)) ? output : path;
+  return output !== undefined && isTemporary(path) ? output : path;
 }
 
 /** An output that cannot be made because its directory is missing, or cannot be written to. */
 export function directoryTrouble(error: SystemError, output: string | undefined): string | undefined {
-  const isTemporary = output !== undefined && TEMPORARY_NAME.test(basename(error.path ?? ''));
-  if (!isTemporary || error.syscall !== 'open') return undefined;
+  if (output === undefined || !isTemporary(error.path ?? '') || error.syscall !== 'open') return undefined;
   return error.code === 'ENOENT' ? `the directory ${dirname(output)} does not exist` : undefined;
 }

@@ -103,6 +103,7 @@ function refuseForStreams(source: string, flags: Flags): void {
     [flags.dryRun === true, '--dry-run'],
     [flags.sizeFrom !== undefined, '--size-from'],
     [flags.footer !== undefined, '--footer'],
+    [flags.preallocate === true, '--preallocate'],
   ] as const;
   const [, flag] = given.find(([isGiven]) => isGiven) ?? [];
   if (flag !== undefined) {

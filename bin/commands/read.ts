@@ -2,6 +2,7 @@ import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { Disk } from '../../src/disk/disk.ts';
+import { warningsOf } from '../../src/format/rules.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { OutputFile } from '../../src/ops/output-file.ts';
@@ -12,7 +13,7 @@ import { refuseSameFile, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
-import { checkStart, warnAbout, warningsOf } from '../opened.ts';
+import { checkStart, warnAbout } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -61,7 +62,7 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   const startedAt = performance.now();
   try {
     const range = rangeOn(opened.disk, image, flags);
-    await warnAbout(session, image, warningsOf(opened));
+    await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
     const meter = new ProgressMeter('read', range.length, progress.listener);
     if (sink === undefined) await readToFile(opened.disk, range, flags, { meter, signal: session.io.signal });
     else await readToStream(opened.disk, range, sink.stream, { meter, signal: session.io.signal });
@@ -143,7 +144,14 @@ async function tell(session: Session, { opened, range, meter, seconds }: Done, f
       start,
       length,
     };
-    const report = { ...about, fileSize: length, copiedBytes, skippedBytes, seconds, warnings: warningsOf(opened) };
+    const report = {
+      ...about,
+      fileSize: length,
+      copiedBytes,
+      skippedBytes,
+      seconds,
+      warnings: warningsOf(opened.vhd?.findings ?? []),
+    };
     await session.report(jsonText('read', report, isDataOnStdout), isDataOnStdout);
   } else if (flags.quiet !== true && !isDataOnStdout) {
     const rows = [

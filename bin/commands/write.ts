@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { VhdError } from '../../src/errors.ts';
+import { warningsOf } from '../../src/format/rules.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
 import { createWriteStream } from '../../src/stream/disk-streams.ts';
@@ -10,7 +11,7 @@ import { openStream, refuseSameFile, streamSource } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
-import { checkStart, warnAbout, warningsOf } from '../opened.ts';
+import { checkStart, warnAbout } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -54,7 +55,7 @@ async function write(session: Session, call: Call): Promise<void> {
   const startedAt = performance.now();
   try {
     checkFits(opened, call, byteLength);
-    await warnAbout(session, image, warningsOf(opened));
+    await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
     const meter = new ProgressMeter('write', byteLength, progress.listener);
     const { signal } = session.io;
     const target = createWriteStream(opened.disk, { start: flags.start, signal });
@@ -78,6 +79,12 @@ async function write(session: Session, call: Call): Promise<void> {
 
 /** The image first: what is wrong with it is not to be said of the source. */
 async function openImage(session: Session, image: string, flags: Flags): Promise<OpenedDisk> {
+  if (flags.sizeFrom === 'chs') {
+    throw new UsageError(
+      '--size-from chs: is for reading only',
+      'what lies behind that size would be overwritten: leave it away',
+    );
+  }
   const { files } = session;
   session.files = { input: image, output: image };
   const opened = await openDisk(image, { ...inputOptions(flags), writable: true }).catch((error: unknown) => {
@@ -146,7 +153,12 @@ async function tell(session: Session, { image, flags }: Call, { opened, writtenB
   if (session.isJson) {
     const fileSize = (await stat(image)).size;
     const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, start: flags.start };
-    const moved = { copiedBytes: writtenBytes, skippedBytes: 0, seconds, warnings: warningsOf(opened) };
+    const moved = {
+      copiedBytes: writtenBytes,
+      skippedBytes: 0,
+      seconds,
+      warnings: warningsOf(opened.vhd?.findings ?? []),
+    };
     await session.print(jsonText('write', { ...about, ...moved }));
   } else if (flags.quiet !== true) {
     const rows = [

@@ -214,7 +214,7 @@ export class BlockStore {
     const place = growth.space.take();
     try {
       const blocksLeft = table.entries.length - table.allocatedCount;
-      await growth.end.reserve(blockEnd(layout, place.offset), blocksLeft);
+      await growth.end.reserve(place.offset, blockEnd(layout, place.offset), blocksLeft);
       this.#isDataDirty = true;
       await this.#writeNewBlock(place, offsetInBlock, source);
     } catch (error) {

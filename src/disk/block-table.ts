@@ -1,5 +1,4 @@
 import { viewOf } from '../format/bytes.ts';
-import { batByteLength } from '../format/layout.ts';
 import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { isAllOnes } from '../format/zeros.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -26,8 +25,6 @@ export class BlockTable {
   /** Sector numbers, {@link UNUSED_BAT_ENTRY} where a block is not allocated. Change them through `set`. */
   readonly entries: Uint32Array;
   readonly #tableOffset: number;
-  /** What follows the last entry in its sector; kept as it is. */
-  readonly #tail: Uint8Array;
   readonly #dirtySectors = new Set<number>();
   /** One byte a group of entries, 0: all of them are unused. */
   readonly #isGroupUsed: Uint8Array;
@@ -36,12 +33,11 @@ export class BlockTable {
   private constructor(entryCount: number, tableOffset: number) {
     this.entries = new Uint32Array(entryCount).fill(UNUSED_BAT_ENTRY);
     this.#tableOffset = tableOffset;
-    this.#tail = new Uint8Array(batByteLength(entryCount) - entryCount * BAT_ENTRY_BYTES).fill(0xff);
     this.#isGroupUsed = new Uint8Array(Math.ceil(entryCount / GROUP_ENTRIES));
   }
 
   /** Reads `entryCount` entries at `tableOffset`; rejects with `ERR_VHD_TRUNCATED` if the file ends inside the table. */
-  static async load(storage: Storage, tableOffset: number, entryCount: number, fileSize: number): Promise<BlockTable> {
+  static async load(storage: Storage, tableOffset: number, entryCount: number): Promise<BlockTable> {
     const table = new BlockTable(entryCount, tableOffset);
     const byteLength = entryCount * BAT_ENTRY_BYTES;
     for (let done = 0; done < byteLength; done += PIECE_BYTES) {
@@ -49,7 +45,6 @@ export class BlockTable {
       await storage.read(piece, tableOffset + done);
       table.#decode(piece, done / BAT_ENTRY_BYTES);
     }
-    if (tableOffset + batByteLength(entryCount) <= fileSize) await storage.read(table.#tail, tableOffset + byteLength);
     return table;
   }
 
@@ -93,11 +88,6 @@ export class BlockTable {
     for (let index = this.nextAllocated(0); index !== undefined; index = this.nextAllocated(index + 1)) yield index;
   }
 
-  /** True if something was set that no copy was taken of since. */
-  get isDirty(): boolean {
-    return this.#dirtySectors.size > 0;
-  }
-
   /** Sets a block's entry; the file sees it when a copy taken by `takeDirty` is written. */
   set(blockIndex: number, sector: number): void {
     if (this.entries[blockIndex] !== UNUSED_BAT_ENTRY) this.#allocatedCount--;
@@ -126,15 +116,14 @@ export class BlockTable {
   }
 
   #encode(firstSector: number, sectorCount: number): Uint8Array {
-    const bytes = new Uint8Array(sectorCount * SECTOR_BYTES);
-    const view = viewOf(bytes);
     const firstEntry = firstSector * ENTRIES_PER_SECTOR;
     const entryCount = Math.min(sectorCount * ENTRIES_PER_SECTOR, this.entries.length - firstEntry);
+    // Up to the last entry and no further: what follows in its sector may be anybody's.
+    const bytes = new Uint8Array(entryCount * BAT_ENTRY_BYTES);
+    const view = viewOf(bytes);
     for (let index = 0; index < entryCount; index++) {
       view.setUint32(index * BAT_ENTRY_BYTES, this.entries[firstEntry + index] ?? UNUSED_BAT_ENTRY);
     }
-    const tailOffset = entryCount * BAT_ENTRY_BYTES;
-    if (tailOffset < bytes.length) bytes.set(this.#tail, tailOffset);
     return bytes;
   }
 }

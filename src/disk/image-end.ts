@@ -24,15 +24,18 @@ export class ImageEnd {
     this.#footerOffset = footerOffset;
   }
 
-  /** Makes sure that everything before `end` lies before the footer; `blocksLeft` bounds how far it reaches ahead. */
-  async reserve(end: number, blocksLeft: number): Promise<void> {
+  /**
+   * Makes sure that a block from `start` to `end` lies before the footer; `blocksLeft` bounds how far that reaches ahead.
+   * A footer replaced in a gap in front of the block, which nothing will ever cover, is zeroed.
+   */
+  async reserve(start: number, end: number, blocksLeft: number): Promise<void> {
     while (end > this.#footerOffset) {
-      this.#growing ??= this.#grow(end, blocksLeft).finally(() => (this.#growing = undefined));
+      this.#growing ??= this.#grow(start, end, blocksLeft).finally(() => (this.#growing = undefined));
       await this.#growing;
     }
   }
 
-  async #grow(end: number, blocksLeft: number): Promise<void> {
+  async #grow(start: number, end: number, blocksLeft: number): Promise<void> {
     const ahead = Math.max(0, Math.min(RESERVE_BLOCKS, blocksLeft) - 1);
     const footerOffset = footerOffsetFor(this.#layout, end + ahead * blockStride(this.#layout));
     try {
@@ -42,7 +45,9 @@ export class ImageEnd {
       await this.#storage.truncate(this.#footerOffset + FOOTER_BYTES).catch(() => undefined);
       throw error;
     }
+    const replaced = this.#footerOffset;
     this.#footerOffset = footerOffset;
+    if (replaced + FOOTER_BYTES <= start) await this.#storage.write(new Uint8Array(FOOTER_BYTES), replaced);
   }
 
   /** Gives back what was reserved behind `usedEnd`: footer there, barrier, cut, barrier. */

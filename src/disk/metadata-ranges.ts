@@ -3,7 +3,7 @@ import type { DynamicHeader } from '../format/dynamic-header.ts';
 import type { Footer } from '../format/footer.ts';
 import { batByteLength } from '../format/layout.ts';
 import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
-import { DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { BAT_ENTRY_BYTES, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { FileRange } from './placement.ts';
 import type { Examination } from './recognise.ts';
@@ -29,7 +29,7 @@ export async function metadataRanges(
   const needed: FileRange[] = [
     { start: 0, end: FOOTER_BYTES },
     { start: dataOffset, end: dataOffset + DYNAMIC_HEADER_BYTES },
-    { start: header.tableOffset, end: clip(header.tableOffset + batByteLength(entryCount)) },
+    { start: header.tableOffset, end: header.tableOffset + entryCount * BAT_ENTRY_BYTES },
   ];
   for (const locator of header.parentLocators) {
     const end = locator.dataOffset + locatorSpaceBytes(locator);

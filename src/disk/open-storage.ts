@@ -44,6 +44,9 @@ export function checkOpenOptions(where: string, options: OpenStorageOptions, mor
   checkOneOf('footer', options.footer, ['start', 'end']);
   checkOneOf('sizeFrom', options.sizeFrom, ['footer', 'chs']);
   checkOneOf('bitmap', options.bitmap, BITMAP_POLICIES);
+  // What lies behind the CHS size would count as free space.
+  if (options.writable === true && options.sizeFrom === 'chs')
+    throw new TypeError(`${where}: sizeFrom 'chs' is for reading only`);
 }
 
 /** An examination of an image that can be opened. */
@@ -109,7 +112,7 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   const { header, virtualSize, footer } = examination;
   if (header === undefined) throw new Error('a sound dynamic image has a header');
   const entryCount = entryCountFor(virtualSize, header.blockSize);
-  const table = await BlockTable.load(storage, header.tableOffset, entryCount, examination.fileSize);
+  const table = await BlockTable.load(storage, header.tableOffset, entryCount);
   const metadata = await metadataRanges(storage, examination, header, entryCount);
   const context: PlacementContext = {
     table,
@@ -122,7 +125,7 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   const placement = findPlacement(context);
   const findings = [...examination.findings, ...placementFindings(placement, context)];
   const writable = options.writable === true;
-  if (writable && placement.bad.size > 0) throw misplacedError(storage.name, context, placement);
+  if (writable && !placement.bad.isEmpty) throw misplacedError(storage.name, context, placement);
   const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
   const usedEnd = Math.max(metadata.end, placement.dataEnd);
   const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
@@ -177,16 +180,14 @@ function misplacedError(name: string, context: PlacementContext, placement: Plac
 
 function refuser(name: string, context: PlacementContext, placement: Placement): BlockStoreRefuse {
   return (blockIndex) => {
-    for (const [rule, blocks] of placement.bad) {
-      if (!blocks.has(blockIndex)) continue;
-      const found = misplacedFinding(rule, blockIndex, context);
-      return new VhdError('ERR_VHD_CORRUPT', describeFinding(found), {
-        ...found,
-        storage: name,
-        remedy: 'every other block can be read: take what is there with vhd read --start and --length',
-      });
-    }
-    return undefined;
+    const rule = placement.bad.ruleOf(blockIndex);
+    if (rule === undefined) return undefined;
+    const found = misplacedFinding(rule, blockIndex, context);
+    return new VhdError('ERR_VHD_CORRUPT', describeFinding(found), {
+      ...found,
+      storage: name,
+      remedy: 'every other block can be read: take what is there with vhd read --start and --length',
+    });
   };
 }
 

@@ -33,24 +33,65 @@ export interface Placement {
   readonly dataEnd: number;
   /** True if the data of every allocated block begins on 4 KiB; true without blocks. */
   readonly isAligned: boolean;
-  /** For each rule that is broken, the blocks that break it. */
-  readonly bad: ReadonlyMap<RuleId, ReadonlySet<number>>;
+  /** The blocks that cannot be believed. */
+  readonly bad: BadBlocks;
+}
+
+/** The rules a block's place can break. */
+const PLACE_RULES = ['bat.out-of-file', 'bat.in-metadata', 'bat.overlap'] as const satisfies readonly RuleId[];
+
+/** Which blocks lie where none may, and by which rule: a byte a block, and none at all where every block is fine. */
+export class BadBlocks {
+  readonly #entryCount: number;
+  /** For each block 0, or one more than the index of the rule it breaks. */
+  #rules: Uint8Array | undefined;
+  readonly #found = new Map<RuleId, { readonly firstBlock: number; count: number }>();
+
+  /** For a table of `entryCount` entries. */
+  constructor(entryCount: number) {
+    this.#entryCount = entryCount;
+  }
+
+  /** Whether there are none. */
+  get isEmpty(): boolean {
+    return this.#found.size === 0;
+  }
+
+  /** The rules that are broken, each with the first block that does and how many do. */
+  get found(): ReadonlyMap<RuleId, { readonly firstBlock: number; readonly count: number }> {
+    return this.#found;
+  }
+
+  /** Notes a block; the first rule stays. */
+  add(rule: (typeof PLACE_RULES)[number], blockIndex: number): void {
+    this.#rules ??= new Uint8Array(this.#entryCount);
+    if (this.#rules[blockIndex] !== 0) return;
+    this.#rules[blockIndex] = PLACE_RULES.indexOf(rule) + 1;
+    const found = this.#found.get(rule);
+    if (found === undefined) this.#found.set(rule, { firstBlock: blockIndex, count: 1 });
+    else found.count++;
+  }
+
+  /** The rule that a block breaks, undefined if it is fine. */
+  ruleOf(blockIndex: number): RuleId | undefined {
+    return PLACE_RULES[(this.#rules?.[blockIndex] ?? 0) - 1];
+  }
 }
 
 /** Looks at every entry of the table once, and at the order in the file of those that are allocated. */
 export function findPlacement(context: PlacementContext): Placement {
-  const bad = new Map<RuleId, Set<number>>();
   const { table, layout } = context;
+  const bad = new BadBlocks(table.entries.length);
   let dataEnd = 0;
   let isAligned = true;
   for (const blockIndex of table.allocated()) {
     const offset = (table.entries[blockIndex] ?? 0) * SECTOR_BYTES;
     if ((offset + layout.bitmapBytes) % DATA_ALIGNMENT_BYTES !== 0) isAligned = false;
     const rule = brokenRule(context, blockIndex, offset);
-    if (rule !== undefined) addBad(bad, rule, blockIndex);
+    if (rule !== undefined) bad.add(rule, blockIndex);
     else dataEnd = Math.max(dataEnd, offset + layout.bitmapBytes + layout.blockSize);
   }
-  for (const blockIndex of findOverlaps(context, bad)) addBad(bad, 'bat.overlap', blockIndex);
+  for (const blockIndex of findOverlaps(context, bad)) bad.add('bat.overlap', blockIndex);
   return { dataEnd, isAligned, bad };
 }
 
@@ -59,26 +100,25 @@ function neededBytes(context: PlacementContext, blockIndex: number): number {
   return Math.min(context.layout.blockSize, context.virtualSize - blockIndex * context.layout.blockSize);
 }
 
-function brokenRule(context: PlacementContext, blockIndex: number, offset: number): RuleId | undefined {
+function brokenRule(
+  context: PlacementContext,
+  blockIndex: number,
+  offset: number,
+): 'bat.out-of-file' | 'bat.in-metadata' | undefined {
   const end = offset + context.layout.bitmapBytes + neededBytes(context, blockIndex);
   if (end > context.dataLimit) return 'bat.out-of-file';
   return context.metadata.some((range) => offset < range.end && end > range.start) ? 'bat.in-metadata' : undefined;
 }
 
-function addBad(bad: Map<RuleId, Set<number>>, rule: RuleId, blockIndex: number): void {
-  const blocks = bad.get(rule) ?? new Set();
-  bad.set(rule, blocks.add(blockIndex));
-}
-
 /** Blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
-function findOverlaps(context: PlacementContext, bad: ReadonlyMap<RuleId, ReadonlySet<number>>): number[] {
+function findOverlaps(context: PlacementContext, bad: BadBlocks): number[] {
   const { entries } = context.table;
   // Blocks that lie nowhere sensible cannot take anything from those that do.
-  const isPlaced = (blockIndex: number): boolean => ![...bad.values()].some((blocks) => blocks.has(blockIndex));
+  const isPlaced = (blockIndex: number): boolean => bad.ruleOf(blockIndex) === undefined;
   const sectors = new Uint32Array(context.table.allocatedCount);
   let count = 0;
   for (const blockIndex of context.table.allocated()) {
-    if (bad.size === 0 || isPlaced(blockIndex)) sectors[count++] = entries[blockIndex] ?? 0;
+    if (isPlaced(blockIndex)) sectors[count++] = entries[blockIndex] ?? 0;
   }
   const placed = sectors.subarray(0, count);
   if (!isAscending(placed)) placed.sort();
@@ -114,10 +154,9 @@ function isAscending(sectors: Uint32Array): boolean {
 
 /** One finding for each broken rule, naming the first block and how many there are. */
 export function placementFindings(placement: Placement, context: PlacementContext): Finding[] {
-  return [...placement.bad].map(([rule, blocks]) => {
-    const [first = 0] = blocks;
-    return misplacedFinding(rule, first, context, blocks.size);
-  });
+  return [...placement.bad.found].map(([rule, { firstBlock, count }]) =>
+    misplacedFinding(rule, firstBlock, context, count),
+  );
 }
 
 /** The finding about one block that lies where none may. */

@@ -33,11 +33,6 @@ export class BlockSpace {
     this.#storageName = storageName;
   }
 
-  /** Byte offset behind everything that is in use. */
-  get usedEnd(): number {
-    return this.#usedEnd;
-  }
-
   /**
    * Takes a place.
    * @throws VhdError `ERR_VHD_LIMIT` if its sector number does not fit the 32 bits of a table entry

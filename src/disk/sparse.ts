@@ -131,8 +131,19 @@ export class SparseDisk implements Disk {
       return;
     }
     if (this.#policy === 'ignore') return this.#store.readData(blockOffset, piece.offsetInBlock, target);
-    const bitmap = await this.#store.read(piece.blockIndex, blockOffset, piece.offsetInBlock, target);
+    const bitmap = await this.#readWithBitmap(piece, blockOffset, target);
     if (bitmap !== 'full') this.#clearUnset(piece, bitmap, blockOffset, target);
+  }
+
+  async #readWithBitmap(piece: BlockPiece, blockOffset: number, target: Uint8Array): Promise<Uint8Array | 'full'> {
+    if (this.#policy !== 'honour') {
+      return this.#store.read(piece.blockIndex, blockOffset, piece.offsetInBlock, target);
+    }
+    // One after the other: another write into the block may make zeros of old bytes and fill the bitmap meanwhile, and
+    // the old bytes must not be taken with the new bitmap.
+    const bitmap = await this.#store.bitmapOf(piece.blockIndex, blockOffset);
+    await this.#store.readData(blockOffset, piece.offsetInBlock, target);
+    return bitmap;
   }
 
   /** Applies the bitmap to bytes that were read: what lies under clear bits must be zero, or is made so. */

@@ -105,3 +105,8 @@ export function describeFinding(item: Finding): string {
   const found = item.found === undefined ? '' : `${expected === '' ? ':' : ','} found ${item.found}`;
   return `${item.message}${place}${expected}${found}`;
 }
+
+/** What a user should know of an image, one sentence each: everything but the notes. */
+export function warningsOf(findings: readonly Finding[]): string[] {
+  return findings.filter((item) => item.severity !== 'note').map(describeFinding);
+}

@@ -47,11 +47,9 @@ async function fillFile(
   const identity = { uuid, timestamp, creator, geometry };
   if (to === 'dynamic') {
     const target = await createVhdStorage(storage, { ...identity, size: disk.size, type: 'dynamic', blockSize });
-    try {
-      await copyDisk(disk, target, { meter, signal, grainBytes: blockSize });
-    } finally {
-      await target.close();
-    }
+    // On failure `OutputFile.discard` closes the file: closing the disk would make durable what is thrown away.
+    await copyDisk(disk, target, { meter, signal, grainBytes: blockSize });
+    await target.close();
     return;
   }
   if (options.preallocate === true) await writeZeros(storage, 0, disk.size, signal);

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { checkImageSize, createVhdStorage, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
+import { settleAll } from '../disk/settle.ts';
 import { VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
@@ -32,6 +33,8 @@ export async function convertStream(
   const reader = new ByteReader(source, options.signal);
   try {
     if (options.to === 'dynamic' && typeof target !== 'string') throw dynamicPipeError();
+    if (options.preallocate === true)
+      throw new TypeError('convert: preallocate needs a source whose size is known, not a stream');
     // Before anything is read: what is wrong with the options would otherwise show at the end of the stream.
     checkIdentity(options);
     return await (typeof target === 'string' ? toFile(reader, target, options) : toStream(reader, target, options));
@@ -120,15 +123,12 @@ async function fillKnown(
     type: 'dynamic',
     blockSize: options.blockSize,
   });
-  try {
-    for await (const { start, bytes } of decoded.extents()) {
-      if (isAllZeros(bytes)) continue;
-      await disk.write(bytes, start);
-      meter.copied(bytes.length);
-    }
-  } finally {
-    await disk.close();
+  for await (const { start, bytes } of decoded.extents()) {
+    if (isAllZeros(bytes)) continue;
+    await disk.write(bytes, start);
+    meter.copied(bytes.length);
   }
+  await disk.close();
   return { virtualSize: size, sourceType: 'dynamic', warnings: paddedWarnings(decoded.size ?? size, size) };
 }
 
@@ -161,9 +161,10 @@ function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter, grainBytes
   return {
     async write(source, position) {
       const runs = dataRuns(source, grainBytes, position);
-      for (const run of runs) {
-        await target.write(source.subarray(run.start, run.start + run.length), position + run.start);
-      }
+      // Begun together: other pieces are on their way, and blocks get their places in the order in which writes begin.
+      await settleAll(
+        runs.map((run) => target.write(source.subarray(run.start, run.start + run.length), position + run.start)),
+      );
       const copiedBytes = runs.reduce((sum, run) => sum + run.length, 0);
       meter.copied(copiedBytes);
       meter.skipped(source.length - copiedBytes);

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { CREATE_STORAGE_OPTIONS } from '../disk/create-storage.ts';
+import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { VhdDisk } from '../disk/vhd-disk.ts';
 import { checkOptionNames, VhdError } from '../errors.ts';
-import { describeFinding, type Finding } from '../format/rules.ts';
+import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
@@ -34,6 +34,7 @@ export async function convert(
   if (!TARGET_TYPES.includes(options.to)) {
     throw new TypeError(`to: expected raw, fixed or dynamic, found ${options.to}`);
   }
+  if (options.blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', options.blockSize);
   const startedAt = performance.now();
   options.signal?.throwIfAborted();
   const outcome = await convertAny(source, target, {
@@ -150,9 +151,4 @@ async function checkNotSame(source: string, target: string): Promise<void> {
     storage: target,
     remedy: 'give the target another name',
   });
-}
-
-/** Warnings of an image as sentences. */
-export function warningsOf(findings: readonly Finding[]): string[] {
-  return findings.filter((item) => item.severity !== 'note').map(describeFinding);
 }

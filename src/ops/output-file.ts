@@ -3,6 +3,9 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { FileStorage } from '../storage/file.ts';
 
+/** What the names of unfinished outputs look like. */
+export const TEMPORARY_NAME: RegExp = /^\..+\.[0-9a-z]{6,}\.tmp$/;
+
 /** How an output is written. */
 export interface OutputOptions {
   /** Replace a file that exists. */
@@ -103,9 +106,13 @@ interface FileOwner {
 }
 
 async function copyOwner(handle: fs.FileHandle, owner: FileOwner): Promise<void> {
-  // Only root may give files away; whoever may not keeps the new file as their own. Mode last: chown clears bits of it.
-  await handle.chown(owner.uid, owner.gid).catch(() => undefined);
-  await handle.chmod(owner.mode & 0o7777);
+  // Only root may give files away; whoever may not keeps the new file as their own, and then what the mode gave to the
+  // old group must not go to another one. Mode last: chown clears bits of it.
+  const isOwned = await handle.chown(owner.uid, owner.gid).then(
+    () => true,
+    () => false,
+  );
+  await handle.chmod(isOwned ? owner.mode & 0o7777 : owner.mode & 0o707);
 }
 
 /** The path behind symbolic links, also where the last of them leads to nothing yet. */
@@ -114,7 +121,8 @@ async function followLinks(path: string): Promise<string> {
   for (let hops = 0; hops < 40; hops++) {
     const target = await fs.readlink(current).catch(() => undefined);
     if (target === undefined) return current;
-    current = resolve(dirname(current), target);
+    // By its real directory: `..` in a link leads up from where the link is, not from how one came there.
+    current = resolve(await fs.realpath(dirname(current)), target);
   }
   throw Object.assign(new Error(`ELOOP: too many symbolic links, '${path}'`), { code: 'ELOOP', path });
 }

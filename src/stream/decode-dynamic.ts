@@ -3,7 +3,7 @@ import { refusalOf } from '../disk/recognise.ts';
 import type { BitmapPolicy } from '../disk/sparse.ts';
 import { VhdError } from '../errors.ts';
 import { bitmapByteLength, decodeBitmap } from '../format/bitmap.ts';
-import { NO_OFFSET, viewOf } from '../format/bytes.ts';
+import { type Decoded, NO_OFFSET, viewOf } from '../format/bytes.ts';
 import { type DynamicHeader, decodeDynamicHeader } from '../format/dynamic-header.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { entryCountFor } from '../format/layout.ts';
@@ -22,13 +22,14 @@ import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './dec
 import { onceOnly } from './once.ts';
 
 const CHUNK_BYTES = 512 * 1024;
+const TABLE_PIECE_ENTRIES = 128 * 1024;
 
 /** The blocks as the table announces them. */
 interface ComingBlocks {
   /** Sector of each block. */
   readonly entries: Uint32Array;
-  /** The allocated blocks in the order they come. */
-  readonly order: Uint32Array;
+  /** The allocated blocks in the order they come; undefined if that is the order of the table. */
+  readonly order: Uint32Array | undefined;
   /** True if that is the order of the disk. */
   readonly isAscending: boolean;
 }
@@ -50,8 +51,7 @@ export async function decodeDynamic(reader: ByteReader, footer: Footer, options:
   let end: DecodedEnd | undefined;
   async function* extents(): AsyncGenerator<DecodedExtent> {
     try {
-      for (const blockIndex of blocks.order) {
-        const block = { blockIndex, offset: (blocks.entries[blockIndex] ?? 0) * SECTOR_BYTES };
+      for (const block of blocksInOrder(blocks)) {
         yield* readBlock(reader, block, { blockSize: header.blockSize, size, policy });
       }
       await checkTail(reader, footer);
@@ -117,35 +117,47 @@ async function readTable(reader: ByteReader, header: DynamicHeader, size: number
   }
   if (header.tableOffset < reader.position) throw orderError('its table stands before its header', header.tableOffset);
   await skipTo(reader, header.tableOffset);
-  const entries = decodeTable(await takeAll(reader, byteLength), entryCount);
-  return inFileOrder(entries);
+  return inFileOrder(await takeTable(reader, entryCount));
 }
 
-function decodeTable(bytes: Uint8Array, entryCount: number): Uint32Array {
-  const view = viewOf(bytes);
+/** Takes the table by the piece: of 32 MiB one copy is enough. */
+async function takeTable(reader: ByteReader, entryCount: number): Promise<Uint32Array> {
   const entries = new Uint32Array(entryCount);
-  for (let blockIndex = 0; blockIndex < entryCount; blockIndex++) {
-    entries[blockIndex] = view.getUint32(blockIndex * BAT_ENTRY_BYTES);
+  for (let first = 0; first < entryCount; first += TABLE_PIECE_ENTRIES) {
+    const count = Math.min(TABLE_PIECE_ENTRIES, entryCount - first);
+    const view = viewOf(await takeAll(reader, count * BAT_ENTRY_BYTES));
+    for (let index = 0; index < count; index++) entries[first + index] = view.getUint32(index * BAT_ENTRY_BYTES);
   }
   return entries;
 }
 
-/** The allocated blocks as they will come; sorted only where the table is not in file order already. */
+/** The allocated blocks as they will come; listed only where that is not the order of the table. */
 function inFileOrder(entries: Uint32Array): ComingBlocks {
-  const all = new Uint32Array(entries.length);
-  let count = 0;
   let last = -1;
+  let count = 0;
   let isAscending = true;
-  for (let blockIndex = 0; blockIndex < entries.length; blockIndex++) {
-    const sector = entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+  for (const sector of entries) {
     if (sector === UNUSED_BAT_ENTRY) continue;
-    all[count++] = blockIndex;
+    count++;
     if (sector <= last) isAscending = false;
     last = sector;
   }
-  const order = all.slice(0, count);
-  if (!isAscending) order.sort((first, second) => (entries[first] ?? 0) - (entries[second] ?? 0));
-  return { entries, order, isAscending };
+  if (isAscending) return { entries, order: undefined, isAscending };
+  const order = new Uint32Array(count);
+  let filled = 0;
+  for (let blockIndex = 0; blockIndex < entries.length; blockIndex++) {
+    if (entries[blockIndex] !== UNUSED_BAT_ENTRY) order[filled++] = blockIndex;
+  }
+  return { entries, order: order.sort((first, second) => (entries[first] ?? 0) - (entries[second] ?? 0)), isAscending };
+}
+
+function* blocksInOrder({ entries, order }: ComingBlocks): Generator<ComingBlock> {
+  const count = order?.length ?? entries.length;
+  for (let index = 0; index < count; index++) {
+    const blockIndex = order?.[index] ?? index;
+    const sector = entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+    if (sector !== UNUSED_BAT_ENTRY) yield { blockIndex, offset: sector * SECTOR_BYTES };
+  }
 }
 
 interface BlockContext {
@@ -232,6 +244,8 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
   for (const byteLength of [FOOTER_BYTES, LEGACY_FOOTER_BYTES]) {
     if (held.length < byteLength) continue;
     const decoded = decodeFooter(held.subarray(held.length - byteLength));
+    if (decoded.findings.some((item) => item.rule === 'footer.poisoned'))
+      throw inUseError(decoded, reader.position - byteLength);
     if (!isFooter(decoded)) continue;
     if (isSameImage(decoded.value, footer)) return;
     throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', {
@@ -247,6 +261,15 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
       found: 'other bytes',
     },
   );
+}
+
+function inUseError(decoded: Decoded<Footer>, offset: number): VhdError {
+  const [found] = decoded.findings;
+  return new VhdError('ERR_VHD_IN_USE', `the stream ends in an overwritten footer: ${found?.message ?? ''}`, {
+    offset,
+    rule: found?.rule,
+    remedy: 'close it in that program first, or write the stream to a file and open that',
+  });
 }
 
 async function skipTo(reader: ByteReader, offset: number): Promise<void> {

@@ -63,7 +63,7 @@ const WRITE_STREAM_OPTIONS = ['start', 'signal'];
 
 /**
  * A Node stream whose bytes go to the disk from `start` on. Small chunks leave together, several writes are on their way
- * at a time, `finish` comes after a flush. Bytes past the end of the disk are an error (`ERR_VHD_SIZE`). Destroyed at
+ * at a time, `finish` comes after a flush. Bytes past the end of the disk are an error (`ERR_VHD_SIZE`); those before are written. Destroyed at
  * any point it leaves the disk valid: what was written is there or is not. Does not close the disk.
  * @throws RangeError if `start` does not lie on the disk
  */
@@ -74,9 +74,13 @@ export function createWriteStream(disk: Disk, options: WriteStreamOptions = {}):
   const writer = new GatheringWriter(disk, start);
   let position = start;
   const accept = async (chunk: Uint8Array): Promise<void> => {
-    if (position + chunk.length > disk.size) throw tooLongError(disk, position + chunk.length);
+    const fitting = chunk.subarray(0, disk.size - position);
+    await writer.write(fitting);
+    if (fitting.length < chunk.length) {
+      await writer.end();
+      throw tooLongError(disk, position + chunk.length);
+    }
     position += chunk.length;
-    await writer.write(chunk);
   };
   const stream = new Writable({
     highWaterMark: CHUNK_BYTES,

@@ -21,7 +21,7 @@ describe('OutputFile', () => {
     const target = join(directory, 'out.vhd');
     const output = await OutputFile.create(target, {});
     await output.storage.write(pattern(700), 0);
-    expect(await readdir(directory)).toEqual([expect.stringMatching(/^\.out\.vhd\.[0-9a-f]+\.tmp$/)]);
+    expect(await readdir(directory)).toEqual([expect.stringMatching(/^\.out\.vhd\.[0-9a-z]+\.tmp$/)]);
     expect(await output.commit()).toBe(700);
     expect(await readdir(directory)).toEqual(['out.vhd']);
     expect(readFileSync(target)).toEqual(Buffer.from(pattern(700)));

@@ -200,7 +200,7 @@ describe('dynamic streams that are refused', () => {
   it.each<[string, ImageShape, string]>([
     ['other bytes behind the footer', { ...ordered, patches: [] }, 'ERR_VHD_TRUNCATED'],
     ['no footer at the end', { ...ordered, endFooter: 'none' }, 'ERR_VHD_TRUNCATED'],
-    ['a broken footer at the end', { ...ordered, endFooter: new Uint8Array(512).fill(0xc7) }, 'ERR_VHD_TRUNCATED'],
+    ['a broken footer at the end', { ...ordered, endFooter: new Uint8Array(512).fill(0xc7) }, 'ERR_VHD_IN_USE'],
     ['the footer of another image', { ...ordered, endFooter: { uniqueId: pattern(16) } }, 'ERR_VHD_FOOTERS_DISAGREE'],
     ['another size at the end', { ...ordered, endFooter: { currentSize: 512 } }, 'ERR_VHD_FOOTERS_DISAGREE'],
     ['another type at the end', { ...ordered, endFooter: { diskType: 4 } }, 'ERR_VHD_FOOTERS_DISAGREE'],
