@@ -24,7 +24,9 @@ export async function streamSource(session: Session, name: string): Promise<Read
     const { addAbortSignal } = await import('node:stream');
     return addAbortSignal(signal, session.io.stdin);
   }
-  return isStreamLike(await statOrNothing(name)) ? openStream(name, signal) : undefined;
+  const stats = await statOrNothing(name);
+  if (stats?.isFIFO() === true) return (await import('./fifo.ts')).openFifoSource(name, signal);
+  return stats?.isCharacterDevice() === true ? openStream(name, signal) : undefined;
 }
 
 /** A file as a stream. */
@@ -49,14 +51,23 @@ export async function streamTarget(session: Session, name: string): Promise<Stre
     if (stdout.isTTY === true) throw terminalError();
     return { stream: stdout, finish: () => Promise.resolve() };
   }
-  if (!isStreamLike(await statOrNothing(name))) return undefined;
+  const stats = await statOrNothing(name);
+  if (stats?.isFIFO() === true) {
+    const { openFifoTarget } = await import('./fifo.ts');
+    return ending(await openFifoTarget(name, session.io.signal));
+  }
+  if (stats?.isCharacterDevice() !== true) return undefined;
   const handle = await open(name, 'w');
   const { isatty } = await import('node:tty');
   if (isatty(handle.fd)) {
     await handle.close();
     throw terminalError();
   }
-  const stream = handle.createWriteStream();
+  return ending(handle.createWriteStream());
+}
+
+/** A stream that is ours to end. */
+function ending(stream: Writable): StreamTarget {
   const finish = async (): Promise<void> => {
     const { finished } = await import('node:stream/promises');
     stream.end();
@@ -89,8 +100,4 @@ export async function refuseSameFile(source: string, target: string): Promise<vo
 /** What the system says about a name; undefined if there is nothing. */
 export async function statOrNothing(name: string): Promise<Stats | undefined> {
   return stat(name).catch(() => undefined);
-}
-
-function isStreamLike(stats: Stats | undefined): boolean {
-  return stats?.isFIFO() === true || stats?.isCharacterDevice() === true;
 }

@@ -50,7 +50,10 @@ async function write(session: Session, call: Call): Promise<void> {
   if (image === '-') throw new UsageError('write: expected an image file, found -', 'vhd write IMAGE [SRC]');
   await refuseSameFile(source, image);
   const { stream, byteLength } = await openSource(session, source);
-  const opened = await openImage(session, image, flags);
+  const opened = await openImage(session, image, flags).catch((error: unknown) => {
+    stream.destroy();
+    throw error;
+  });
   const progress = new ProgressDisplay(session, flags);
   const startedAt = performance.now();
   try {
