@@ -1,5 +1,4 @@
-import { Readable, type Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import type { Disk } from '../../src/disk/disk.ts';
 import { warningsOf } from '../../src/format/rules.ts';
@@ -7,6 +6,7 @@ import { isAllZeros } from '../../src/format/zeros.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { OutputFile } from '../../src/ops/output-file.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
+import { pumpTo } from '../../src/ops/pump.ts';
 import { createReadStream } from '../../src/stream/disk-streams.ts';
 import { PIECE_BYTES, readAhead, storedPieces } from '../../src/stream/read-ahead.ts';
 import { refuseSameFile, streamTarget } from '../endpoints.ts';
@@ -99,7 +99,7 @@ async function readToStream(disk: Disk, range: Range, target: Writable, { meter,
       meter.copied(bytes.length);
     }
   }
-  await pipeline(Readable.from(counted(), { objectMode: false }), target, { end: false, signal });
+  await pumpTo(counted(), target, signal);
   meter.finish();
 }
 
