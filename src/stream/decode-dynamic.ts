@@ -22,7 +22,7 @@ import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './dec
 import { onceOnly } from './once.ts';
 
 const CHUNK_BYTES = 512 * 1024;
-const TABLE_PIECE_ENTRIES = 128 * 1024;
+const TABLE_PIECE_ENTRIES = 16 * 1024;
 
 /** The blocks as the table announces them. */
 interface ComingBlocks {
