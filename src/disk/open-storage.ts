@@ -45,8 +45,9 @@ export function checkOpenOptions(where: string, options: OpenStorageOptions, mor
   checkOneOf('sizeFrom', options.sizeFrom, ['footer', 'chs']);
   checkOneOf('bitmap', options.bitmap, BITMAP_POLICIES);
   // What lies behind the CHS size would count as free space.
-  if (options.writable === true && options.sizeFrom === 'chs')
+  if (options.writable === true && options.sizeFrom === 'chs') {
     throw new TypeError(`${where}: sizeFrom 'chs' is for reading only`);
+  }
 }
 
 /** An examination of an image that can be opened. */

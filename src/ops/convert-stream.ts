@@ -33,8 +33,9 @@ export async function convertStream(
   const reader = new ByteReader(source, options.signal);
   try {
     if (options.to === 'dynamic' && typeof target !== 'string') throw dynamicPipeError();
-    if (options.preallocate === true)
+    if (options.preallocate === true) {
       throw new TypeError('convert: preallocate needs a source whose size is known, not a stream');
+    }
     // Before anything is read: what is wrong with the options would otherwise show at the end of the stream.
     checkIdentity(options);
     return await (typeof target === 'string' ? toFile(reader, target, options) : toStream(reader, target, options));

@@ -4,7 +4,7 @@ import { VhdError } from '../errors.ts';
 import { FileStorage } from '../storage/file.ts';
 
 /** What the names of unfinished outputs look like. */
-export const TEMPORARY_NAME: RegExp = /^\..+\.[0-9a-z]{6,}\.tmp$/;
+export const TEMPORARY_NAME = /^\..+\.[0-9a-z]{6,}\.tmp$/;
 
 /** How an output is written. */
 export interface OutputOptions {

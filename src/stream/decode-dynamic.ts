@@ -244,8 +244,9 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
   for (const byteLength of [FOOTER_BYTES, LEGACY_FOOTER_BYTES]) {
     if (held.length < byteLength) continue;
     const decoded = decodeFooter(held.subarray(held.length - byteLength));
-    if (decoded.findings.some((item) => item.rule === 'footer.poisoned'))
+    if (decoded.findings.some((item) => item.rule === 'footer.poisoned')) {
       throw inUseError(decoded, reader.position - byteLength);
+    }
     if (!isFooter(decoded)) continue;
     if (isSameImage(decoded.value, footer)) return;
     throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', {
