@@ -60,7 +60,7 @@ describe('the installed command', () => {
   });
 
   it('is an executable file', async () => {
-    const { mode } = await stat(join(app, 'node_modules/vhdkit/dist/bin/vhd.js'));
+    const { mode } = await stat(join(app, 'node_modules/vhdkit/dist/bin/vhd.cjs'));
     expect(mode & 0o111).toBe(0o111);
   });
 
