@@ -58,7 +58,10 @@ export class FileStorage implements Storage {
     const { writable = false, create } = options;
     const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = fs.constants;
     const creation = create === undefined ? 0 : O_CREAT | (create === 'new' ? O_EXCL : O_TRUNC);
-    const fd = await openFile(path, (writable ? O_RDWR : O_RDONLY) | creation, options.mode ?? 0o666);
+    // Without waiting: an open that waits for the other end of a named pipe could be ended by nothing but SIGKILL.
+    const waiting = (fs.constants.O_NONBLOCK as number | undefined) ?? 0;
+    const fd = await openFile(path, (writable ? O_RDWR : O_RDONLY) | creation | waiting, options.mode ?? 0o666);
+    await refusePipe(fd, path);
     return new FileStorage(fd, path, { writable, blockingWrites: options.blockingWrites === true });
   }
 
@@ -182,6 +185,13 @@ export class FileStorage implements Storage {
     if (this.#closing !== undefined) throw closedError(this.name);
     if (!this.capabilities.writable) throw readOnlyError(this.name);
   }
+}
+
+/** A pipe has no positions. */
+async function refusePipe(fd: number, path: string): Promise<void> {
+  if (!(await stat(fd)).isFIFO()) return;
+  await closeFile(fd);
+  throw Object.assign(new Error(`ESPIPE: invalid seek, open '${path}'`), { code: 'ESPIPE', syscall: 'open', path });
 }
 
 /** The largest single call: Linux moves at most 2^31 - 4096 bytes, Node refuses more than 2^31 - 1. */
