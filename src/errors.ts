@@ -99,6 +99,17 @@ export function checkOneOf(name: string, value: unknown, words: readonly string[
 }
 
 /**
+ * Checks that something is an array of bytes: of wider elements `length` is not the number of bytes.
+ * @throws TypeError with what it is
+ */
+export function checkBytes(where: string, bytes: unknown): void {
+  const isBytes = ArrayBuffer.isView(bytes) && 'BYTES_PER_ELEMENT' in bytes && bytes.BYTES_PER_ELEMENT === 1;
+  if (isBytes) return;
+  const found = ArrayBuffer.isView(bytes) ? bytes.constructor.name : typeof bytes;
+  throw new TypeError(`${where}: expected a Uint8Array, found ${found}`);
+}
+
+/**
  * Checks that a byte range lies on something of `size` bytes.
  * @throws RangeError with the range and the size
  */

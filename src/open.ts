@@ -179,7 +179,14 @@ async function refuseForeign(storage: Storage, fileSize: number): Promise<void> 
 export function checkNotForeign(head: Uint8Array, name: string): void {
   const foreign = detectForeign(head);
   if (foreign === undefined) return;
-  const remedy = foreign.remedy.replaceAll('FILE', shellQuote(name));
+  // What came down a pipe is spent: the command stands for what to do with the file it came from.
+  const path = name.startsWith('-') ? `./${name}` : name;
+  const remedy =
+    name === '-'
+      ? foreign.remedy
+      : foreign.remedy.replaceAll(/FILE(\.\w+)?/g, (_match, ending: string | undefined) =>
+          shellQuote(path + (ending ?? '')),
+        );
   throw new VhdError('ERR_VHD_FOREIGN_FORMAT', `this is a ${foreign.title} file: expected a VHD or a raw disk`, {
     storage: name,
     offset: 0,

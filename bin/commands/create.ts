@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import type { Command } from 'commander';
 import { type CreateImageResult, createImage } from '../../src/ops/create.ts';
 import { UsageError } from '../errors.ts';
@@ -34,12 +35,22 @@ export function declare(command: Command, session: Session): void {
   command.action((image: string, size: number | undefined, flags: Flags) => create(session, image, size, flags));
 }
 
+/** What is made is a VHD: a name that says otherwise would be held against it by every verb that opens it. */
+function checkName(image: string): void {
+  const extension = extname(image).toLowerCase();
+  if (!['.raw', '.img', '.dd', '.bin', '.iso', '.vhdx', '.avhdx', '.qcow2', '.vmdk', '.vdi'].includes(extension)) {
+    return;
+  }
+  throw new UsageError(`it is named ${extension}, and create makes VHDs`, 'name it .vhd', image);
+}
+
 async function create(session: Session, image: string, argument: number | undefined, flags: Flags): Promise<void> {
   const { type = 'dynamic', force, blockSize, preallocate } = flags;
   session.files = { output: image };
   if (image === '-') {
     throw new UsageError('create: expected the name of a file, found -', 'vhd convert writes images to a pipe');
   }
+  checkName(image);
   const size = sizeOf(argument, flags.size);
   if (type === 'dynamic' && preallocate === true) {
     throw new UsageError(

@@ -52,6 +52,7 @@ async function showOne(
   await session.print(place.separator + text);
   if (warning !== undefined) await session.warn(`${image}: ${warning}`);
   if (refusal !== undefined) await session.fail(refusal);
+  if (report.findings.some((item) => item.severity === 'error')) session.exitWith(3);
   if (flags.strict === true && report.findings.some((item) => isComplaint(item.severity))) session.exitWith(1);
 }
 

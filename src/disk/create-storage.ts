@@ -56,12 +56,34 @@ export function identityFields(identity: ImageIdentity): {
   creatorApplication: string | undefined;
   geometry: Geometry | undefined;
 } {
+  checkTimestamp(identity.timestamp);
+  checkGeometry(identity.geometry);
   return {
     uniqueId: uuidBytes(identity.uuid),
     timestamp: timestampFor(identity.timestamp?.getTime() ?? Date.now()),
     creatorApplication: identity.creator === undefined ? undefined : creatorField(identity.creator),
     geometry: identity.geometry,
   };
+}
+
+function checkTimestamp(timestamp: unknown): void {
+  if (timestamp === undefined) return;
+  if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) return;
+  throw new TypeError('timestamp: expected a valid Date');
+}
+
+function checkGeometry(geometry: Geometry | undefined): void {
+  if (geometry === undefined) return;
+  const limits = [
+    ['cylinders', 65535],
+    ['heads', 255],
+    ['sectorsPerTrack', 255],
+  ] as const;
+  for (const [name, limit] of limits) {
+    const value: unknown = geometry[name];
+    if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= limit) continue;
+    throw new RangeError(`geometry.${name}: expected a whole number from 0 to ${limit}, found ${String(value)}`);
+  }
 }
 
 function uuidBytes(uuid: Uint8Array | string | undefined): Uint8Array {

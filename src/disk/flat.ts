@@ -1,4 +1,4 @@
-import { checkRange } from '../errors.ts';
+import { checkBytes, checkRange } from '../errors.ts';
 import { ZERO_PIECE } from '../format/zeros.ts';
 import { closedError, type Storage, writeAdjacent } from '../storage/storage.ts';
 import { type Disk, type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
@@ -25,12 +25,14 @@ export class FlatDisk implements Disk {
 
   async read(target: Uint8Array, position: number): Promise<void> {
     this.#checkOpen();
+    checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     await this.#locks.run(position, target.length, false, () => this.#storage.read(target, position));
   }
 
   async write(source: Uint8Array, position: number): Promise<void> {
     this.#checkWritable();
+    checkBytes('write', source);
     checkRange('write', position, source.length, this.size);
     await this.#locks.run(position, source.length, true, async () => {
       // Marked on both sides of the write: a flush may start in between and must not clear the mark for good.

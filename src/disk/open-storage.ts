@@ -86,7 +86,7 @@ function checkOpenable(examination: Examination): asserts examination is Sound {
       storage: examination.name,
       expected: 'a fixed or dynamic disk',
       found: 'a differencing disk',
-      remedy: 'merge it into its parent with the program that made it',
+      remedy: 'flatten it with a program that reads chains: 7z x, VBoxManage clonemedium, Convert-VHD',
     },
   );
 }
@@ -175,7 +175,7 @@ function misplacedError(name: string, context: PlacementContext, placement: Plac
   return new VhdError('ERR_VHD_CORRUPT', `it cannot be written to: ${describeFinding(found)}`, {
     ...found,
     storage: name,
-    remedy: 'it can be read: convert it into a new image, whose errors name the blocks that are lost',
+    remedy: 'it can be read: take what is there with vhd read --start and --length',
   });
 }
 

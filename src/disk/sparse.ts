@@ -1,4 +1,4 @@
-import { checkRange, VhdError } from '../errors.ts';
+import { checkBytes, checkRange, VhdError } from '../errors.ts';
 import { decodeBitmap, type SectorRun } from '../format/bitmap.ts';
 import { describeFinding, finding } from '../format/rules.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
@@ -60,6 +60,7 @@ export class SparseDisk implements Disk {
 
   async read(target: Uint8Array, position: number): Promise<void> {
     this.#checkUsable();
+    checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     await this.#locks.run(position, target.length, false, () =>
       this.#eachPiece(position, target.length, (piece) =>
@@ -70,6 +71,7 @@ export class SparseDisk implements Disk {
 
   async write(source: Uint8Array, position: number): Promise<void> {
     this.#checkWritable();
+    checkBytes('write', source);
     checkRange('write', position, source.length, this.size);
     await this.#locks.run(position, source.length, true, () =>
       this.#eachPiece(position, source.length, (piece) =>

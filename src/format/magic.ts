@@ -18,8 +18,8 @@ interface Magic extends ForeignFormat {
 
 const ascii = (text: string): number[] => Array.from(text, (character) => character.charCodeAt(0));
 const qemuImg = (format: string): string =>
-  `qemu-img convert -f ${format} -O raw FILE disk.raw && vhd convert disk.raw disk.vhd`;
-const unpack = (program: string): string => `${program} -dc FILE | vhd convert - disk.vhd`;
+  `qemu-img convert -f ${format} -O raw FILE FILE.raw && vhd convert FILE.raw FILE.vhd`;
+const unpack = (program: string): string => `${program} -dc FILE | vhd convert - FILE.vhd`;
 
 const MAGICS: readonly Magic[] = [
   { kind: 'vhdx', title: 'VHDX', offset: 0, bytes: ascii('vhdxfile'), remedy: qemuImg('vhdx') },
@@ -32,21 +32,21 @@ const MAGICS: readonly Magic[] = [
     title: 'ISO 9660',
     offset: 32_769,
     bytes: ascii('CD001'),
-    remedy: 'vhd convert --from raw FILE disk.vhd',
+    remedy: 'vhd convert --from raw FILE FILE.vhd',
   },
   {
     kind: 'zip',
     title: 'zip',
     offset: 0,
     bytes: [0x50, 0x4b, 0x03, 0x04],
-    remedy: 'unzip -p FILE | vhd convert - disk.vhd',
+    remedy: 'unzip -p FILE | vhd convert - FILE.vhd',
   },
   {
     kind: '7z',
     title: '7z',
     offset: 0,
     bytes: [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c],
-    remedy: '7z x -so FILE | vhd convert - disk.vhd',
+    remedy: '7z x -so FILE | vhd convert - FILE.vhd',
   },
   { kind: 'gzip', title: 'gzip', offset: 0, bytes: [0x1f, 0x8b, 0x08], remedy: unpack('gzip') },
   { kind: 'zstd', title: 'zstd', offset: 0, bytes: [0x28, 0xb5, 0x2f, 0xfd], remedy: unpack('zstd') },

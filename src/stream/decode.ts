@@ -97,7 +97,7 @@ async function decodeFront(reader: ByteReader, options: DecodeOptions): Promise<
       {
         expected: 'a fixed or dynamic disk',
         found: 'a differencing disk',
-        remedy: 'write it to a file beside its parent and open that',
+        remedy: 'flatten it with a program that reads chains: 7z x, VBoxManage clonemedium, Convert-VHD',
       },
     );
   }
