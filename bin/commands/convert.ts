@@ -1,15 +1,16 @@
 import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
+import { convertText } from '../convert-text.ts';
 import { type StreamTarget, statOrNothing, streamSource, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addImageOptions, type ImageFlags, identityOptions } from '../image-options.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
 import { ProgressDisplay } from '../progress.ts';
-import { jsonText, type Row, summaryText } from '../report.ts';
+import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
-import { formatBytes, formatExactly, formatRate } from '../sizes.ts';
+import { parseBytes } from '../sizes.ts';
 import { geometryWarnings, nameWarnings, targetTypeOf } from '../target.ts';
 
 interface Flags extends InputFlags, ImageFlags, LongFlags {
@@ -17,13 +18,17 @@ interface Flags extends InputFlags, ImageFlags, LongFlags {
   readonly force?: boolean | undefined;
   readonly pad?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  readonly azure?: boolean | undefined;
+  readonly inputSize?: number | undefined;
+  readonly reproducible?: boolean | undefined;
+  readonly inPlace?: boolean | undefined;
 }
 
 /** Declares `convert SRC DST`. */
 export function declare(command: Command, session: Session): void {
   command
     .argument('<src>', 'image to read; - is standard input')
-    .argument('<dst>', 'image to write; - is standard output')
+    .argument('[dst]', 'image to write; - is standard output')
     .option(
       '--to <type>',
       'raw, fixed or dynamic (default: by the name of DST)',
@@ -31,15 +36,39 @@ export function declare(command: Command, session: Session): void {
     )
     .option('--force', 'replace a file that exists')
     .option('--pad', 'fill a raw source up with zeros to a multiple of 512 bytes')
-    .option('--dry-run', 'write nothing, only tell what there would be');
+    .option('--dry-run', 'write nothing, only tell what there would be')
+    .option('--azure', 'make it fit for Azure: fixed, a whole number of MiB, the backup of a GPT at the new end')
+    .option('--in-place', 'change SRC itself between raw and fixed by its footer; DST, if given, is its new name')
+    .option('--input-size <size>', 'bytes the disk in SRC has; another size is an error', parseInputSize)
+    .option('--reproducible', 'the same file from the same content: --uuid from the content, --timestamp 2000-01-01');
   addLongFlags(addImageOptions(addInputOptions(command)));
   addExamples(
     command,
     'vhd convert disk.raw disk.vhd',
     'vhd convert disk.vhd azure.vhd --to fixed',
-    'xz -dc disk.raw.xz | vhd convert - disk.vhd',
+    'vhd convert disk.raw azure.vhd --azure --force',
+    'xz -dc disk.raw.xz | vhd convert - disk.vhd --force',
   );
-  command.action((source: string, target: string, flags: Flags) => convertVerb(session, { source, target, flags }));
+  command.action((source: string, target: string | undefined, flags: Flags) => {
+    return convertVerb(session, { source, target: targetFor(source, target, flags), flags });
+  });
+}
+
+function parseInputSize(text: string): number {
+  const bytes = parseBytes(text, '--input-size');
+  if (bytes > 0) return bytes;
+  throw new UsageError(`--input-size: expected 1 or more bytes, found '${text}'`);
+}
+
+/** Only a file that is changed in place needs no other name. */
+function targetFor(source: string, target: string | undefined, { inPlace }: Flags): string {
+  const isStream = source === '-' || target === '-';
+  if (inPlace === true && isStream) {
+    throw new UsageError('--in-place: expected the name of a file, found -', 'leave it away');
+  }
+  if (target !== undefined) return target;
+  if (inPlace === true) return source;
+  throw new UsageError('no target is given', 'vhd convert SRC DST, such as: vhd convert disk.raw disk.vhd');
 }
 
 interface Call {
@@ -51,7 +80,7 @@ interface Call {
 async function convertVerb(session: Session, call: Call): Promise<void> {
   const { source, target, flags } = call;
   session.files = { input: source, output: target };
-  const to = flags.to ?? targetTypeOf(source, target);
+  const to = typeFor(call);
   const options = optionsFor(session, flags, to);
   const stream = await streamSource(session, source);
   if (stream !== undefined) refuseForStreams(source, flags);
@@ -68,8 +97,28 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   await tell(session, call, { ...result, path: target }, sink);
 }
 
+/** What the target is to be: as said, or as its name says. */
+function typeFor({ source, target, flags }: Call): TargetType {
+  const { azure, inPlace, to } = flags;
+  if (azure === true) {
+    const type = to ?? (target === '-' || inPlace === true ? 'fixed' : targetTypeOf(source, target));
+    if (type === 'fixed' || (to === undefined && type === 'dynamic')) return 'fixed';
+    throw new UsageError(
+      `--azure: Azure takes fixed VHDs, and the target is ${type}`,
+      'name it .vhd, and leave --to away',
+    );
+  }
+  if (inPlace !== true) return to ?? targetTypeOf(source, target);
+  if (to === undefined && source === target) {
+    throw new UsageError('--in-place: nothing says what the file is to become', 'say --to fixed or --to raw');
+  }
+  const type = to ?? targetTypeOf(source, target);
+  if (to === 'dynamic') throw new UsageError('--in-place: only raw and fixed change by their footer', 'leave it away');
+  return type === 'dynamic' ? 'fixed' : type;
+}
+
 function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOptions {
-  const { blockSize, preallocate, force, pad, dryRun } = flags;
+  const { blockSize, preallocate, force, pad, dryRun, azure, inputSize, inPlace } = flags;
   if (blockSize !== undefined && to !== 'dynamic') {
     throw new UsageError(`--block-size: a ${to} image has no blocks`, 'leave it away, or say --to dynamic');
   }
@@ -80,6 +129,8 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
     );
   }
   const identity = identityOptions(flags, session.io.env);
+  // Whoever sets the time for a build wants the same file twice, and an identifier made at random would spoil that.
+  const reproducible = flags.reproducible === true || (session.io.env['SOURCE_DATE_EPOCH'] ?? '') !== '';
   const { signal } = session.io;
   const blockingWrites = true;
   return {
@@ -91,6 +142,10 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
     force,
     pad,
     dryRun,
+    azure,
+    inputSize,
+    reproducible,
+    inPlace,
     blockingWrites,
     signal,
   };
@@ -124,7 +179,8 @@ async function tell(session: Session, call: Call, result: ConvertResult, sink?: 
     await session.report(jsonText('convert', report, isDataOnStdout), isDataOnStdout);
   } else if (flags.quiet !== true) {
     const isAssumed = result.sourceType === 'raw' && flags.from === undefined;
-    await session.report(summary(result, { sourceName, isAssumed, isDryRun }), isDataOnStdout);
+    const isInPlace = flags.inPlace === true;
+    await session.report(convertText(result, { sourceName, isAssumed, isDryRun, isInPlace }), isDataOnStdout);
   }
 }
 
@@ -135,26 +191,4 @@ async function warningsAboutTarget({ target, flags }: Call, result: ConvertResul
     warnings.push(`${target}: the output exists already, --force will be needed`);
   }
   return warnings;
-}
-
-interface Told {
-  readonly sourceName: string;
-  readonly isAssumed: boolean;
-  readonly isDryRun: boolean;
-}
-
-function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Told): string {
-  const { path, type, sourceType, virtualSize, fileSize, copiedBytes, skippedBytes, seconds } = result;
-  const readAs = isAssumed ? 'read as raw: no footer found' : sourceType;
-  const rows: Row[] = [
-    ['source', `${sourceName} (${readAs})`],
-    ['type', type],
-    ['virtual size', formatExactly(virtualSize)],
-    ['file size', formatExactly(fileSize)],
-    [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
-    ['empty', `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}`],
-    ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
-  ];
-  const name = path === '-' ? 'to standard output' : path;
-  return summaryText(`${isDryRun ? 'would write' : 'wrote'} ${name}`, rows);
 }

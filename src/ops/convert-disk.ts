@@ -9,7 +9,7 @@ import { newFooter } from '../format/new-footer.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
-import type { FullConvertOptions, Outcome } from './convert-options.ts';
+import { type FullConvertOptions, identityOf, type Outcome } from './convert-options.ts';
 import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
@@ -43,8 +43,8 @@ async function fillFile(
   options: FullConvertOptions,
   meter: ProgressMeter,
 ): Promise<void> {
-  const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
-  const identity = { uuid, timestamp, creator, geometry };
+  const { to, blockSize, signal } = options;
+  const identity = identityOf(options);
   if (to === 'dynamic') {
     const target = await createVhdStorage(storage, { ...identity, size: disk.size, type: 'dynamic', blockSize });
     // On failure `OutputFile.discard` closes the file: closing the disk would make durable what is thrown away.
@@ -81,11 +81,10 @@ async function encode(
   disk: Disk,
   options: FullConvertOptions,
 ): Promise<{ byteLength: number; stream: AsyncIterable<Uint8Array> }> {
-  const { to, blockSize, signal, uuid, timestamp, creator, geometry } = options;
+  const { to, blockSize, signal } = options;
   if (to === 'raw') return { byteLength: disk.size, stream: rawBytes(disk, signal) };
-  const identity = { uuid, timestamp, creator, geometry };
   const { encodeVhd } = await import('../stream/encode.ts');
-  return encodeVhd(disk, { ...identity, type: to, blockSize, signal });
+  return encodeVhd(disk, { ...identityOf(options), type: to, blockSize, signal });
 }
 
 async function* rawBytes(disk: Disk, signal?: AbortSignal): AsyncGenerator<Uint8Array> {

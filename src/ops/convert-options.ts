@@ -1,5 +1,5 @@
 import type { ImageIdentity } from '../disk/create-storage.ts';
-import type { VhdType } from '../format/spec.ts';
+import { VHD_EPOCH_UNIX_SECONDS, type VhdType } from '../format/spec.ts';
 import type { OpenDiskOptions } from '../open.ts';
 import type { ProgressListener } from './progress.ts';
 
@@ -18,6 +18,23 @@ export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable'>, Image
   readonly preallocate?: boolean | undefined;
   /** Write nothing, only find out what there would be. Default false. */
   readonly dryRun?: boolean | undefined;
+  /**
+   * Make it fit for Azure: `to` is `fixed`, the size becomes the next whole MiB and at least 20 MiB, and the backup of a
+   * GPT moves to the new end. A stream whose disk has a GPT needs `inputSize`. Default false.
+   */
+  readonly azure?: boolean | undefined;
+  /** Bytes the disk in the source has; another size is an error. For streams, whose length nobody knows before. */
+  readonly inputSize?: number | undefined;
+  /**
+   * The same file from the same content: the identifier is made of what the disk holds, unless `uuid` gives it, and the
+   * time stamp is the year 2000, unless `timestamp` gives it. Reads everything once more. Default false.
+   */
+  readonly reproducible?: boolean | undefined;
+  /**
+   * Change the source itself between raw and fixed, by its footer alone; a `target` other than the source is its new
+   * name. Default false.
+   */
+  readonly inPlace?: boolean | undefined;
   /**
    * Write the target by calls that block the process: faster for a program that has nothing else to do meanwhile, such
    * as the command. Default false.
@@ -45,6 +62,10 @@ export interface ConvertResult {
   readonly copiedBytes: number;
   /** Bytes that are empty and were not moved. */
   readonly skippedBytes: number;
+  /** Bytes to be uploaded, for `az disk create --upload-size-bytes`; only where it was made for Azure. */
+  readonly uploadSize?: number | undefined;
+  /** What of the disk itself was changed, one sentence each: a new size, a partition table that followed it. */
+  readonly changes: readonly string[];
   /** Seconds it took. */
   readonly seconds: number;
   /** What the user should know, one sentence each. */
@@ -56,3 +77,18 @@ export type Outcome = Omit<ConvertResult, 'path' | 'type' | 'seconds'>;
 
 /** The options with their defaults filled in. */
 export type FullConvertOptions = ConvertOptions & { readonly blockSize: number };
+
+/** Time stamp of an image that is to be the same whenever it is made: the first that a VHD can say. */
+const REPRODUCIBLE_TIMESTAMP = new Date(VHD_EPOCH_UNIX_SECONDS * 1000);
+
+/** Who made the target and when, as the options say. */
+export function identityOf(options: ConvertOptions): ImageIdentity {
+  const { uuid, creator, geometry, reproducible } = options;
+  const timestamp = options.timestamp ?? (reproducible === true ? REPRODUCIBLE_TIMESTAMP : undefined);
+  return { uuid, timestamp, creator, geometry };
+}
+
+/** True if the identifier is to be made of what the disk holds. */
+export function wantsContentUuid({ reproducible, uuid, to }: ConvertOptions): boolean {
+  return reproducible === true && uuid === undefined && to !== 'raw';
+}

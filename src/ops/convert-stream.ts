@@ -1,25 +1,26 @@
 import type { Writable } from 'node:stream';
-import { checkImageSize, createVhdStorage, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
+import { checkImageSize, createVhdStorage, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
 import { settleAll } from '../disk/settle.ts';
 import { VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
-import { MAGIC_BYTES } from '../format/magic.ts';
 import { newFooter } from '../format/new-footer.ts';
-import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns, isAllZeros } from '../format/zeros.ts';
-import { checkNotForeign } from '../open.ts';
+import { borrowed } from '../storage/borrowed.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
-import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
+import type { DecodedVhd } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
-import type { FullConvertOptions, Outcome } from './convert-options.ts';
+import { type AzureShape, planAzure } from './azure.ts';
+import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } from './convert-options.ts';
+import { pipeStream } from './convert-pipe.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
 import { ProgressMeter } from './progress.ts';
-import { pumpTo } from './pump.ts';
+import { decodeSource, endOf, paddedSize } from './stream-source.ts';
 
 /** Converts what comes down a stream: raw bytes, or a VHD that is told by its front or its end. */
 export async function convertStream(
@@ -38,7 +39,7 @@ export async function convertStream(
     }
     // Before anything is read: what is wrong with the options would otherwise show at the end of the stream.
     checkIdentity(options);
-    return await (typeof target === 'string' ? toFile(reader, target, options) : toStream(reader, target, options));
+    return await (typeof target === 'string' ? toFile(reader, target, options) : pipeStream(reader, target, options));
   } finally {
     await reader.cancel();
   }
@@ -57,42 +58,14 @@ function dynamicPipeError(): VhdError {
   );
 }
 
-async function decodeSource(reader: ByteReader, options: FullConvertOptions): Promise<DecodedVhd> {
-  if (options.from === 'raw') return rawSource(reader, options.signal);
-  if (options.from === undefined) checkNotForeign(await reader.peek(MAGIC_BYTES), '-');
-  const { bitmap, signal } = options;
-  return decodeReader(reader, { allowRaw: options.from === undefined, bitmap, signal });
-}
-
-/** A stream that is raw because the user says so, even where a footer ends it. */
-function rawSource(reader: ByteReader, signal?: AbortSignal): DecodedVhd {
-  let end: DecodedEnd | undefined;
-  async function* raw(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      signal?.throwIfAborted();
-      const bytes = await reader.next(512 * 1024);
-      if (bytes === undefined) break;
-      yield bytes;
-    }
-    end = { type: 'raw', size: reader.position, footer: undefined };
-  }
-  async function* extents(): AsyncGenerator<{ start: number; bytes: Uint8Array }> {
-    let start = 0;
-    for await (const bytes of raw()) {
-      yield { start, bytes };
-      start += bytes.length;
-    }
-  }
-  return { type: undefined, size: undefined, isAscending: true, extents, raw, end: () => end };
-}
-
 async function toFile(reader: ByteReader, path: string, options: FullConvertOptions): Promise<Outcome> {
   const output = await OutputFile.create(path, options);
   try {
     const decoded = await decodeSource(reader, options);
     const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
-    const known = decoded.type === 'dynamic' && options.to === 'dynamic';
+    const known = decoded.size !== undefined && options.to === 'dynamic';
     const filled = await (known ? fillKnown : fillUnknown)(decoded, output.storage, options, meter);
+    if (wantsContentUuid(options)) await stamp(output.storage, options);
     const fileSize = await output.commit();
     meter.skipped(Math.max(0, filled.virtualSize - meter.copiedBytes - meter.skippedBytes));
     meter.finish();
@@ -108,29 +81,43 @@ async function toFile(reader: ByteReader, path: string, options: FullConvertOpti
   }
 }
 
-type Filled = Pick<Outcome, 'virtualSize' | 'sourceType' | 'warnings'>;
+/** Only what is written tells what the disk holds: the identifier comes last. */
+async function stamp(storage: FileStorage, { to, signal }: FullConvertOptions): Promise<void> {
+  const { stampContentUuid } = await import('./content-uuid.ts');
+  await stampContentUuid(storage, to === 'dynamic' ? 'dynamic' : 'fixed', signal);
+}
 
-/** A dynamic image whose front told its size: its blocks go to a new one in whatever order they come. */
+type Filled = Pick<Outcome, 'virtualSize' | 'sourceType' | 'warnings' | 'changes'>;
+
+/** A disk whose size is known: it goes to a new image that has its table in front, in whatever order it comes. */
 async function fillKnown(
   decoded: DecodedVhd,
   storage: FileStorage,
   options: FullConvertOptions,
   meter: ProgressMeter,
 ): Promise<Filled> {
+  const { blockSize } = options;
   const size = paddedSize(decoded.size ?? 0, options);
-  const disk = await createVhdStorage(storage, {
-    ...identityOf(options),
-    size,
-    type: 'dynamic',
-    blockSize: options.blockSize,
-  });
-  for await (const { start, bytes } of decoded.extents()) {
-    if (isAllZeros(bytes)) continue;
-    await disk.write(bytes, start);
-    meter.copied(bytes.length);
+  const image = { ...identityOf(options), size, type: 'dynamic', blockSize } as const;
+  const disk = await createVhdStorage(borrowed(storage), image);
+  if (decoded.type === 'dynamic') {
+    for await (const { start, bytes } of decoded.extents()) {
+      if (isAllZeros(bytes)) continue;
+      await disk.write(bytes, start);
+      meter.copied(bytes.length);
+    }
+  } else {
+    await writeInOrder(decoded, skipZeros(disk, meter, blockSize));
   }
   await disk.close();
-  return { virtualSize: size, sourceType: 'dynamic', warnings: paddedWarnings(decoded.size ?? size, size) };
+  const warnings = paddedWarnings(decoded.size ?? size, size);
+  return { virtualSize: size, sourceType: endOf(decoded).type, warnings, changes: [] };
+}
+
+async function writeInOrder(decoded: DecodedVhd, target: Pick<Disk, 'write'>): Promise<void> {
+  const writer = new GatheringWriter(target, 0);
+  for await (const bytes of decoded.raw()) await writer.write(bytes);
+  await writer.end();
 }
 
 /** Bytes in order whose number is known at the end; raw and fixed take the blocks of an image in any order. */
@@ -147,15 +134,15 @@ async function fillUnknown(
   if (decoded.type === 'dynamic') {
     for await (const { start, bytes } of decoded.extents()) await target.write(bytes, start);
   } else {
-    const writer = new GatheringWriter(target, 0);
-    for await (const bytes of decoded.raw()) await writer.write(bytes);
-    await writer.end();
+    await writeInOrder(decoded, target);
   }
   const end = endOf(decoded);
   const size = paddedSize(end.size, options);
   const warnings = paddedWarnings(end.size, size);
-  await (image === undefined ? finishFlat(storage, size, options) : image.finish(size));
-  return { virtualSize: size, sourceType: end.type, warnings };
+  const filled = { virtualSize: size, sourceType: end.type, warnings, changes: [] };
+  if (image === undefined) return { ...filled, ...(await finishFlat(storage, size, options)) };
+  await image.finish(size);
+  return filled;
 }
 
 function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter, grainBytes: number): Pick<Disk, 'write'> {
@@ -173,67 +160,27 @@ function skipZeros(target: Pick<Disk, 'write'>, meter: ProgressMeter, grainBytes
   };
 }
 
-async function finishFlat(storage: FileStorage, size: number, options: FullConvertOptions): Promise<void> {
-  await storage.truncate(size);
-  if (options.to === 'raw') return;
+async function finishFlat(
+  storage: FileStorage,
+  byteLength: number,
+  options: FullConvertOptions,
+): Promise<Pick<Filled, 'virtualSize' | 'changes'>> {
+  await storage.truncate(byteLength);
+  if (options.to === 'raw') return { virtualSize: byteLength, changes: [] };
+  const { size, changes } =
+    options.azure === true ? await shapeFile(storage, byteLength) : { size: byteLength, changes: [] };
   await storage.write(encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) })), size);
+  return { virtualSize: size, changes };
 }
 
-async function toStream(reader: ByteReader, target: Writable, options: FullConvertOptions): Promise<Outcome> {
-  const decoded = await decodeSource(reader, options);
-  const meter = new ProgressMeter('copy', decoded.size, options.onProgress);
-  let size = 0;
-  const bytesOut = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const bytes of decoded.raw()) {
-      yield bytes;
-      meter.copied(bytes.length);
-    }
-    const dataBytes = endOf(decoded).size;
-    size = paddedSize(dataBytes, options);
-    if (size > dataBytes) yield new Uint8Array(size - dataBytes);
-    if (options.to === 'fixed') {
-      yield encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
-    }
-  };
-  await pumpTo(bytesOut(), target, options.signal);
-  meter.finish();
-  const { type: sourceType, size: dataBytes } = endOf(decoded);
-  const fileSize = size + (options.to === 'fixed' ? FOOTER_BYTES : 0);
-  return {
-    virtualSize: size,
-    fileSize,
-    sourceType,
-    copiedBytes: size,
-    skippedBytes: 0,
-    warnings: paddedWarnings(dataBytes, size),
-  };
-}
-
-function endOf(decoded: DecodedVhd): DecodedEnd {
-  const end = decoded.end();
-  if (end === undefined) throw new Error('the stream was not read to its end');
-  return end;
-}
-
-function identityOf(options: FullConvertOptions): ImageIdentity {
-  const { uuid, timestamp, creator, geometry } = options;
-  return { uuid, timestamp, creator, geometry };
-}
-
-function paddedSize(byteLength: number, options: FullConvertOptions): number {
-  if (byteLength === 0) {
-    throw new VhdError('ERR_VHD_SIZE', 'the stream was empty: expected a disk image, found 0 bytes', { storage: '-' });
-  }
-  const padded = alignUp(byteLength, SECTOR_BYTES);
-  if (padded === byteLength || options.pad === true) return padded;
-  throw new VhdError(
-    'ERR_VHD_SIZE',
-    `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,
-    {
-      storage: '-',
-      expected: 'a multiple of 512 bytes',
-      found: `${byteLength} bytes`,
-      remedy: `--pad fills it up with zeros to ${padded} bytes`,
-    },
+/** Makes the disk in a file fit for Azure. */
+async function shapeFile(storage: FileStorage, byteLength: number): Promise<Pick<AzureShape, 'size' | 'changes'>> {
+  const { size, patches, changes } = await planAzure(
+    (target, position) => storage.read(target, position),
+    byteLength,
+    true,
   );
+  await storage.truncate(size);
+  for (const { bytes, position } of patches) await storage.write(bytes, position);
+  return { size, changes };
 }

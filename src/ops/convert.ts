@@ -8,7 +8,14 @@ import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
-import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
+import {
+  type ConvertOptions,
+  type ConvertResult,
+  type FullConvertOptions,
+  type Outcome,
+  wantsContentUuid,
+} from './convert-options.ts';
+import { checkExpectedSize } from './expected-size.ts';
 import { codeOf } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
 
@@ -17,6 +24,7 @@ const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
   ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
   ...['to', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
+  ...['azure', 'inputSize', 'reproducible', 'inPlace'],
 ];
 
 /**
@@ -31,10 +39,7 @@ export async function convert(
   options: ConvertOptions,
 ): Promise<ConvertResult> {
   checkOptionNames('convert', options, CONVERT_OPTIONS);
-  if (!TARGET_TYPES.includes(options.to)) {
-    throw new TypeError(`to: expected raw, fixed or dynamic, found ${options.to}`);
-  }
-  if (options.blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', options.blockSize);
+  checkConvertOptions(options);
   const startedAt = performance.now();
   options.signal?.throwIfAborted();
   const outcome = await convertAny(source, target, {
@@ -46,7 +51,20 @@ export async function convert(
     throw error;
   });
   const seconds = (performance.now() - startedAt) / 1000;
-  return { path: typeof target === 'string' ? target : '-', type: options.to, ...outcome, seconds };
+  const result = { path: typeof target === 'string' ? target : '-', type: options.to, ...outcome, seconds };
+  if (options.azure !== true) return result;
+  const { azureWarnings, uploadSizeFor } = await import('./azure.ts');
+  const warnings = [...result.warnings, ...azureWarnings(result.virtualSize)];
+  return { ...result, uploadSize: uploadSizeFor(result.virtualSize), warnings };
+}
+
+function checkConvertOptions({ to, blockSize, azure, inputSize }: ConvertOptions): void {
+  if (!TARGET_TYPES.includes(to)) throw new TypeError(`to: expected raw, fixed or dynamic, found ${to}`);
+  if (blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', blockSize);
+  if (azure === true && to !== 'fixed') throw new TypeError(`azure: Azure takes fixed images, found to: ${to}`);
+  if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
+    throw new RangeError(`inputSize: expected a whole number of bytes from 1 on, found ${inputSize}`);
+  }
 }
 
 async function convertAny(
@@ -54,6 +72,12 @@ async function convertAny(
   target: string | Writable,
   options: FullConvertOptions,
 ): Promise<Outcome> {
+  if (options.inPlace === true) {
+    if (typeof source !== 'string' || typeof target !== 'string')
+      throw new TypeError('inPlace: expected the path of a file');
+    const { convertInPlace } = await import('./convert-in-place.ts');
+    return convertInPlace(source, target, options);
+  }
   if (typeof source === 'string') return convertFile(source, target, options);
   if ('extents' in source) return convertDisk(source, source instanceof VhdDisk ? source.type : 'raw', target, options);
   // Loaded when it is needed: what comes and goes by streams takes Node longer to load than all the rest.
@@ -90,15 +114,31 @@ async function convertDisk(
   options: FullConvertOptions,
   beforeCommit: () => Promise<void> = () => Promise.resolve(),
 ): Promise<Outcome> {
+  checkExpectedSize(disk.size, options.inputSize);
   if (options.to !== 'raw') checkWholeSectors(disk);
-  const outcome =
-    options.dryRun === true
-      ? await measureDisk(disk, options)
-      : typeof target === 'string'
-        ? await writeDiskToFile(disk, target, options, beforeCommit)
-        : await writeDiskToStream(disk, target, options);
-  if (typeof target !== 'string') await beforeCommit();
-  return { ...outcome, sourceType, virtualSize: disk.size, warnings: [] };
+  const shaped =
+    options.azure === true ? await (await import('./azure.ts')).shapeForAzure(disk) : { disk, changes: [] };
+  const outcome = await writeDisk(shaped.disk, target, options, beforeCommit);
+  return { ...outcome, sourceType, virtualSize: shaped.disk.size, warnings: [], changes: shaped.changes };
+}
+
+async function writeDisk(
+  disk: Disk,
+  target: string | Writable,
+  options: FullConvertOptions,
+  beforeCommit: () => Promise<void>,
+): Promise<Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>> {
+  if (options.dryRun === true) return measureDisk(disk, options);
+  const identified = wantsContentUuid(options) ? { ...options, uuid: await contentUuid(disk, options) } : options;
+  if (typeof target === 'string') return writeDiskToFile(disk, target, identified, beforeCommit);
+  const written = await writeDiskToStream(disk, target, identified);
+  await beforeCommit();
+  return written;
+}
+
+async function contentUuid(disk: Disk, { signal }: FullConvertOptions): Promise<Uint8Array> {
+  const { contentUuidOf } = await import('./content-uuid.ts');
+  return contentUuidOf(disk, signal);
 }
 
 /** A damaged image can have a size that none may have; that is the image's fault, not the caller's. */

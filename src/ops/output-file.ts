@@ -71,23 +71,10 @@ export class OutputFile {
       await handle.close();
     }
     await this.storage.close();
-    await this.#rename();
+    await renameFile(this.#temporaryPath, this.#targetPath, this.#replaced !== undefined);
     this.#isDone = true;
     await syncDirectory(dirname(this.#targetPath));
     return byteLength;
-  }
-
-  async #rename(): Promise<void> {
-    if (this.#replaced !== undefined) return fs.rename(this.#temporaryPath, this.#targetPath);
-    try {
-      // Unlike a rename, a link refuses to take the place of a file that has come to be there meanwhile.
-      await fs.link(this.#temporaryPath, this.#targetPath);
-    } catch (error) {
-      if (codeOf(error) === 'EEXIST') throw existsError(this.#targetPath);
-      await checkTarget(this.#targetPath, false);
-      return fs.rename(this.#temporaryPath, this.#targetPath);
-    }
-    await fs.unlink(this.#temporaryPath);
   }
 
   /** Removes what was written, unless it was committed. Never rejects. */
@@ -97,6 +84,24 @@ export class OutputFile {
     await this.storage.close().catch(() => undefined);
     await fs.rm(this.#temporaryPath, { force: true }).catch(() => undefined);
   }
+}
+
+/**
+ * Gives a file another name.
+ * @param replaces true if a file of that name may be replaced
+ * @throws VhdError `ERR_VHD_EXISTS` if there is one and it may not
+ */
+export async function renameFile(path: string, target: string, replaces: boolean): Promise<void> {
+  if (replaces) return fs.rename(path, target);
+  try {
+    // Unlike a rename, a link refuses to take the place of a file that has come to be there meanwhile.
+    await fs.link(path, target);
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') throw existsError(target);
+    await checkTarget(target, false);
+    return fs.rename(path, target);
+  }
+  await fs.unlink(path);
 }
 
 interface FileOwner {
@@ -127,7 +132,11 @@ async function followLinks(path: string): Promise<string> {
   throw Object.assign(new Error(`ELOOP: too many symbolic links, '${path}'`), { code: 'ELOOP', path });
 }
 
-async function checkTarget(path: string, force: boolean): Promise<FileOwner | undefined> {
+/**
+ * Looks at what a file of that name would take the place of; undefined if there is nothing.
+ * @throws VhdError `ERR_VHD_EXISTS` if there is a file and `force` is not given, or something that is no regular file
+ */
+export async function checkTarget(path: string, force: boolean): Promise<FileOwner | undefined> {
   let existing;
   try {
     existing = await fs.stat(path);
@@ -154,7 +163,8 @@ export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Makes the names in a directory durable, where the system can. */
+export async function syncDirectory(path: string): Promise<void> {
   const handle = await fs.open(path, 'r').catch(() => undefined);
   // Windows cannot open directories, some network file systems cannot sync them: the rename stands without it.
   await handle?.sync().catch(() => undefined);

@@ -1,0 +1,43 @@
+import type { ConvertResult } from '../src/ops/convert-options.ts';
+import { type Row, summaryText } from './report.ts';
+import { formatBytes, formatExactly, formatRate } from './sizes.ts';
+
+/** What the result does not say itself. */
+export interface Told {
+  /** The source as people know it. */
+  readonly sourceName: string;
+  /** True if it is raw because nothing said otherwise. */
+  readonly isAssumed: boolean;
+  readonly isDryRun: boolean;
+  readonly isInPlace: boolean;
+}
+
+/** What was converted, for people. */
+export function convertText(result: ConvertResult, told: Told): string {
+  const { type, sourceType, virtualSize, fileSize, uploadSize, changes } = result;
+  const readAs = told.isAssumed ? 'read as raw: no footer found' : sourceType;
+  const rows: Row[] = [
+    ['source', `${told.sourceName} (${readAs})`],
+    ['type', type],
+    ['virtual size', formatExactly(virtualSize)],
+    ['file size', formatExactly(fileSize)],
+    ['upload size', uploadSize === undefined ? undefined : `${uploadSize} (az disk create --upload-size-bytes)`],
+    ...changes.map((change): Row => ['changed', change]),
+    ...(told.isInPlace ? [] : movedRows(result, told.isDryRun)),
+  ];
+  return summaryText(headingOf(result.path, told), rows);
+}
+
+function movedRows({ copiedBytes, skippedBytes, seconds }: ConvertResult, isDryRun: boolean): Row[] {
+  return [
+    [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
+    ['empty', `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}`],
+    ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
+  ];
+}
+
+function headingOf(path: string, { sourceName, isDryRun, isInPlace }: Told): string {
+  if (!isInPlace) return `${isDryRun ? 'would write' : 'wrote'} ${path === '-' ? 'to standard output' : path}`;
+  const renamed = path === sourceName ? '' : `, now ${path}`;
+  return `${isDryRun ? 'would change' : 'changed'} ${sourceName} in place${renamed}`;
+}

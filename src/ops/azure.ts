@@ -1,0 +1,112 @@
+import type { Disk } from '../disk/disk.ts';
+import { OverlayDisk, type Patch } from '../disk/overlay.ts';
+import { VhdError } from '../errors.ts';
+import { viewOf } from '../format/bytes.ts';
+import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { planGptMove } from '../inspect/gpt-move.ts';
+
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+/** Least virtual size that can be uploaded as a managed disk (Azure: an upload size of 20 972 032 bytes). */
+const MIN_BYTES = 20 * MIB;
+/** Largest virtual size that can be uploaded (Azure: an upload size of 35 183 298 347 520 bytes). */
+const MAX_BYTES = 32_767 * GIB;
+/** Largest disk that a machine of generation 1 starts from. */
+const MAX_GENERATION_1_BYTES = 2048 * GIB;
+/** Largest disk with an operating system. */
+const MAX_SYSTEM_DISK_BYTES = 4095 * GIB;
+
+/** What becomes of a disk that is made fit for Azure. */
+export interface AzureShape {
+  /** Virtual size in bytes. */
+  readonly size: number;
+  /** What takes the place of the disk's own bytes. */
+  readonly patches: readonly Patch[];
+  /** What that changes, one sentence each. */
+  readonly changes: readonly string[];
+}
+
+/**
+ * The virtual size that Azure takes for a disk of `byteLength` bytes: the next whole MiB, and at least 20 MiB.
+ * @throws VhdError `ERR_VHD_LIMIT` if it takes none that is large enough
+ */
+export function azureSizeFor(byteLength: number): number {
+  const size = Math.max(alignUp(byteLength, MIB), MIN_BYTES);
+  if (size <= MAX_BYTES) return size;
+  const expected = `at most ${MAX_BYTES} bytes (32767 GiB)`;
+  throw new VhdError(
+    'ERR_VHD_LIMIT',
+    `Azure takes no disk of that size: expected ${expected}, found ${byteLength} bytes`,
+    { expected, found: `${byteLength} bytes`, remedy: 'make the disk smaller first' },
+  );
+}
+
+/**
+ * Plans what makes a disk fit for Azure.
+ * @param read reads the disk; of a disk that comes down a stream the first MiB is enough, see `isWhole`
+ * @param byteLength the size it has
+ * @param isWhole true if `read` reaches the end of the disk, where a GPT keeps its backup
+ * @throws VhdError `ERR_VHD_LIMIT`, and `ERR_VHD_CORRUPT` if there is a GPT that cannot be trusted
+ */
+export async function planAzure(
+  read: (target: Uint8Array, position: number) => Promise<void>,
+  byteLength: number,
+  isWhole: boolean,
+): Promise<AzureShape> {
+  const size = azureSizeFor(byteLength);
+  const patches = (await planGptMove(read, byteLength, size, { checkBackup: isWhole })) ?? [];
+  const changes = sizeChanges(byteLength, size);
+  if (patches.length > 0) changes.push('the backup of its GPT was put at its end, and the GPT follows');
+  return { size, patches, changes };
+}
+
+/** What the user is told of a new size. */
+export function sizeChanges(before: number, after: number): string[] {
+  return before === after ? [] : [`its size was rounded up from ${before} to ${after} bytes`];
+}
+
+/** A disk as Azure takes it, and what that changes. */
+export async function shapeForAzure(disk: Disk): Promise<{ disk: Disk; changes: readonly string[] }> {
+  const { size, patches, changes } = await planAzure(
+    (target, position) => disk.read(target, position),
+    disk.size,
+    true,
+  );
+  return { disk: changes.length === 0 ? disk : new OverlayDisk(disk, size, patches), changes };
+}
+
+/** Bytes to be uploaded for a fixed disk of `size` bytes. */
+export function uploadSizeFor(size: number): number {
+  return size + FOOTER_BYTES;
+}
+
+/** What the user should know of a disk of that size in Azure. */
+export function azureWarnings(size: number): string[] {
+  if (size > MAX_SYSTEM_DISK_BYTES) return ['above 4095 GiB Azure takes it as a data disk only'];
+  if (size > MAX_GENERATION_1_BYTES) return ['above 2 TiB only machines of generation 2 start from it'];
+  return [];
+}
+
+/** Bytes from the start of a disk that {@link refuseUnsizedGpt} wants to see. */
+export const GPT_FRONT_BYTES: number = 2 * SECTOR_BYTES;
+
+/**
+ * Refuses a stream whose disk has a GPT and whose size is not told: where its backup belongs is known at the end, when
+ * the headers that say so are written already, and a stream that was cut short would pass for a smaller disk.
+ * @throws VhdError `ERR_VHD_STREAM`, with the size its GPT was made for as remedy
+ */
+export function refuseUnsizedGpt(front: Uint8Array): void {
+  if (front.length < GPT_FRONT_BYTES) return;
+  const header = front.subarray(SECTOR_BYTES);
+  if (String.fromCharCode(...header.subarray(0, 8)) !== 'EFI PART') return;
+  const sizeTold = (Number(viewOf(header).getBigUint64(32, true)) + 1) * SECTOR_BYTES;
+  throw new VhdError('ERR_VHD_STREAM', 'the disk in the stream has a GPT, and its size is not known before its end', {
+    storage: '-',
+    offset: SECTOR_BYTES,
+    expected: 'its size',
+    found: 'a stream of unknown length',
+    remedy: Number.isSafeInteger(sizeTold)
+      ? `say --input-size; its GPT was made for --input-size ${sizeTold}`
+      : 'say --input-size',
+  });
+}
