@@ -13,6 +13,7 @@ import { isAllZeros } from '../format/zeros.ts';
 import { type OpenedDisk, openDisk } from '../open.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
+import type { Storage } from '../storage/storage.ts';
 import { type AzureShape, planAzure } from './azure.ts';
 import { contentUuidOf } from './content-uuid.ts';
 import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } from './convert-options.ts';
@@ -37,7 +38,7 @@ export async function convertInPlace(path: string, target: string, options: Full
   const storage = await FileStorage.open(path, { writable: true });
   let outcome: Outcome;
   try {
-    outcome = await convertOpen(storage, options);
+    outcome = await convertStorageInPlace(storage, options);
   } finally {
     await storage.close();
   }
@@ -76,7 +77,11 @@ function otherFileSystemError(target: string, cause: unknown): VhdError {
   );
 }
 
-async function convertOpen(storage: FileStorage, options: FullConvertOptions): Promise<Outcome> {
+/**
+ * The same for what lies in a storage, which stays open. The disk is not touched before the footer is durable; of a loss
+ * of power until then the file may be left longer, with zeros in place of the footer.
+ */
+export async function convertStorageInPlace(storage: Storage, options: FullConvertOptions): Promise<Outcome> {
   const { from, footer, pad } = options;
   const byteLength = await storage.size();
   const opened = await openDisk(borrowed(storage), { from, footer, pad });
@@ -106,7 +111,7 @@ function checkFlat({ type }: OpenedDisk, name: string): void {
 }
 
 /** A fixed image that may be written to, and whose footer stands right behind its disk. */
-async function checkFixed(opened: OpenedDisk, storage: FileStorage, { footer }: FullConvertOptions): Promise<void> {
+async function checkFixed(opened: OpenedDisk, storage: Storage, { footer }: FullConvertOptions): Promise<void> {
   await (await openVhdStorage(borrowed(storage), { writable: true, footer })).close();
   const dataEnd = opened.vhd?.findings.find((item) => item.rule === 'fixed.long')?.found;
   if (dataEnd === undefined) return;
@@ -168,7 +173,7 @@ async function footerFor(
   return encodeFooter(newFooter({ type: 'fixed', size, ...identityFields({ ...identity, uuid }) }));
 }
 
-async function perform(change: Change, storage: FileStorage, options: FullConvertOptions): Promise<void> {
+async function perform(change: Change, storage: Storage, options: FullConvertOptions): Promise<void> {
   options.signal?.throwIfAborted();
   if (options.to === 'raw') {
     if ((await storage.size()) !== change.size) await storage.truncate(change.size);
@@ -181,7 +186,7 @@ async function perform(change: Change, storage: FileStorage, options: FullConver
 }
 
 /** The new footer first and durably: from then on the file is an image of its new size. */
-async function putFooter(storage: FileStorage, footer: Uint8Array, position: number): Promise<void> {
+async function putFooter(storage: Storage, footer: Uint8Array, position: number): Promise<void> {
   const byteLength = await storage.size();
   try {
     await storage.write(footer, position);
@@ -194,7 +199,7 @@ async function putFooter(storage: FileStorage, footer: Uint8Array, position: num
 }
 
 /** One table of a GPT is good at any moment: the new backup is durable before the primary names it, and that before the old one goes. */
-async function putPatches(storage: FileStorage, { patches, hasFooter, sizeBefore, size }: Change): Promise<void> {
+async function putPatches(storage: Storage, { patches, hasFooter, sizeBefore, size }: Change): Promise<void> {
   const zeros = patches.filter((patch) => isAllZeros(patch.bytes));
   const tables = patches.filter((patch) => !zeros.includes(patch));
   const steps = [
