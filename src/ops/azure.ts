@@ -88,7 +88,7 @@ export function azureWarnings(size: number): string[] {
 }
 
 /** Bytes from the start of a disk that {@link refuseUnsizedGpt} wants to see. */
-export const GPT_FRONT_BYTES: number = 2 * SECTOR_BYTES;
+export const GPT_HEADER_END_BYTES: number = 2 * SECTOR_BYTES;
 
 /**
  * Refuses a stream whose disk has a GPT and whose size is not told: where its backup belongs is known at the end, when
@@ -96,7 +96,7 @@ export const GPT_FRONT_BYTES: number = 2 * SECTOR_BYTES;
  * @throws VhdError `ERR_VHD_STREAM`, with the size its GPT was made for as remedy
  */
 export function refuseUnsizedGpt(front: Uint8Array): void {
-  if (front.length < GPT_FRONT_BYTES) return;
+  if (front.length < GPT_HEADER_END_BYTES) return;
   const header = front.subarray(SECTOR_BYTES);
   if (String.fromCharCode(...header.subarray(0, 8)) !== 'EFI PART') return;
   const sizeTold = (Number(viewOf(header).getBigUint64(32, true)) + 1) * SECTOR_BYTES;

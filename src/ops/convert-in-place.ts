@@ -10,6 +10,7 @@ import { newFooter } from '../format/new-footer.ts';
 import { warningsOf } from '../format/rules.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
+import { GPT_FRONT_BYTES } from '../inspect/gpt-move.ts';
 import { type OpenedDisk, openDisk } from '../open.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -20,9 +21,6 @@ import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } f
 import { checkExpectedSize } from './expected-size.ts';
 import { checkTarget, codeOf, renameFile, syncDirectory } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
-
-/** Patches of a GPT in front of this belong to its primary table; see `planGptMove`. */
-const GPT_FRONT_BYTES = 1024 * 1024;
 
 /**
  * Makes a raw file a fixed image, or the other way round, by its footer alone, and renames it if `target` is another

@@ -1,13 +1,14 @@
 import { zeroPieces } from '../disk/flat.ts';
 import { applyPatches, type Patch } from '../disk/overlay.ts';
 import { copyOf } from '../format/bytes.ts';
+import { GPT_FRONT_BYTES } from '../inspect/gpt-move.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import type { DecodedVhd } from '../stream/decode.ts';
 import { type AzureShape, azureSizeFor, planAzure, sizeChanges } from './azure.ts';
 import type { FullConvertOptions } from './convert-options.ts';
 import { paddedSize } from './stream-source.ts';
 
-const MIB = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** The bytes of a disk as they are to be written, and what became of it. */
 export interface ShapedStream {
@@ -24,7 +25,7 @@ export function shapeStream(decoded: DecodedVhd, options: FullConvertOptions): S
     const plan = await planFront(reader, decoded.size, options);
     let position = 0;
     for (;;) {
-      const chunk = await reader.next(MIB);
+      const chunk = await reader.next(CHUNK_BYTES);
       if (chunk === undefined) break;
       yield patched(chunk, position, plan?.patches);
       position += chunk.length;
@@ -53,7 +54,7 @@ async function planFront(
   options: FullConvertOptions,
 ): Promise<AzureShape | undefined> {
   if (options.azure !== true || byteLength === undefined) return undefined;
-  const front = await reader.peek(MIB);
+  const front = await reader.peek(GPT_FRONT_BYTES);
   const read = async (target: Uint8Array, position: number): Promise<void> => {
     target.fill(0);
     target.set(front.subarray(position, position + target.length));

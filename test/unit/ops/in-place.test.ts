@@ -1,0 +1,112 @@
+import { link, readFile, stat } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { openVhdStorage } from '../../../src/disk/open-storage.ts';
+import { listPartitions } from '../../../src/inspect/partitions.ts';
+import { convert } from '../../../src/ops/convert.ts';
+import { convertStorageInPlace } from '../../../src/ops/convert-in-place.ts';
+import { readInfo } from '../../../src/ops/info.ts';
+import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { firstDifference, pattern } from '../../support/bytes.ts';
+import { CrashStorage } from '../../support/crash-storage.ts';
+import { ProbeStorage } from '../../support/probe-storage.ts';
+import { numberFromEnv, Random } from '../../support/seed.ts';
+import { imageWith } from '../../support/streams-disks.ts';
+import { WorkFolder } from '../../support/streams-files.ts';
+
+const MIB = 1024 ** 2;
+const folder = new WorkFolder();
+const content = pattern(3 * MIB + 512, 4);
+const FIXED = { to: 'fixed', inPlace: true } as const;
+const RAW = { to: 'raw', inPlace: true } as const;
+
+const dynamic = await imageWith('dynamic', content.length, []);
+const small = await imageWith('fixed', 2048, []);
+/** Bytes between the disk and its footer. */
+const gapped = Buffer.concat([small.subarray(0, 2048), new Uint8Array(1024), small.subarray(2048)]);
+
+describe('in place', () => {
+  it('puts a footer behind a raw disk and takes it off again, moving nothing', async () => {
+    const storage = new ProbeStorage(new MemoryStorage(content));
+    await convertStorageInPlace(storage, { ...FIXED, blockSize: 1 });
+    expect(storage.changes()).toEqual([`write ${content.length}+512`, 'flush']);
+    const disk = await openVhdStorage(storage);
+    expect(firstDifference(await disk.readBytes(0, disk.size), content)).toBe(-1);
+    storage.calls.length = 0;
+    const done = await convertStorageInPlace(storage, { ...RAW, blockSize: 1 });
+    expect(storage.changes()).toEqual([`truncate ${content.length}+0`, 'flush']);
+    expect(done).toMatchObject({ sourceType: 'fixed', fileSize: content.length, copiedBytes: 0 });
+  });
+
+  it('gives the file its new name, and never another one’s without being told', async () => {
+    const path = folder.file('disk.raw', content);
+    const target = folder.fresh('disk.vhd');
+    expect(await convert(path, target, FIXED)).toMatchObject({ path: target, type: 'fixed', virtualSize: content.length });
+    await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect((await readInfo(target)).readable).toBe(true);
+    const other = folder.file('other.raw', pattern(512));
+    await expect(convert(target, other, RAW)).rejects.toMatchObject({ code: 'ERR_VHD_EXISTS' });
+    expect((await stat(target)).size).toBe(content.length + 512);
+    await convert(target, other, { ...RAW, force: true });
+    expect(firstDifference(await readFile(other), content)).toBe(-1);
+  });
+
+  it('does nothing to what is that already, and nothing in a dry run', async () => {
+    const path = folder.file('fixed.vhd', await imageWith('fixed', content.length, [{ position: 0, bytes: content }]));
+    const before = await readFile(path);
+    expect((await convert(path, path, FIXED)).changes).toEqual([]);
+    expect((await convert(path, path, { ...RAW, dryRun: true })).changes).toHaveLength(1);
+    expect((await convert(path, folder.fresh('new.raw'), { ...RAW, dryRun: true })).fileSize).toBe(content.length);
+    expect(firstDifference(await readFile(path), before)).toBe(-1);
+  });
+
+  it('fills a raw disk up on demand', async () => {
+    const path = folder.file('odd.raw', content.subarray(0, 1000));
+    await expect(convert(path, path, FIXED)).rejects.toMatchObject({ code: 'ERR_VHD_SIZE' });
+    expect((await stat(path)).size).toBe(1000);
+    expect(await convert(path, path, { ...FIXED, pad: true })).toMatchObject({ virtualSize: 1024, fileSize: 1536 });
+    const info = await readInfo(path);
+    expect([info.readable, info.virtualSize]).toEqual([true, 1024]);
+  });
+
+  it('keeps the identity of an image that is made fit for Azure', async () => {
+    const path = folder.file('kept.vhd', await imageWith('fixed', content.length, [{ position: 0, bytes: content }]));
+    const before = await readInfo(path);
+    const done = await convert(path, path, { ...FIXED, azure: true });
+    expect(done).toMatchObject({ virtualSize: 20 * MIB, uploadSize: 20 * MIB + 512, fileSize: 20 * MIB + 512 });
+    const { uuid, created, creator } = before;
+    expect(await readInfo(path)).toMatchObject({ uuid, created, creator, virtualSize: 20 * MIB, findings: [] });
+    const bytes = await readFile(path);
+    expect(firstDifference(bytes.subarray(0, content.length), content)).toBe(-1);
+    expect(bytes.subarray(content.length, 20 * MIB).every((byte) => byte === 0)).toBe(true);
+  });
+
+  it.each([
+    ['a dynamic image', dynamic, 'ERR_VHD_UNSUPPORTED'],
+    ['bytes between disk and footer', gapped, 'ERR_VHD_CORRUPT'],
+    ['an empty file', new Uint8Array(0), 'ERR_VHD_SIZE'],
+  ])('refuses %s, and leaves it alone', async (_name, bytes, code) => {
+    for (const options of [FIXED, RAW]) {
+      const storage = new ProbeStorage(new MemoryStorage(bytes));
+      await expect(convertStorageInPlace(storage, { ...options, blockSize: 1 })).rejects.toMatchObject({ code });
+      expect(storage.changes().filter((change) => change !== 'flush')).toEqual([]);
+    }
+  });
+
+  it('refuses the same file under another name, and what is no file', async () => {
+    const path = folder.file('linked.raw', content);
+    await link(path, folder.fresh('link.vhd'));
+    const name = folder.namesWith('link.vhd').map((found) => `${folder.path}/${found}`)[0] ?? '';
+    await expect(convert(path, name, FIXED)).rejects.toMatchObject({ code: 'ERR_VHD_EXISTS' });
+    await expect(convert('/dev/null', '/dev/null', FIXED)).rejects.toMatchObject({ code: 'ERR_VHD_UNSUPPORTED' });
+    await expect(convert(path, path, { ...FIXED, to: 'dynamic' })).rejects.toThrow(TypeError);
+  });
+
+  it('leaves the file as it was when there is no room for the footer', async () => {
+    const storage = new ProbeStorage(new MemoryStorage(content));
+    storage.after = ({ kind }) => {
+      if (kind === 'write') throw Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' });
+    };
+    await expect(convertStorageInPlace(storage, { ...FIXED, blockSize: 1 })).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(await storage.size()).toBe(content.length);
+  });
+});
