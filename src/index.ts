@@ -36,7 +36,7 @@ export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';
 export { createImage } from './ops/create.ts';
-export type { InfoReport, NamedParent, OtherSize } from './ops/info.ts';
+export type { InfoReport, NamedParent, OtherSize, PartitionTable } from './ops/info.ts';
 export { readInfo } from './ops/info.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export { BlobStorage } from './storage/blob.ts';

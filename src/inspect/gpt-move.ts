@@ -74,7 +74,7 @@ export async function planGptMove(
     return isChecked && !(await isBackupSound(read, primary)) ? [backupPatch(primary, keptPlace(primary, place))] : [];
   }
   const parts = [
-    ...protectivePatch(front.subarray(0, SECTOR_BYTES), mbr, oldSize, newSize),
+    ...protectivePatch(front.subarray(0, SECTOR_BYTES), mbr, primary.header, place),
     { position: SECTOR_BYTES, bytes: inSector(primaryHeader(primary.header, place)) },
     ...wipePatches(primary, place),
     backupPatch(primary, place),
@@ -183,11 +183,12 @@ function keptPlace({ header }: GptCopy, place: BackupPlace): BackupPlace {
   return isRoom ? { ...place, lastUsableLba, entriesLba } : place;
 }
 
-function protectivePatch(sector: Uint8Array, mbr: Mbr | undefined, oldSize: number, newSize: number): Patch[] {
+/** The entry that stands for the GPT goes on to cover the disk, if it covers all of what the GPT knows as the disk. */
+function protectivePatch(sector: Uint8Array, mbr: Mbr | undefined, header: GptHeader, place: BackupPlace): Patch[] {
   const entry = protectiveEntry(mbr);
-  if (entry === undefined) return [];
-  const isWhole = entry.firstSector + entry.sectorCount >= Math.floor(oldSize / SECTOR_BYTES);
-  const sectorCount = Math.min(Math.floor(newSize / SECTOR_BYTES) - entry.firstSector, MAX_MBR_SECTORS);
+  if (entry === undefined || entry.firstSector > 1) return [];
+  const isWhole = entry.firstSector + entry.sectorCount > Math.min(header.alternateLba, MAX_MBR_SECTORS);
+  const sectorCount = Math.min(place.lastLba + 1 - entry.firstSector, MAX_MBR_SECTORS);
   if (!isWhole || sectorCount === entry.sectorCount) return [];
   const bytes = copyOf(sector);
   const offset = sectorCountOffset(entry.slot);

@@ -1,17 +1,22 @@
 import { link, readFile, stat } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
+import { NO_OFFSET } from '../../../src/format/bytes.ts';
+import { encodeFooter } from '../../../src/format/footer.ts';
 import { listPartitions } from '../../../src/inspect/partitions.ts';
+import { openDisk } from '../../../src/open.ts';
 import { convert } from '../../../src/ops/convert.ts';
 import { convertStorageInPlace } from '../../../src/ops/convert-in-place.ts';
 import { readInfo } from '../../../src/ops/info.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { footerOf } from '../../support/build-image.ts';
 import { firstDifference, pattern } from '../../support/bytes.ts';
 import { CrashStorage } from '../../support/crash-storage.ts';
 import { ProbeStorage } from '../../support/probe-storage.ts';
 import { numberFromEnv, Random } from '../../support/seed.ts';
 import { imageWith } from '../../support/streams-disks.ts';
 import { WorkFolder } from '../../support/streams-files.ts';
+import { gptDisk, LINUX } from '../../support/tables.ts';
 
 const MIB = 1024 ** 2;
 const folder = new WorkFolder();
@@ -40,7 +45,11 @@ describe('in place', () => {
   it('gives the file its new name, and never another one’s without being told', async () => {
     const path = folder.file('disk.raw', content);
     const target = folder.fresh('disk.vhd');
-    expect(await convert(path, target, FIXED)).toMatchObject({ path: target, type: 'fixed', virtualSize: content.length });
+    expect(await convert(path, target, FIXED)).toMatchObject({
+      path: target,
+      type: 'fixed',
+      virtualSize: content.length,
+    });
     await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
     expect((await readInfo(target)).readable).toBe(true);
     const other = folder.file('other.raw', pattern(512));
@@ -108,5 +117,74 @@ describe('in place', () => {
     };
     await expect(convertStorageInPlace(storage, { ...FIXED, blockSize: 1 })).rejects.toMatchObject({ code: 'ENOSPC' });
     expect(await storage.size()).toBe(content.length);
+  });
+});
+
+const PARTITION = { type: LINUX, first: 2048, last: 30_000, name: 'root' };
+const SECTOR_COUNT = (20 * MIB) / 512 + 41;
+
+/** A disk with a GPT whose backup is at its end, as raw bytes or as a fixed image. */
+function partitioned(asFixed: boolean): Uint8Array {
+  const disk = gptDisk({ sectorCount: SECTOR_COUNT, entries: [PARTITION] });
+  disk.set(pattern(100_000, 8), 4 * MIB);
+  if (!asFixed) return disk;
+  const footer = { ...footerOf({ size: disk.length }), dataOffset: NO_OFFSET, diskType: 2 };
+  return Buffer.concat([disk, encodeFooter(footer)]);
+}
+
+/** What is wrong with a file that a crash left; undefined if nothing is. */
+async function faultOf(image: Uint8Array, isFixed: boolean): Promise<string | undefined> {
+  const storage = new MemoryStorage(image);
+  const { disk, type } = await openDisk(storage, { from: isFixed ? 'vhd' : undefined });
+  if (isFixed && type !== 'fixed') return `it is ${type}`;
+  const { scheme, partitions } = await listPartitions(disk);
+  const [first] = partitions;
+  if (scheme !== 'gpt' || first?.start !== MIB || first.name !== 'root')
+    return `its table is ${JSON.stringify(partitions)}`;
+  const data = new Uint8Array(100_000);
+  await disk.read(data, 4 * MIB);
+  return firstDifference(data, pattern(100_000, 8)) === -1 ? undefined : 'its data changed';
+}
+
+describe('a crash while a disk is made fit for Azure in place', () => {
+  const seed = numberFromEnv('VHDKIT_SEED', 20_261_124);
+
+  it.each([true, false])('leaves its partitions and data (fixed before: %s)', async (wasFixed) => {
+    const random = new Random(seed);
+    const storage = new CrashStorage(partitioned(wasFixed));
+    let barriers = 0;
+    const left: { image: Uint8Array; isFixed: boolean; what: string }[] = [];
+    storage.onMoment = () => {
+      // Until the new footer is durable a raw disk may end in anything; a fixed one has its old footer, or none at its end.
+      const losses = barriers < 2 ? (['killed'] as const) : (['killed', 'whole-writes', 'any-sectors'] as const);
+      for (const loss of losses) {
+        const isFixed = wasFixed || barriers >= 2;
+        left.push({
+          image: storage.crash(loss, random),
+          isFixed,
+          what: `${loss} after ${barriers} moments of barriers`,
+        });
+      }
+    };
+    const flush = storage.flush.bind(storage);
+    storage.flush = async () => {
+      barriers++;
+      await flush();
+      barriers++;
+    };
+    const done = await convertStorageInPlace(storage, { ...FIXED, azure: true, blockSize: 1 });
+    expect(done.changes.length).toBeGreaterThanOrEqual(2);
+    left.push({ image: storage.crash('nothing-durable-only', random), isFixed: true, what: 'done' });
+    for (const { image, isFixed, what } of left)
+      expect([what, await faultOf(image, isFixed)]).toEqual([what, undefined]);
+    // Whatever was left, the same call finishes it.
+    for (const { image, isFixed } of left) {
+      if (!isFixed) continue;
+      const again = new MemoryStorage(image);
+      await convertStorageInPlace(again, { ...FIXED, azure: true, blockSize: 1, from: 'vhd' });
+      const { disk } = await openDisk(again, { from: 'vhd' });
+      expect((await listPartitions(disk)).findings).toEqual([]);
+      expect(disk.size).toBe(21 * MIB);
+    }
   });
 });
