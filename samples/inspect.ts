@@ -1,10 +1,10 @@
 /**
- * What is in an image: size, type, maker and how much of it is stored; or, for an image that cannot be opened, why.
+ * What is in an image: size, type, maker, how much of it is stored, partitions; or, if it cannot be opened, why.
  *
  *   npx tsx samples/inspect.ts samples/images/dynamic-fat12.vhd
  */
 import { argv, exit } from 'node:process';
-import { describeFinding, openVhd, type VhdDisk, VhdError } from 'vhdkit';
+import { describeFinding, listPartitions, openVhd, type VhdDisk, VhdError } from 'vhdkit';
 
 const [path] = argv.slice(2);
 if (path === undefined) {
@@ -26,6 +26,14 @@ try {
   console.log(`  made by '${disk.footer.creatorApplication}'`);
   console.log(`  stored  ${data} bytes`);
   console.log(`  empty   ${zero} bytes`);
+  const { scheme, partitions, findings } = await listPartitions(disk);
+  console.log(`  partition table: ${scheme}`);
+  for (const { number, start, length, fileSystem } of partitions) {
+    console.log(
+      `  partition ${number}: ${length} bytes from ${start} on, ${fileSystem?.type ?? 'nothing known'} inside`,
+    );
+  }
+  for (const { severity, message } of findings) console.log(`  ${severity}: ${message}`);
   for (const finding of disk.findings) console.log(`  ${finding.severity}: ${describeFinding(finding)}`);
 } catch (error) {
   // Errors of the system (no such file, no permission) are not VhdErrors; they pass as Node makes them.

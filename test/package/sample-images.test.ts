@@ -1,7 +1,7 @@
 // The images of samples/: always the same bytes, and our command says of each what the table in samples/README.md claims.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type InfoReport, openDisk, openVhd } from 'vhdkit';
+import { type InfoReport, listPartitions, openDisk, openVhd } from 'vhdkit';
 import { describe, expect, it } from 'vitest';
 import { fatDisk, HELLO } from '../../samples/images/fat-disk.ts';
 import { makeImages } from '../../samples/images/make.ts';
@@ -60,6 +60,15 @@ describe('the images of samples/', async () => {
     await disk.close();
     expect(content.equals(fatDisk())).toBe(true);
     expect(content.toString('latin1', 12 * 512, 12 * 512 + HELLO.length)).toBe(HELLO);
+  });
+
+  it('fixed-fat12.vhd has a partition with a file system', async () => {
+    await using disk = await openVhd(image('fixed-fat12.vhd'));
+    const { scheme, partitions, findings } = await listPartitions(disk);
+    expect({ scheme, findings }).toEqual({ scheme: 'mbr', findings: [] });
+    expect(partitions).toMatchObject([
+      { number: 1, start: 4096, length: 12288, type: '0x01', fileSystem: { version: 'FAT12', label: 'VHDKIT' } },
+    ]);
   });
 
   it('child-of-4g.vhd names dynamic-4g.vhd', async () => {

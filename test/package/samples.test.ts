@@ -73,6 +73,7 @@ function describeSamples(label: string, start: StartSample): void {
     const stdout = await run('inspect', path);
     expect(stdout).toContain(`${path}: a dynamic disk of 16384 bytes in a file of 11776\n`);
     expect(stdout).toContain("made by 'win '\n  stored  8192 bytes\n  empty   8192 bytes\n");
+    expect(stdout).toContain('partition table: mbr\n  partition 1: 12288 bytes from 4096 on, vfat inside\n');
   });
 
   it.concurrent('create-dynamic', async () => {
