@@ -57,8 +57,8 @@ function serveRanges(bytes: Uint8Array, tag: string): (request: IncomingMessage,
 
 /** The address a server prints when it is there. */
 async function addressOf(server: ChildProcess): Promise<string> {
-  const [line] = (await once(server.stdout!, 'data')) as [Buffer];
-  return /http:\S+/.exec(line.toString())![0];
+  const [line] = (await Promise.race([once(server.stdout!, 'data'), once(server, 'exit')])) as unknown[];
+  return /http:\S+/.exec(String(line))![0];
 }
 
 function describeSamples(label: string, start: StartSample): void {
