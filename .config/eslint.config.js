@@ -49,7 +49,7 @@ const types = {
 };
 
 export default defineConfig(
-  { ignores: ['dist/**', 'coverage/**', '**/*.js'] },
+  { ignores: ['dist/**', 'dist-docs/**', 'coverage/**', '**/*.js'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

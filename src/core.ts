@@ -1,4 +1,7 @@
-/** `vhdkit/core`: disks and storages without anything of Node, for browsers and other runtimes. */
+/**
+ * Disks and storages without anything of Node, for browsers and other runtimes.
+ * @module vhdkit/core
+ */
 
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';

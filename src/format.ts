@@ -1,6 +1,7 @@
 /**
- * `vhdkit/format`: the structures of the format as values, without any I/O. Decoders return the best reading and what
- * is wrong with it, and never throw on content.
+ * The structures of the format as values, without any I/O. Decoders return the best reading and what is wrong with it,
+ * and never throw on content.
+ * @module vhdkit/format
  */
 
 export type { SectorRun } from './format/bitmap.ts';

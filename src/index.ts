@@ -1,4 +1,7 @@
-/** `vhdkit`: VHD disk images for Node: everything of `vhdkit/core`, files, streams and what the command does. */
+/**
+ * VHD disk images for Node: everything of `vhdkit/core`, files, streams and what the command does.
+ * @module vhdkit
+ */
 
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';

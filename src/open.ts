@@ -26,7 +26,7 @@ export type ImageSource = string | URL | FileHandle | Storage;
 export type OpenOptions = OpenStorageOptions;
 
 /**
- * Opens a VHD.
+ * Opens a VHD, for reading unless `writable` is set. Closing the disk closes what it was opened on, a `FileHandle` excepted.
  * @throws VhdError with the code that says what is wrong with the image; errors of the system pass unwrapped
  * @throws TypeError on an unknown option
  */

@@ -12,6 +12,7 @@ export class MemoryStorage implements Storage {
   #isClosed = false;
 
   /**
+   * Makes a storage that may hold something already.
    * @param content bytes to begin with; copied
    * @param options `name` for messages (default `memory`), `writable` (default true)
    */
