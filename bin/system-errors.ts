@@ -32,7 +32,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is a file: check the name',
   EACCES: 'ask for the permissions that are missing (ls -l shows them), or run as somebody who has them',
   EPERM: 'ask for the permissions that are missing (ls -l shows them), or run as somebody who has them',
-  EROFS: 'the file system is mounted read-only: write elsewhere',
+  EROFS: 'the device, or the file system, is read-only: write elsewhere',
   EISDIR: 'name a file',
   ENOSPC: 'make room, or write to another file system',
   EDQUOT: 'make room in your quota, or write elsewhere',

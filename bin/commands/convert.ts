@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
+import { deviceRows, refuseUntyped, watchDevice } from '../device-target.ts';
 import { type StreamTarget, statOrNothing, streamSource, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
@@ -29,7 +30,7 @@ export function declare(command: Command, session: Session): void {
       'raw, fixed or dynamic (default: by the name of DST)',
       oneOf('--to', ['raw', 'fixed', 'dynamic']),
     )
-    .option('--force', 'replace a file that exists')
+    .option('--force', 'replace a file that exists, overwrite a block device')
     .option('--pad', 'fill a raw source up with zeros to a multiple of 512 bytes')
     .option('--dry-run', 'write nothing, only tell what there would be');
   addLongFlags(addImageOptions(addInputOptions(command)));
@@ -38,6 +39,7 @@ export function declare(command: Command, session: Session): void {
     'vhd convert disk.raw disk.vhd',
     'vhd convert disk.vhd azure.vhd --to fixed',
     'xz -dc disk.raw.xz | vhd convert - disk.vhd',
+    'vhd convert disk.vhd /dev/sdX --to raw --force',
   );
   command.action((source: string, target: string, flags: Flags) => convertVerb(session, { source, target, flags }));
 }
@@ -51,20 +53,23 @@ interface Call {
 async function convertVerb(session: Session, call: Call): Promise<void> {
   const { source, target, flags } = call;
   session.files = { input: source, output: target };
-  const to = flags.to ?? targetTypeOf(source, target);
+  const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
+  const to = flags.to ?? (isDevice ? refuseUntyped(target) : targetTypeOf(source, target));
   const options = optionsFor(session, flags, to);
   const stream = await streamSource(session, source);
   if (stream !== undefined) refuseForStreams(source, flags);
   // A dry run writes nothing, so nothing has to be opened for it.
   const sink = flags.dryRun === true ? undefined : await streamTarget(session, target);
   const progress = new ProgressDisplay(session, flags);
+  const onProgress = isDevice ? watchDevice(session, target, progress.listener) : progress.listener;
   let result: ConvertResult;
   try {
-    result = await convert(stream ?? source, sink?.stream ?? target, { ...options, onProgress: progress.listener });
+    result = await convert(stream ?? source, sink?.stream ?? target, { ...options, onProgress });
     await sink?.finish();
   } finally {
     progress.clear();
   }
+  session.aftermath = undefined;
   await tell(session, call, { ...result, path: target }, sink);
 }
 
@@ -129,7 +134,8 @@ async function tell(session: Session, call: Call, result: ConvertResult, sink?: 
 }
 
 async function warningsAboutTarget({ target, flags }: Call, result: ConvertResult): Promise<string[]> {
-  const warnings = [...nameWarnings(target, result.type), ...geometryWarnings(flags.chs, result.virtualSize, target)];
+  const about = [...nameWarnings(target, result.type), ...geometryWarnings(flags.chs, result.virtualSize, target)];
+  const warnings = [...about, ...(result.device?.notes ?? []).map((note) => `${target}: ${note}`)];
   const mayReplace = flags.dryRun !== true || flags.force === true || target === '-';
   if (!mayReplace && (await statOrNothing(target)) !== undefined) {
     warnings.push(`${target}: the output exists already, --force will be needed`);
@@ -144,15 +150,19 @@ interface Told {
 }
 
 function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Told): string {
-  const { path, type, sourceType, virtualSize, fileSize, copiedBytes, skippedBytes, seconds } = result;
+  const { path, type, sourceType, virtualSize, fileSize, copiedBytes, skippedBytes, seconds, device } = result;
   const readAs = isAssumed ? 'read as raw: no footer found' : sourceType;
   const rows: Row[] = [
     ['source', `${sourceName} (${readAs})`],
     ['type', type],
     ['virtual size', formatExactly(virtualSize)],
-    ['file size', formatExactly(fileSize)],
+    ['file size', device === undefined ? formatExactly(fileSize) : undefined],
+    ...deviceRows(device, path),
     [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
-    ['empty', `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}`],
+    [
+      'empty',
+      device === undefined ? `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}` : undefined,
+    ],
     ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
   ];
   const name = path === '-' ? 'to standard output' : path;

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -7,10 +6,11 @@ import { checkOptionNames, VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
+import { type FileState, fileState } from '../storage/file-device.ts';
 import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
-import { codeOf } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
+import { leadsToDevice, refuseSameFile } from './same-file.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
@@ -62,11 +62,8 @@ async function convertAny(
 }
 
 async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
-  const before = await stat(path);
-  if (before.isDirectory()) {
-    throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
-  }
-  if (typeof target === 'string') await checkNotSame(path, target);
+  const before = await fileState(path);
+  if (typeof target === 'string') await refuseSameFile(path, target);
   const { from, pad, sizeFrom, footer, bitmap } = options;
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
   try {
@@ -93,12 +90,21 @@ async function convertDisk(
   if (options.to !== 'raw') checkWholeSectors(disk);
   const outcome =
     options.dryRun === true
-      ? await measureDisk(disk, options)
+      ? await measure(disk, target, options)
       : typeof target === 'string'
         ? await writeDiskToFile(disk, target, options, beforeCommit)
         : await writeDiskToStream(disk, target, options);
   if (typeof target !== 'string') await beforeCommit();
   return { ...outcome, sourceType, virtualSize: disk.size, warnings: [] };
+}
+
+async function measure(
+  disk: Disk,
+  target: string | Writable,
+  options: FullConvertOptions,
+): ReturnType<typeof measureDisk> {
+  if (typeof target !== 'string' || !(await leadsToDevice(target))) return measureDisk(disk, options);
+  return (await import('./output-device.ts')).measureDevice(disk, target, options);
 }
 
 /** A damaged image can have a size that none may have; that is the image's fault, not the caller's. */
@@ -115,15 +121,11 @@ function checkWholeSectors(disk: Disk): void {
   );
 }
 
-interface FileState {
-  readonly size: number;
-  readonly mtimeMs: number;
-}
-
 async function checkUnchanged(path: string, before: FileState, cause?: unknown): Promise<void> {
-  const after = await stat(path);
+  const after = await fileState(path);
   if (after.size === before.size && after.mtimeMs === before.mtimeMs) return;
-  const told = (state: FileState): string => `${state.size} bytes, modified ${new Date(state.mtimeMs).toISOString()}`;
+  const told = ({ size, mtimeMs }: FileState): string =>
+    `${size} bytes${mtimeMs === undefined ? '' : `, modified ${new Date(mtimeMs).toISOString()}`}`;
   throw new VhdError(
     'ERR_VHD_SOURCE_CHANGED',
     `the source changed while it was read: expected ${told(before)}, found ${told(after)}`,
@@ -135,20 +137,4 @@ async function checkUnchanged(path: string, before: FileState, cause?: unknown):
       cause,
     },
   );
-}
-
-async function checkNotSame(source: string, target: string): Promise<void> {
-  const first = await stat(source);
-  let second;
-  try {
-    second = await stat(target);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
-    throw error;
-  }
-  if (first.ino !== second.ino || first.dev !== second.dev) return;
-  throw new VhdError('ERR_VHD_SAME_FILE', 'source and target are the same file', {
-    storage: target,
-    remedy: 'give the target another name',
-  });
 }
