@@ -11,6 +11,7 @@ import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.
 import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
 import { paddedWarnings } from './padding.ts';
 import { leadsToDevice, refuseSameFile } from './same-file.ts';
+import { deviceWarnings } from './source-device.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
@@ -70,7 +71,8 @@ async function convertFile(path: string, target: string | Writable, options: Ful
     const outcome = await convertDisk(opened.disk, opened.type, target, options, () => checkUnchanged(path, before));
     const padded = opened.type === 'raw' && opened.disk.size > before.size;
     const warnings = padded ? paddedWarnings(before.size, opened.disk.size) : [];
-    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings] };
+    const ofDevice = await deviceWarnings(path, before);
+    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings, ...ofDevice] };
   } catch (error) {
     // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.
     if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);

@@ -46,6 +46,8 @@ class OutputDevice {
    */
   static async open(name: string, { to, force }: DeviceOptions): Promise<OutputDevice> {
     const path = await realpath(name);
+    // Elsewhere nothing tells whether a device is in use, or keeps others from using it.
+    if (process.platform !== 'linux') throw elsewhereError(name);
     if (to === 'dynamic') throw dynamicError(name);
     if (force !== true) throw notForcedError(name, path);
     const storage = await FileStorage.open(name, { writable: true });
@@ -155,6 +157,13 @@ function dynamicError(name: string): VhdError {
     expected: 'raw, or fixed',
     found: 'dynamic',
     remedy: '--to raw writes the disk itself, so that a machine can start from it',
+  });
+}
+
+function elsewhereError(name: string): VhdError {
+  return new VhdError('ERR_VHD_UNSUPPORTED', 'block devices are overwritten on Linux only', {
+    storage: name,
+    remedy: `vhd convert SRC - --to raw | dd of=${name} bs=1m`,
   });
 }
 

@@ -34,22 +34,37 @@ export async function busyDeviceError(
   return inUseError(path, await deviceUsers(deviceNumber(stats.rdev), folders), cause);
 }
 
-function inUseError(path: string, users: readonly string[], cause?: unknown): VhdError {
+function inUseError(path: string, users: readonly DeviceUser[], cause?: unknown): VhdError {
   const found =
     users.length > 0
-      ? users.join(', ')
+      ? users.map((user) => user.what).join(', ')
       : 'something has it open for itself: a file system mounted elsewhere, a RAID, or another program';
+  const ends = users.length > 0 ? users.map((user) => user.end).join(', ') : 'end that first';
   return new VhdError('ERR_VHD_IN_USE', `the device is in use: ${found}`, {
     storage: path,
     expected: 'a device that nothing uses',
     found,
-    remedy: 'if it is the device you mean, end that first: umount, swapoff, losetup -d, vgchange -an or mdadm --stop',
+    remedy: `make sure that it is the device you mean; if it is: ${ends}`,
     cause,
   });
 }
 
-/** What uses a block device, its partitions or the disk it is a partition of, one sentence each. */
-export async function deviceUsers(number: string, folders: SystemFolders): Promise<string[]> {
+/** Something that uses a device. */
+export interface DeviceUser {
+  /** What it is, such as `/dev/sda1 is mounted on /home`. */
+  readonly what: string;
+  /** The command that ends it. */
+  readonly end: string;
+}
+
+/** What uses the block device at a path; nothing where the system does not tell. */
+export async function usersOf(path: string, folders: SystemFolders = SYSTEM_FOLDERS): Promise<DeviceUser[]> {
+  const { rdev } = await fs.stat(path);
+  return deviceUsers(deviceNumber(rdev), folders);
+}
+
+/** What uses a block device, its partitions or the disk it is a partition of. */
+export async function deviceUsers(number: string, folders: SystemFolders): Promise<DeviceUser[]> {
   const devices = await relatedDevices(number, folders);
   return [
     ...(await mountsOf(devices, folders)),
@@ -98,9 +113,9 @@ async function namesIn(folder: string): Promise<string[]> {
   return fs.readdir(folder).catch(() => []);
 }
 
-async function mountsOf(devices: Devices, folders: SystemFolders): Promise<string[]> {
+async function mountsOf(devices: Devices, folders: SystemFolders): Promise<DeviceUser[]> {
   const text = (await readLine(join(folders.proc, 'self/mountinfo'))) ?? '';
-  const found: string[] = [];
+  const found: DeviceUser[] = [];
   for (const line of text.split('\n')) {
     const fields = line.split(' ');
     const [number, mountPoint] = [fields[2], fields[4]];
@@ -108,38 +123,43 @@ async function mountsOf(devices: Devices, folders: SystemFolders): Promise<strin
     if (number === undefined || mountPoint === undefined) continue;
     // Some file systems have a number of their own instead of that of their device: the name tells then.
     const device = devices.get(number) ?? (number.startsWith('0:') ? await deviceAt(source, devices) : undefined);
-    if (device !== undefined) found.push(`${device} is mounted on ${unescapeOctal(mountPoint)}`);
+    if (device === undefined) continue;
+    const place = unescapeOctal(mountPoint);
+    found.push({ what: `${device} is mounted on ${place}`, end: `umount ${place}` });
   }
   return found;
 }
 
-async function swapsOn(devices: Devices, folders: SystemFolders): Promise<string[]> {
+async function swapsOn(devices: Devices, folders: SystemFolders): Promise<DeviceUser[]> {
   const text = (await readLine(join(folders.proc, 'swaps'))) ?? '';
-  const found: string[] = [];
+  const found: DeviceUser[] = [];
   for (const line of text.split('\n').slice(1)) {
     const device = await deviceAt(line.split(/\s/)[0], devices);
-    if (device !== undefined) found.push(`${device} is used as swap`);
+    if (device !== undefined) found.push({ what: `${device} is used as swap`, end: `swapoff ${device}` });
   }
   return found;
 }
 
-async function holdersOf(devices: Devices, folders: SystemFolders): Promise<string[]> {
-  const found: string[] = [];
+async function holdersOf(devices: Devices, folders: SystemFolders): Promise<DeviceUser[]> {
+  const found: DeviceUser[] = [];
   for (const [number, device] of devices) {
     for (const holder of await namesIn(join(deviceFolder(number, folders), 'holders'))) {
       const name = await readLine(join(folders.sys, 'block', holder, 'dm/name'));
-      found.push(`${device} is part of ${name === undefined ? nameOf(holder) : `${nameOf(holder)} (${name})`}`);
+      const whole = name === undefined ? nameOf(holder) : `${nameOf(holder)} (${name})`;
+      const end = name === undefined ? `mdadm --stop ${nameOf(holder)}` : `dmsetup remove ${name}`;
+      found.push({ what: `${device} is part of ${whole}`, end });
     }
   }
   return found;
 }
 
-async function loopsOn(devices: Devices, folders: SystemFolders): Promise<string[]> {
-  const found: string[] = [];
+async function loopsOn(devices: Devices, folders: SystemFolders): Promise<DeviceUser[]> {
+  const found: DeviceUser[] = [];
   for (const entry of await namesIn(join(folders.sys, 'block'))) {
     if (!/^loop\d+$/.test(entry)) continue;
     const device = await deviceAt(await readLine(join(folders.sys, 'block', entry, 'loop/backing_file')), devices);
-    if (device !== undefined) found.push(`${nameOf(entry)} is a loop device on ${device}`);
+    if (device === undefined) continue;
+    found.push({ what: `${nameOf(entry)} is a loop device on ${device}`, end: `losetup -d ${nameOf(entry)}` });
   }
   return found;
 }
