@@ -186,6 +186,9 @@ interface Stretch {
   readonly isExact: boolean;
 }
 
+/** What tells files and devices apart. */
+export type FileIdentity = Pick<Stats, 'dev' | 'ino' | 'rdev' | 'isBlockDevice'>;
+
 /** Loop devices on partitions on RAIDs …: nobody goes that deep. */
 const MAX_LAYERS = 16;
 
@@ -194,8 +197,8 @@ const MAX_LAYERS = 16;
  * a loop device over it.
  */
 export async function holdSameBytes(
-  first: Stats,
-  second: Stats,
+  first: FileIdentity,
+  second: FileIdentity,
   folders: SystemFolders = SYSTEM_FOLDERS,
 ): Promise<boolean> {
   if (first.ino === second.ino && first.dev === second.dev) return true;
@@ -210,7 +213,7 @@ function overlap(first: Stretch, second: Stretch): boolean {
 }
 
 /** Where the bytes of a file or device lie: in itself, and in everything under it. */
-async function stretchesOf(stats: Stats, folders: SystemFolders): Promise<Stretch[]> {
+async function stretchesOf(stats: FileIdentity, folders: SystemFolders): Promise<Stretch[]> {
   const found: Stretch[] = [];
   const whole = { start: 0, end: Number.POSITIVE_INFINITY, isExact: true };
   let layer: Stretch[] = [{ holder: holderOf(stats), ...whole }];
@@ -223,7 +226,7 @@ async function stretchesOf(stats: Stats, folders: SystemFolders): Promise<Stretc
   return found;
 }
 
-function holderOf(stats: Stats): string {
+function holderOf(stats: FileIdentity): string {
   return stats.isBlockDevice() ? deviceNumber(stats.rdev) : `file ${stats.dev}/${stats.ino}`;
 }
 

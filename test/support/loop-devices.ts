@@ -62,8 +62,9 @@ export class LoopDevices {
 
   constructor() {
     const undoAll = async (): Promise<void> => {
-      for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop())
+      for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) {
         await undo().catch(() => undefined);
+      }
     };
     afterEach(undoAll);
     afterAll(undoAll);
