@@ -1,5 +1,4 @@
 // Images on block devices: opened, read, written to. Needs root and loop devices.
-import { execFileSync } from 'node:child_process';
 import { existsSync, truncateSync } from 'node:fs';
 import { copyFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -11,7 +10,7 @@ import { FileStorage } from '../../src/storage/file.ts';
 import { probeSize } from '../../src/storage/file-device.ts';
 import { pattern } from '../support/bytes.ts';
 import { shell, useBuiltCommand, vhd } from '../support/cli.ts';
-import { LoopDevices, system, whyNoLoops, whyNoMounts } from '../support/loop-devices.ts';
+import { LoopDevices, system, systemNow, whyNoLoops, whyNoMounts } from '../support/loop-devices.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const MIB = 1024 ** 2;
@@ -141,7 +140,7 @@ describe.skipIf(reason !== undefined)(`block devices${reason === undefined ? '' 
       if (isGrown) return;
       isGrown = true;
       truncateSync(folder.file('backing'), 4 * MIB);
-      execFileSync('losetup', ['-c', device]);
+      systemNow('losetup', '-c', device);
     };
     const conversion = convert(device, folder.file('grown.vhd'), { to: 'dynamic', onProgress: grow });
     await expect(conversion).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 // Loop devices, and what can be put on them, for tests that need block devices; everything is taken down again.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,11 @@ const run = promisify(execFile);
 export async function system(name: string, ...args: readonly string[]): Promise<string> {
   const { stdout } = await run(findProgram(name) ?? name, args);
   return stdout.trim();
+}
+
+/** The same, and nothing else happens in this process meanwhile. */
+export function systemNow(name: string, ...args: readonly string[]): void {
+  execFileSync(findProgram(name) ?? name, args);
 }
 
 /** Why there can be no loop devices here; undefined if there can. */
