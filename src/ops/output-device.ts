@@ -8,6 +8,7 @@ import { encodeFooter } from '../format/footer.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { FOOTER_BYTES, FOOTER_COOKIE } from '../format/spec.ts';
 import { FileStorage } from '../storage/file.ts';
+import { sectorNotes } from '../storage/file-device-use.ts';
 import type { DecodedVhd } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
@@ -53,7 +54,9 @@ class OutputDevice {
     const storage = await FileStorage.open(name, { writable: true });
     try {
       // What the name led to when it was looked at may have been replaced meanwhile.
-      if (storage.capabilities.growable !== false) throw notForcedError(name, path);
+      if (storage.capabilities.growable !== false) {
+        throw new VhdError('ERR_VHD_EXISTS', 'the output was a block device and is none any more', { storage: name });
+      }
       return new OutputDevice(storage, path, await storage.size());
     } catch (error) {
       await storage.close();
@@ -132,7 +135,7 @@ class OutputDevice {
   /** Makes it durable and closes it; tells about what lies behind the `byteLength` bytes that were written. */
   async finish(byteLength: number): Promise<WrittenDevice> {
     await this.#storage.flushAll();
-    const notes = await remainders(this.#storage, byteLength, this.size);
+    const notes = [...(await remainders(this.#storage, byteLength, this.size)), ...(await sectorNotes(this.path))];
     await this.close();
     return { path: this.path, size: this.size, untouchedBytes: this.size - byteLength, notes };
   }

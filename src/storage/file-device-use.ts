@@ -63,6 +63,16 @@ export async function usersOf(path: string, folders: SystemFolders = SYSTEM_FOLD
   return deviceUsers(deviceNumber(rdev), folders);
 }
 
+/** What is to be said of a disk whose sectors are not those of a VHD; nothing of a partition. */
+export async function sectorNotes(path: string, folders: SystemFolders = SYSTEM_FOLDERS): Promise<string[]> {
+  const { rdev } = await fs.stat(path);
+  const text = await readLine(join(deviceFolder(deviceNumber(rdev), folders), 'queue/logical_block_size'));
+  if (text === undefined || text === '512') return [];
+  return [
+    `the sectors of the device have ${text} bytes, those of a VHD 512: a partition table means other places there`,
+  ];
+}
+
 /** What uses a block device, its partitions or the disk it is a partition of. */
 export async function deviceUsers(number: string, folders: SystemFolders): Promise<DeviceUser[]> {
   const devices = await relatedDevices(number, folders);

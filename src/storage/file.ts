@@ -68,7 +68,7 @@ export class FileStorage implements Storage {
     const waiting = (fs.constants.O_NONBLOCK as number | undefined) ?? 0;
     const flags = (writable ? O_RDWR : O_RDONLY) | creation | waiting;
     const fd = await openFile(path, flags, options.mode ?? 0o666).catch((error: unknown) => explainBusy(path, error));
-    const growable = !(await checkOpened(fd, path, writable));
+    const growable = !(await checkOpened(fd, path, options));
     return new FileStorage(fd, path, { writable, growable, blockingWrites: options.blockingWrites === true });
   }
 
@@ -198,19 +198,22 @@ export class FileStorage implements Storage {
 }
 
 /** Refuses a pipe, which has no positions, and a device that must not be written; tells whether it is a block device. */
-async function checkOpened(fd: number, path: string, writable: boolean): Promise<boolean> {
+async function checkOpened(fd: number, path: string, { writable, create }: FileStorageOptions): Promise<boolean> {
   try {
     const stats = await stat(fd);
-    if (stats.isFIFO()) {
-      throw Object.assign(new Error(`ESPIPE: invalid seek, open '${path}'`), { code: 'ESPIPE', syscall: 'open', path });
-    }
+    if (stats.isFIFO()) throw openError('ESPIPE', 'invalid seek', path);
     if (!stats.isBlockDevice()) return false;
-    if (writable) await (await import('./file-device-use.ts')).checkDeviceWritable(stats.rdev, path);
+    if (create !== undefined) throw openError('EEXIST', 'a block device cannot be emptied', path);
+    if (writable === true) await (await import('./file-device-use.ts')).checkDeviceWritable(stats.rdev, path);
     return true;
   } catch (error) {
     await closeFile(fd);
     throw error;
   }
+}
+
+function openError(code: string, what: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${what}, open '${path}'`), { code, syscall: 'open', path });
 }
 
 /** Tells what uses a device that could not be opened for that. */

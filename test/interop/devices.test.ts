@@ -126,6 +126,13 @@ describe.skipIf(reason !== undefined)(`block devices${reason === undefined ? '' 
     expect((await readFile(device)).equals(before)).toBe(true);
   });
 
+  it('a device cannot be emptied, and stays as it is', async () => {
+    const device = await deviceOf('disk.raw');
+    const opening = FileStorage.open(device, { writable: true, create: 'replace' });
+    await expect(opening).rejects.toMatchObject({ code: 'EEXIST', path: device });
+    expect((await readFile(device)).equals(disk)).toBe(true);
+  });
+
   it('a device that can only be read is refused before the first write', async () => {
     const device = await deviceOf('disk.raw');
     await devices.setReadOnly(device);
