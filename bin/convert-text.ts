@@ -1,4 +1,5 @@
 import type { ConvertResult } from '../src/ops/convert-options.ts';
+import { deviceRows } from './device-target.ts';
 import { type Row, summaryText } from './report.ts';
 import { formatBytes, formatExactly, formatRate } from './sizes.ts';
 
@@ -14,24 +15,28 @@ export interface Told {
 
 /** What was converted, for people. */
 export function convertText(result: ConvertResult, told: Told): string {
-  const { type, sourceType, virtualSize, fileSize, uploadSize, changes } = result;
+  const { path, type, sourceType, virtualSize, fileSize, uploadSize, changes, device } = result;
   const readAs = told.isAssumed ? 'read as raw: no footer found' : sourceType;
   const rows: Row[] = [
     ['source', `${told.sourceName} (${readAs})`],
     ['type', type],
     ['virtual size', formatExactly(virtualSize)],
-    ['file size', formatExactly(fileSize)],
+    ['file size', device === undefined ? formatExactly(fileSize) : undefined],
+    ...deviceRows(device, path),
     ['upload size', uploadSize === undefined ? undefined : `${uploadSize} (az disk create --upload-size-bytes)`],
     ...changes.map((change): Row => ['changed', change]),
     ...(told.isInPlace ? [] : movedRows(result, told.isDryRun)),
   ];
-  return summaryText(headingOf(result.path, told), rows);
+  return summaryText(headingOf(path, told), rows);
 }
 
-function movedRows({ copiedBytes, skippedBytes, seconds }: ConvertResult, isDryRun: boolean): Row[] {
+function movedRows({ copiedBytes, skippedBytes, seconds, device }: ConvertResult, isDryRun: boolean): Row[] {
   return [
     [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
-    ['empty', `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}`],
+    [
+      'empty',
+      device === undefined ? `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}` : undefined,
+    ],
     ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
   ];
 }

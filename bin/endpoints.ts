@@ -1,7 +1,7 @@
 import { createReadStream, type Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
-import { VhdError } from '../src/errors.ts';
+import { refuseSameFile as refuseSame } from '../src/ops/same-file.ts';
 import { UsageError } from './errors.ts';
 import type { Session } from './session.ts';
 
@@ -89,12 +89,7 @@ function terminalError(): UsageError {
  */
 export async function refuseSameFile(source: string, target: string): Promise<void> {
   if (source === '-' || target === '-') return;
-  const [first, second] = [await statOrNothing(source), await statOrNothing(target)];
-  if (first === undefined || first.ino !== second?.ino || first.dev !== second.dev) return;
-  throw new VhdError('ERR_VHD_SAME_FILE', 'source and target are the same file', {
-    storage: target,
-    remedy: 'give the target another name',
-  });
+  await refuseSame(source, target);
 }
 
 /** What the system says about a name; undefined if there is nothing. */

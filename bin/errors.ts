@@ -82,10 +82,19 @@ interface Situation {
   /** The verb as it was called, to point to its help. */
   readonly called: string;
   readonly io: { readonly signal: AbortSignal };
+  /** What it leaves behind, where that is something. */
+  readonly aftermath?: string | undefined;
 }
 
 /** What to tell about an error, and how to end. */
-export function failureOf(error: unknown, { files, called, io }: Situation): Failure {
+export function failureOf(error: unknown, situation: Situation): Failure {
+  const failure = plainFailure(error, situation);
+  const { aftermath } = situation;
+  if (aftermath === undefined) return failure;
+  return { ...failure, remedy: failure.remedy === null ? aftermath : `${aftermath}; ${failure.remedy}` };
+}
+
+function plainFailure(error: unknown, { files, called, io }: Situation): Failure {
   if (io.signal.aborted) return interruption(io.signal.reason);
   if (error instanceof UsageError) {
     const { message, path = null, remedy = `${called} --help shows what there is` } = error;

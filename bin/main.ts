@@ -23,17 +23,28 @@ export async function main(argv: readonly string[]): Promise<void> {
   if (controller.signal.aborted) process.exit();
 }
 
-/** A file that is standard input is read in larger pieces than `process.stdin` does, which takes half as long. */
+/**
+ * A file that is standard input is read in larger pieces than `process.stdin` does, which takes half as long. A block
+ * device is nothing at all to `process.stdin`: it would read no bytes from it and not say so.
+ */
 function openStdin(): Io['stdin'] {
-  if (!fstatSync(0).isFile()) return process.stdin;
+  if (!isFileOrDevice(0)) return process.stdin;
   return createReadStream('', { fd: 0, autoClose: false, highWaterMark: 512 * 1024 });
 }
 
-/** To a file, `process.stdout` writes once and forgets what did not fit, as on a full disk; this stream goes on or fails. */
+/**
+ * To a file, `process.stdout` writes once and forgets what did not fit, as on a full disk; this stream goes on or fails.
+ * To a block device `process.stdout` writes nothing and does not say so.
+ */
 function openStdout(): NodeJS.WriteStream {
-  if (!fstatSync(1).isFile()) return process.stdout;
+  if (!isFileOrDevice(1)) return process.stdout;
   const stream = createWriteStream('', { fd: 1, autoClose: false, highWaterMark: 512 * 1024 });
   return stream as unknown as NodeJS.WriteStream;
+}
+
+function isFileOrDevice(fd: number): boolean {
+  const stats = fstatSync(fd);
+  return stats.isFile() || stats.isBlockDevice();
 }
 
 /** The streams of the process, touched only when they are needed: each costs time to set up. */

@@ -10,20 +10,23 @@ export interface SystemError extends Error {
 
 /** Tells the errors of the operating system (`ENOENT`) from those of Node (`ERR_…`) and all others. */
 export function isSystemError(error: unknown): error is SystemError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code);
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return false;
+  // Of some that devices give, Node does not know the name.
+  return /^E[A-Z0-9]+$/.test(error.code) || error.code.startsWith('Unknown system error');
 }
 
 /** Where libuv's words are not those everybody knows. */
 const WORDS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
   ESPIPE: 'it is a pipe',
+  'Unknown system error -123': 'there is no medium in it',
 };
 
 /** What the system said, without code and call: "no such file or directory". */
 export function plainWords(error: SystemError): string {
   const known = WORDS[error.code];
   if (known !== undefined) return known;
-  const words = /^E[A-Z0-9]+: ([^,]+)/.exec(error.message)?.[1];
+  const words = /^[^:]+: ([^,]+)/.exec(error.message)?.[1];
   return words ?? (error.message === '' ? error.code : error.message);
 }
 
@@ -32,7 +35,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of the path is a file: check the name',
   EACCES: 'ask for the permissions that are missing (ls -l shows them), or run as somebody who has them',
   EPERM: 'ask for the permissions that are missing (ls -l shows them), or run as somebody who has them',
-  EROFS: 'the file system is mounted read-only: write elsewhere',
+  EROFS: 'the device, or the file system, is read-only: write elsewhere',
   EISDIR: 'name a file',
   ENOSPC: 'make room, or write to another file system',
   EDQUOT: 'make room in your quota, or write elsewhere',

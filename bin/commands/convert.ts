@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
 import { convertText } from '../convert-text.ts';
+import { refuseUntyped, watchDevice } from '../device-target.ts';
 import { type StreamTarget, statOrNothing, streamSource, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
@@ -34,7 +35,7 @@ export function declare(command: Command, session: Session): void {
       'raw, fixed or dynamic (default: by the name of DST)',
       oneOf('--to', ['raw', 'fixed', 'dynamic']),
     )
-    .option('--force', 'replace a file that exists')
+    .option('--force', 'replace a file that exists, overwrite a block device')
     .option('--pad', 'fill a raw source up with zeros to a multiple of 512 bytes')
     .option('--dry-run', 'write nothing, only tell what there would be')
     .option('--azure', 'make it fit for Azure: fixed, a whole number of MiB, the backup of a GPT at the new end')
@@ -48,6 +49,7 @@ export function declare(command: Command, session: Session): void {
     'vhd convert disk.vhd azure.vhd --to fixed',
     'vhd convert disk.raw azure.vhd --azure --force',
     'xz -dc disk.raw.xz | vhd convert - disk.vhd --force',
+    'vhd convert disk.vhd /dev/sdX --to raw --force',
   );
   command.action((source: string, target: string | undefined, flags: Flags) => {
     return convertVerb(session, { source, target: targetFor(source, target, flags), flags });
@@ -80,26 +82,30 @@ interface Call {
 async function convertVerb(session: Session, call: Call): Promise<void> {
   const { source, target, flags } = call;
   session.files = { input: source, output: target };
-  const to = typeFor(call);
+  const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
+  const to = typeFor(call, isDevice);
   const options = optionsFor(session, flags, to);
   const stream = await streamSource(session, source);
   if (stream !== undefined) refuseForStreams(source, flags);
   // A dry run writes nothing, so nothing has to be opened for it.
   const sink = flags.dryRun === true ? undefined : await streamTarget(session, target);
   const progress = new ProgressDisplay(session, flags);
+  const onProgress = isDevice ? watchDevice(session, target, progress.listener) : progress.listener;
   let result: ConvertResult;
   try {
-    result = await convert(stream ?? source, sink?.stream ?? target, { ...options, onProgress: progress.listener });
+    result = await convert(stream ?? source, sink?.stream ?? target, { ...options, onProgress });
     await sink?.finish();
   } finally {
     progress.clear();
   }
+  session.aftermath = undefined;
   await tell(session, call, { ...result, path: target }, sink);
 }
 
 /** What the target is to be: as said, or as its name says. */
-function typeFor({ source, target, flags }: Call): TargetType {
+function typeFor({ source, target, flags }: Call, isDevice: boolean): TargetType {
   const { azure, inPlace, to } = flags;
+  if (to === undefined && isDevice) return refuseUntyped(target);
   if (azure === true) {
     const type = to ?? (target === '-' || inPlace === true ? 'fixed' : targetTypeOf(source, target));
     if (type === 'fixed' || (to === undefined && type === 'dynamic')) return 'fixed';
@@ -185,7 +191,8 @@ async function tell(session: Session, call: Call, result: ConvertResult, sink?: 
 }
 
 async function warningsAboutTarget({ target, flags }: Call, result: ConvertResult): Promise<string[]> {
-  const warnings = [...nameWarnings(target, result.type), ...geometryWarnings(flags.chs, result.virtualSize, target)];
+  const about = [...nameWarnings(target, result.type), ...geometryWarnings(flags.chs, result.virtualSize, target)];
+  const warnings = [...about, ...(result.device?.notes ?? []).map((note) => `${target}: ${note}`)];
   const mayReplace = flags.dryRun !== true || flags.force === true || target === '-';
   if (!mayReplace && (await statOrNothing(target)) !== undefined) {
     warnings.push(`${target}: the output exists already, --force will be needed`);

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
@@ -6,6 +5,7 @@ import { VhdError } from '../../src/errors.ts';
 import { warningsOf } from '../../src/format/rules.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
+import { fileState } from '../../src/storage/file-device.ts';
 import { createWriteStream } from '../../src/stream/disk-streams.ts';
 import { openStream, refuseSameFile, streamSource } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
@@ -110,8 +110,8 @@ function wholeSectorsError({ code, message, storage, expected, found }: VhdError
 async function openSource(session: Session, source: string): Promise<Source> {
   const stream = await streamSource(session, source);
   if (stream !== undefined) return { stream, byteLength: undefined };
-  const stats = await stat(source);
-  return { stream: openStream(source, session.io.signal), byteLength: stats.isFile() ? stats.size : undefined };
+  const { size } = await fileState(source);
+  return { stream: openStream(source, session.io.signal), byteLength: size };
 }
 
 /** Everything that can be known is known before the first byte is written. */
@@ -154,7 +154,7 @@ interface Done {
 
 async function tell(session: Session, { image, flags }: Call, { opened, writtenBytes, seconds }: Done): Promise<void> {
   if (session.isJson) {
-    const fileSize = (await stat(image)).size;
+    const fileSize = (await fileState(image)).size;
     const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, start: flags.start };
     const moved = {
       copiedBytes: writtenBytes,

@@ -156,13 +156,14 @@ export function checkCreateOptions(where: string, options: CreateStorageOptions)
  * Makes an image in an empty storage and opens it for writing; it is durable when this resolves.
  * Dynamic images get the layout of Windows 8 and later: data on 4 KiB.
  * @throws RangeError if a size or a field cannot be
- * @throws VhdError `ERR_VHD_LIMIT` if the size is more than the type can hold
+ * @throws VhdError `ERR_VHD_LIMIT` if the size is more than the type can hold; `ERR_VHD_UNSUPPORTED` on a block device
  * @throws TypeError on an unknown option
  */
 export async function createVhdStorage(storage: Storage, options: CreateStorageOptions): Promise<VhdDisk> {
   const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
   try {
     const footer = checkCreateOptions('createVhdStorage', options);
+    if (storage.capabilities.growable === false) throw neverEmptyError(storage.name);
     if (type === 'fixed') {
       if (options.preallocate === true) await writeZeros(storage, 0, size, options.signal);
       await storage.write(footer, size);
@@ -175,6 +176,14 @@ export async function createVhdStorage(storage: Storage, options: CreateStorageO
     throw error;
   }
   return openVhdStorage(storage, { writable: true });
+}
+
+/** Old contents of a device would be the contents of the new disk. */
+function neverEmptyError(name: string): VhdError {
+  return new VhdError('ERR_VHD_UNSUPPORTED', 'an image cannot be made on a block device: it is never empty', {
+    storage: name,
+    remedy: 'make it in a file; vhd convert FILE DEVICE --to raw --force writes a disk to a device',
+  });
 }
 
 async function writeEmptyDynamic(storage: Storage, footer: Uint8Array, size: number, blockSize: number): Promise<void> {

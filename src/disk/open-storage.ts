@@ -94,6 +94,7 @@ function checkOpenable(examination: Examination): asserts examination is Sound {
 /** Refuses to write to an image that another program has open, or that must not change. */
 function checkWritable(examination: Sound, storage: Storage): void {
   if (!storage.capabilities.writable) throw readOnlyError(storage.name);
+  if (examination.type !== 'fixed' && storage.capabilities.growable === false) throw cannotGrowError(storage.name);
   const isPoisoned = examination.findings.some((item) => item.rule === 'footer.poisoned');
   const isHidden = examination.footer.reserved[0] === 1;
   const isSaved = examination.footer.savedState !== 0;
@@ -107,6 +108,15 @@ function checkWritable(examination: Sound, storage: Storage): void {
     storage: storage.name,
     remedy: 'convert it into a new image and write to that',
   });
+}
+
+/** A block device: opening for writing may have to move the footer, and new blocks want room behind it. */
+function cannotGrowError(name: string): VhdError {
+  return new VhdError(
+    'ERR_VHD_UNSUPPORTED',
+    'a dynamic image on a block device can be read, but not written to: it could not grow',
+    { storage: name, remedy: 'convert it into a file, write to that, and put it back' },
+  );
 }
 
 async function openDynamic(storage: Storage, examination: Sound, options: OpenStorageOptions): Promise<VhdDisk> {

@@ -13,10 +13,12 @@ import { type FullConvertOptions, identityOf, type Outcome } from './convert-opt
 import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
+import { leadsToDevice } from './same-file.ts';
 
-type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>;
+/** What was written. */
+export type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes' | 'device'>;
 
-/** Writes a disk to a file that appears when it is complete; `beforeCommit` may still refuse. */
+/** Writes a disk to a file that appears when it is complete, or over a block device; `beforeCommit` may still refuse. */
 export async function writeDiskToFile(
   disk: Disk,
   path: string,
@@ -24,6 +26,9 @@ export async function writeDiskToFile(
   beforeCommit: () => Promise<void>,
 ): Promise<Written> {
   if (options.to !== 'raw') checkImageSize(disk.size, options.to, options.blockSize);
+  if (await leadsToDevice(path)) {
+    return (await import('./output-device.ts')).writeDiskToDevice(disk, path, options, beforeCommit);
+  }
   const output = await OutputFile.create(path, options);
   try {
     const meter = new ProgressMeter('copy', disk.size, options.onProgress);

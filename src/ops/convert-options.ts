@@ -10,7 +10,7 @@ export type TargetType = 'raw' | 'fixed' | 'dynamic';
 export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable'>, ImageIdentity {
   /** What the target is to be. */
   readonly to: TargetType;
-  /** Replace a target that exists. Default false. */
+  /** Replace a target that exists, or overwrite one that is a block device. Default false. */
   readonly force?: boolean | undefined;
   /** Block size of a dynamic target in bytes: 524288 or 2097152 (default). */
   readonly blockSize?: number | undefined;
@@ -42,8 +42,20 @@ export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable'>, Image
   readonly blockingWrites?: boolean | undefined;
   /** Told how far it is. */
   readonly onProgress?: ProgressListener | undefined;
-  /** Stops it; what was written is removed. */
+  /** Stops it; what was written is removed, except from a block device. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What was written to a block device. */
+export interface WrittenDevice {
+  /** Path of the device, behind all symbolic links. */
+  readonly path: string;
+  /** Its size in bytes. */
+  readonly size: number;
+  /** Bytes behind the image, which were left as they were. */
+  readonly untouchedBytes: number;
+  /** What was found there, or is missing there, that will confuse other programs; one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /** What was converted. */
@@ -56,7 +68,7 @@ export interface ConvertResult {
   readonly sourceType: VhdType | 'raw';
   /** Virtual size in bytes. */
   readonly virtualSize: number;
-  /** Bytes of the target file, holes included. */
+  /** Bytes of the target file, holes included; of a block device those that were written. */
   readonly fileSize: number;
   /** Bytes that were moved. */
   readonly copiedBytes: number;
@@ -66,6 +78,8 @@ export interface ConvertResult {
   readonly uploadSize?: number | undefined;
   /** What of the disk itself was changed, one sentence each: a new size, a partition table that followed it. */
   readonly changes: readonly string[];
+  /** About the target, where it is a block device. */
+  readonly device?: WrittenDevice | undefined;
   /** Seconds it took. */
   readonly seconds: number;
   /** What the user should know, one sentence each. */

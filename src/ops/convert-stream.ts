@@ -20,6 +20,7 @@ import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
 import { ProgressMeter } from './progress.ts';
+import { leadsToDevice } from './same-file.ts';
 import { decodeSource, endOf, paddedSize } from './stream-source.ts';
 
 /** Converts what comes down a stream: raw bytes, or a VHD that is told by its front or its end. */
@@ -58,7 +59,17 @@ function dynamicPipeError(): VhdError {
   );
 }
 
+async function toDevice(reader: ByteReader, path: string, options: FullConvertOptions): Promise<Outcome> {
+  const { writeStreamToDevice } = await import('./output-device.ts');
+  const decode = (): Promise<DecodedVhd> => decodeSource(reader, options);
+  const sizeOf = (decoded: DecodedVhd): number => paddedSize(endOf(decoded).size, options);
+  const { decoded, ...written } = await writeStreamToDevice({ decode, sizeOf }, path, options);
+  const { type: sourceType, size } = endOf(decoded);
+  return { ...written, sourceType, warnings: paddedWarnings(size, written.virtualSize), changes: [] };
+}
+
 async function toFile(reader: ByteReader, path: string, options: FullConvertOptions): Promise<Outcome> {
+  if (await leadsToDevice(path)) return toDevice(reader, path, options);
   const output = await OutputFile.create(path, options);
   try {
     const decoded = await decodeSource(reader, options);

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -7,7 +6,8 @@ import { checkOptionNames, VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
-import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
+import { type FileState, fileState } from '../storage/file-device.ts';
+import { measureDisk, type Written, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import {
   type ConvertOptions,
   type ConvertResult,
@@ -16,8 +16,9 @@ import {
   wantsContentUuid,
 } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
-import { codeOf } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
+import { leadsToDevice, refuseSameFile } from './same-file.ts';
+import { deviceWarnings } from './source-device.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
@@ -86,18 +87,16 @@ async function convertAny(
 }
 
 async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
-  const before = await stat(path);
-  if (before.isDirectory()) {
-    throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
-  }
-  if (typeof target === 'string') await checkNotSame(path, target);
+  const before = await fileState(path);
+  if (typeof target === 'string') await refuseSameFile(path, target);
   const { from, pad, sizeFrom, footer, bitmap } = options;
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
   try {
     const outcome = await convertDisk(opened.disk, opened.type, target, options, () => checkUnchanged(path, before));
     const padded = opened.type === 'raw' && opened.disk.size > before.size;
     const warnings = padded ? paddedWarnings(before.size, opened.disk.size) : [];
-    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings] };
+    const ofDevice = await deviceWarnings(path, before);
+    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings, ...ofDevice] };
   } catch (error) {
     // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.
     if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
@@ -127,8 +126,8 @@ async function writeDisk(
   target: string | Writable,
   options: FullConvertOptions,
   beforeCommit: () => Promise<void>,
-): Promise<Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>> {
-  if (options.dryRun === true) return measureDisk(disk, options);
+): Promise<Written> {
+  if (options.dryRun === true) return measure(disk, target, options);
   const identified = wantsContentUuid(options) ? { ...options, uuid: await contentUuid(disk, options) } : options;
   if (typeof target === 'string') return writeDiskToFile(disk, target, identified, beforeCommit);
   const written = await writeDiskToStream(disk, target, identified);
@@ -139,6 +138,11 @@ async function writeDisk(
 async function contentUuid(disk: Disk, { signal }: FullConvertOptions): Promise<Uint8Array> {
   const { contentUuidOf } = await import('./content-uuid.ts');
   return contentUuidOf(disk, signal);
+}
+
+async function measure(disk: Disk, target: string | Writable, options: FullConvertOptions): Promise<Written> {
+  if (typeof target !== 'string' || !(await leadsToDevice(target))) return measureDisk(disk, options);
+  return (await import('./output-device.ts')).measureDevice(disk, target, options);
 }
 
 /** A damaged image can have a size that none may have; that is the image's fault, not the caller's. */
@@ -155,15 +159,11 @@ function checkWholeSectors(disk: Disk): void {
   );
 }
 
-interface FileState {
-  readonly size: number;
-  readonly mtimeMs: number;
-}
-
 async function checkUnchanged(path: string, before: FileState, cause?: unknown): Promise<void> {
-  const after = await stat(path);
+  const after = await fileState(path);
   if (after.size === before.size && after.mtimeMs === before.mtimeMs) return;
-  const told = (state: FileState): string => `${state.size} bytes, modified ${new Date(state.mtimeMs).toISOString()}`;
+  const told = ({ size, mtimeMs }: FileState): string =>
+    `${size} bytes${mtimeMs === undefined ? '' : `, modified ${new Date(mtimeMs).toISOString()}`}`;
   throw new VhdError(
     'ERR_VHD_SOURCE_CHANGED',
     `the source changed while it was read: expected ${told(before)}, found ${told(after)}`,
@@ -175,20 +175,4 @@ async function checkUnchanged(path: string, before: FileState, cause?: unknown):
       cause,
     },
   );
-}
-
-async function checkNotSame(source: string, target: string): Promise<void> {
-  const first = await stat(source);
-  let second;
-  try {
-    second = await stat(target);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
-    throw error;
-  }
-  if (first.ino !== second.ino || first.dev !== second.dev) return;
-  throw new VhdError('ERR_VHD_SAME_FILE', 'source and target are the same file', {
-    storage: target,
-    remedy: 'give the target another name',
-  });
 }

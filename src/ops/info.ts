@@ -47,7 +47,7 @@ export interface InfoReport {
   readonly otherSizes: readonly OtherSize[];
   /** Bytes of the file, holes included. */
   readonly fileSize: number;
-  /** Bytes the file takes on its medium; null where the system does not tell. */
+  /** Bytes the file takes on its medium; null where the system does not tell, and for block devices. */
   readonly fileAllocatedBytes: number | null;
   /** Bytes of the virtual disk that have a place in the file. */
   readonly allocatedBytes: number | null;
@@ -104,8 +104,10 @@ export async function readInfo(source: string | Storage, options: ExamineOptions
   if (typeof source !== 'string') return infoOf(source, options, null);
   const file = await FileStorage.open(source);
   try {
-    const { blocks } = await file.stat();
-    return await infoOf(file, options, Number.isFinite(blocks) ? blocks * 512 : null);
+    const stats = await file.stat();
+    // A device is as large as it is: what its name takes in the file system is nothing to the purpose.
+    const isKnown = Number.isFinite(stats.blocks) && !stats.isBlockDevice();
+    return await infoOf(file, options, isKnown ? stats.blocks * 512 : null);
   } finally {
     await file.close();
   }

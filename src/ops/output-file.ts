@@ -141,17 +141,30 @@ export async function checkTarget(path: string, force: boolean): Promise<FileOwn
   try {
     existing = await fs.stat(path);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
+    if (codeOf(error) !== 'ENOENT') throw error;
+    await refuseMissingDevice(path);
+    return undefined;
   }
   if (!existing.isFile()) {
     throw new VhdError('ERR_VHD_EXISTS', 'the output exists and is no regular file', {
       storage: path,
-      remedy: 'name a file; for a pipe write to standard output with -',
+      remedy: existing.isBlockDevice()
+        ? 'name a file; vhd convert SRC DEVICE --to raw --force is what writes to a block device'
+        : 'name a file; for a pipe write to standard output with -',
     });
   }
   if (!force) throw existsError(path);
   return existing;
+}
+
+/**
+ * A device that is not there, or whose name is misspelt, must not become a file in the memory that `/dev` lies in: it
+ * would fill up, and look like a device that was written.
+ */
+async function refuseMissingDevice(path: string): Promise<void> {
+  const directory = await fs.realpath(dirname(path)).catch(() => '');
+  if (!/^\/dev(?!\/shm(\/|$))(\/|$)/.test(directory)) return;
+  throw Object.assign(new Error(`ENOENT: no such device, open '${path}'`), { code: 'ENOENT', syscall: 'open', path });
 }
 
 function existsError(path: string): VhdError {

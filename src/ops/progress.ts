@@ -10,7 +10,7 @@ export interface Progress {
   readonly skippedBytes: number;
 }
 
-/** Called now and then, at most ten times a second and once at the end of a phase. */
+/** Called now and then, at most ten times a second and once at the end of a phase; also once before a device is written. */
 export type ProgressListener = (progress: Progress) => void;
 
 const INTERVAL_MILLISECONDS = 100;
@@ -29,6 +29,11 @@ export class ProgressMeter {
     this.#phase = phase;
     this.#totalBytes = totalBytes;
     this.#listener = listener;
+  }
+
+  /** Tells that the first byte is about to be written. */
+  begin(): void {
+    this.#tell();
   }
 
   /** Counts bytes that were moved. */

@@ -2,6 +2,7 @@ import * as fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { checkRange } from '../errors.ts';
+import { deviceSize } from './file-device.ts';
 import { closedError, readOnlyError, type Storage, type StorageCapabilities, truncatedError } from './storage.ts';
 
 const openFile = promisify(fs.open);
@@ -27,8 +28,8 @@ export interface FileStorageOptions {
 }
 
 /**
- * A file of the operating system as a storage. It calls the kernel through the callback interface, which costs half
- * of what `FileHandle` does. Errors of the system pass unwrapped (`ENOENT`, `EACCES`, `ENOSPC`, …).
+ * A file of the operating system, or a block device, as a storage. It calls the kernel through the callback interface,
+ * which costs half of what `FileHandle` does. Errors of the system pass unwrapped (`ENOENT`, `EACCES`, `ENOSPC`, …).
  */
 export class FileStorage implements Storage {
   readonly name: string;
@@ -43,36 +44,45 @@ export class FileStorage implements Storage {
   private constructor(
     fd: number,
     name: string,
-    options: { writable: boolean; handle?: FileHandle; blockingWrites?: boolean },
+    options: { writable: boolean; growable: boolean; handle?: FileHandle; blockingWrites?: boolean },
   ) {
     this.#fd = fd;
     this.name = name;
     this.#handle = options.handle;
     this.#blockingWrites = options.blockingWrites === true;
-    const { writable } = options;
-    this.capabilities = { writable, discard: 'ignored', durableFlush: true, preferredIoSize: 1024 * 1024 };
+    const { writable, growable } = options;
+    this.capabilities = { writable, growable, discard: 'ignored', durableFlush: true, preferredIoSize: 1024 * 1024 };
   }
 
-  /** Opens the file at `path`. */
+  /**
+   * Opens the file or block device at `path`.
+   * @throws VhdError `ERR_VHD_IN_USE` for a device to be written that is mounted, or that something else is built on
+   */
   static async open(path: string, options: FileStorageOptions = {}): Promise<FileStorage> {
     const { writable = false, create } = options;
     const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = fs.constants;
-    const creation = create === undefined ? 0 : O_CREAT | (create === 'new' ? O_EXCL : O_TRUNC);
+    // Without O_CREAT it is for devices, on Linux: one that is in use is refused, and stays ours while it is open.
+    const alone = writable && process.platform === 'linux' ? O_EXCL : 0;
+    const creation = create === undefined ? alone : O_CREAT | (create === 'new' ? O_EXCL : O_TRUNC);
     // Without waiting: an open that waits for the other end of a named pipe could be ended by nothing but SIGKILL.
     const waiting = (fs.constants.O_NONBLOCK as number | undefined) ?? 0;
-    const fd = await openFile(path, (writable ? O_RDWR : O_RDONLY) | creation | waiting, options.mode ?? 0o666);
-    await refusePipe(fd, path);
-    return new FileStorage(fd, path, { writable, blockingWrites: options.blockingWrites === true });
+    const flags = (writable ? O_RDWR : O_RDONLY) | creation | waiting;
+    const fd = await openFile(path, flags, options.mode ?? 0o666).catch((error: unknown) => explainBusy(path, error));
+    const growable = !(await checkOpened(fd, path, options));
+    return new FileStorage(fd, path, { writable, growable, blockingWrites: options.blockingWrites === true });
   }
 
   /** Wraps a `FileHandle` that the caller opened; `close` leaves it open, it stays the caller's. */
   static fromHandle(handle: FileHandle, options: { name?: string; writable?: boolean } = {}): FileStorage {
     const name = options.name ?? `file descriptor ${handle.fd}`;
-    return new FileStorage(handle.fd, name, { writable: options.writable ?? false, handle });
+    const growable = !fs.fstatSync(handle.fd).isBlockDevice();
+    return new FileStorage(handle.fd, name, { writable: options.writable ?? false, growable, handle });
   }
 
   async size(): Promise<number> {
-    return (await this.stat()).size;
+    const stats = await this.stat();
+    if (!stats.isBlockDevice()) return stats.size;
+    return this.#run(() => deviceSize(stats.rdev, (position) => readOnce(this.#fd, new Uint8Array(1), 0, position)));
   }
 
   /** What the system says of the open file. */
@@ -187,11 +197,30 @@ export class FileStorage implements Storage {
   }
 }
 
-/** A pipe has no positions. */
-async function refusePipe(fd: number, path: string): Promise<void> {
-  if (!(await stat(fd)).isFIFO()) return;
-  await closeFile(fd);
-  throw Object.assign(new Error(`ESPIPE: invalid seek, open '${path}'`), { code: 'ESPIPE', syscall: 'open', path });
+/** Refuses a pipe, which has no positions, and a device that must not be written; tells whether it is a block device. */
+async function checkOpened(fd: number, path: string, { writable, create }: FileStorageOptions): Promise<boolean> {
+  try {
+    const stats = await stat(fd);
+    if (stats.isFIFO()) throw openError('ESPIPE', 'invalid seek', path);
+    if (!stats.isBlockDevice()) return false;
+    if (create !== undefined) throw openError('EEXIST', 'a block device cannot be emptied', path);
+    if (writable === true) await (await import('./file-device-use.ts')).checkDeviceWritable(stats.rdev, path);
+    return true;
+  } catch (error) {
+    await closeFile(fd);
+    throw error;
+  }
+}
+
+function openError(code: string, what: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${what}, open '${path}'`), { code, syscall: 'open', path });
+}
+
+/** Tells what uses a device that could not be opened for that. */
+async function explainBusy(path: string, error: unknown): Promise<never> {
+  const isBusy = error instanceof Error && 'code' in error && error.code === 'EBUSY';
+  const told = isBusy ? await (await import('./file-device-use.ts')).busyDeviceError(path, error) : undefined;
+  throw told ?? error;
 }
 
 /** The largest single call: Linux moves at most 2^31 - 4096 bytes, Node refuses more than 2^31 - 1. */

@@ -4,6 +4,8 @@ import { VhdError } from '../errors.ts';
 export interface StorageCapabilities {
   /** False: `write`, `truncate` and `discard` reject. */
   readonly writable: boolean;
+  /** False: it keeps its length, as a block device does; `truncate`, and writing past the end, reject. Default true. */
+  readonly growable?: boolean | undefined;
   /** What `discard` does to the bytes: reads give zeros afterwards, or nothing happens. */
   readonly discard: 'zeroes' | 'ignored';
   /** True if what was written before a resolved `flush` survives a loss of power. */
