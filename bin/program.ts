@@ -1,27 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { UsageError } from './errors.ts';
 import { type Io, Session } from './session.ts';
+import { VERBS } from './verbs.ts';
 import { version } from './version.ts';
-
-/** What a verb's module has: it declares its options and its action. */
-interface VerbModule {
-  readonly declare: (command: Command, session: Session) => void;
-}
-
-interface Verb {
-  readonly summary: string;
-  readonly load: () => Promise<VerbModule>;
-}
-
-/** Loaded one at a time: a call pays for the verb it uses. */
-const VERBS: Readonly<Record<string, Verb>> = {
-  create: { summary: 'make an empty disk image', load: () => import('./commands/create.ts') },
-  info: { summary: 'show everything about images', load: () => import('./commands/info.ts') },
-  convert: { summary: 'convert between raw, fixed and dynamic images', load: () => import('./commands/convert.ts') },
-  read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
-  write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
-  bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
-};
 
 const AFTER_HELP = `
 Sizes are bytes, or have K, M, G, T (powers of 1024). - is standard input or output.
