@@ -1,7 +1,7 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, type Option } from 'commander';
 import { UsageError } from './errors.ts';
 import { type Io, Session } from './session.ts';
-import { VERBS } from './verbs.ts';
+import { declaredVerb, isVerb, VERBS } from './verbs.ts';
 import { version } from './version.ts';
 
 const AFTER_HELP = `
@@ -37,8 +37,8 @@ async function parse(argv: readonly string[], session: Session): Promise<void> {
   try {
     await program.parseAsync(isUnknown(asked) ? [asked] : argv, { from: 'user' });
   } catch (error) {
+    if (error instanceof UsageError || isFailure(error)) throw await betterAnswer(error, argv, session);
     if (!(error instanceof CommanderError)) throw error;
-    if (isFailure(error)) throw usageErrorOf(error);
     session.exitWith(error.exitCode === 0 ? 0 : 2);
   }
   if (help.out !== '') await session.print(help.out);
@@ -57,12 +57,24 @@ async function declareVerbs(program: Command, session: Session, asked: string | 
 
 /** Help on what does not exist would be help on something else: an unknown verb is an error, whatever follows it. */
 function isUnknown(asked: string | undefined): asked is string {
-  return asked !== undefined && !asked.startsWith('-') && asked !== 'help' && !Object.hasOwn(VERBS, asked);
+  return asked !== undefined && !asked.startsWith('-') && asked !== 'help' && !isVerb(asked);
 }
 
 /** Help and version end the same way as failures do, only that something is printed. */
-function isFailure(error: CommanderError): boolean {
-  return error.code !== 'commander.help' && error.exitCode !== 0;
+function isFailure(error: unknown): error is CommanderError {
+  return error instanceof CommanderError && error.code !== 'commander.help' && error.exitCode !== 0;
+}
+
+/** Whoever calls the command like another program, or like none, is told how it is called. */
+async function betterAnswer(
+  error: UsageError | CommanderError,
+  argv: readonly string[],
+  session: Session,
+): Promise<UsageError> {
+  const { foreignAnswer } = await import('./foreign.ts');
+  const optionsOf = async (verb: string): Promise<readonly Option[]> => (await declaredVerb(verb, session)).options;
+  const answer = await foreignAnswer(argv[0] === 'help' ? argv.slice(1) : argv, { has: isVerb, optionsOf });
+  return answer ?? (error instanceof UsageError ? error : usageErrorOf(error));
 }
 
 /** The program without its verbs; it ends by throwing, and leaves its help in `help`. */
@@ -74,6 +86,7 @@ function newProgram(help: { out: string; error: string }): Command {
     .helpOption('-h, --help', 'print help; that of a verb has examples')
     .helpCommand('help [verb]', 'print the help of a verb')
     .addHelpText('after', AFTER_HELP)
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => (help.out += text),

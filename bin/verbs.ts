@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import type { Session } from './session.ts';
 
 /** What a verb's module has: it declares its options and its action. */
@@ -20,3 +20,15 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
 };
+
+/** True if there is a verb of that name. */
+export function isVerb(name: string): boolean {
+  return Object.hasOwn(VERBS, name);
+}
+
+/** A verb with its arguments and options, to look at and not to be called; nothing for a name that is none. */
+export async function declaredVerb(name: string, session: Session): Promise<Command> {
+  const command = new Command(name).description(VERBS[name]?.summary ?? '');
+  if (isVerb(name)) (await VERBS[name]?.load())?.declare(command, session);
+  return command;
+}
