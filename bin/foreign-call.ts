@@ -18,7 +18,7 @@ interface Advice {
 
 /** A verb of another program: how its command line is read, and what it is here. */
 export interface ForeignVerb {
-  /** Our verb that does it, whether this version has it or not; undefined where none will. */
+  /** Our verb that does the same, and that may therefore be called with these flags. */
   readonly ours?: string;
   /** Flags without a value, separated by spaces. */
   readonly alone?: string;
@@ -98,6 +98,8 @@ export interface Reading {
 /** What is ours in place of a flag that is not. */
 export interface Respelt {
   readonly operands?: readonly string[];
+  /** Comes after all other operands. */
+  readonly lastOperand?: string;
   readonly kept?: readonly string[];
   /** True if the word that follows is spoken for. */
   readonly takesValue: boolean;
@@ -106,20 +108,28 @@ export interface Respelt {
 /** Reads the words after a verb. */
 export function readForeignCall(name: string, words: readonly string[], reading: Reading): ForeignCall {
   const call = new ForeignCall(name);
+  const last: string[] = [];
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? '';
     if (word === '--') {
-      call.operands.push(...words.slice(index + 1));
+      // Where they go, they need not have the `--` before them.
+      call.operands.push(...words.slice(index + 1).map((operand) => operand.replace(/^-./, './$&')));
       break;
     }
     if (word === '-' || !word.startsWith('-')) call.operands.push(word);
-    else if (takeFlag(call, word, words[index + 1], reading)) index++;
+    else if (takeFlag(call, word, words[index + 1], { ...reading, last })) index++;
   }
+  call.operands.push(...last);
   return call;
 }
 
 /** Takes a flag; true if the word after it is taken as well. */
-function takeFlag(call: ForeignCall, word: string, next: string | undefined, reading: Reading): boolean {
+function takeFlag(
+  call: ForeignCall,
+  word: string,
+  next: string | undefined,
+  reading: Reading & { readonly last: string[] },
+): boolean {
   const [head, attached] = splitFlag(word);
   const foreign = takeForeign(call, { word, head, attached, next }, reading);
   if (foreign !== undefined) return foreign;
@@ -137,6 +147,7 @@ function takeFlag(call: ForeignCall, word: string, next: string | undefined, rea
   call.misspelt.push(word);
   call.operands.push(...(respelt.operands ?? []));
   call.kept.push(...(respelt.kept ?? []));
+  if (respelt.lastOperand !== undefined) reading.last.push(respelt.lastOperand);
   return respelt.takesValue && attached === undefined;
 }
 

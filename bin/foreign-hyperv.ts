@@ -1,7 +1,7 @@
 import type { Dialect, ForeignCall, Translation } from './foreign-call.ts';
 
 /** Parameters that every cmdlet has, and those that say where it runs. */
-const ALONE = '-Passthru -AsJob -Force -WhatIf -Confirm -Verbose -Debug';
+const ALONE = '-Passthru -AsJob -WhatIf -Confirm -Verbose -Debug';
 const VALUED = '-ComputerName -CimSession -Credential -ErrorAction';
 
 /** `10GB` of PowerShell is 10 GiB, which is `10G` here. */

@@ -217,7 +217,7 @@ export const QEMU: Dialect = {
       translate: convert,
     },
     create: { ours: 'create', alone: `${COMMON} -u`, valued: '-f -F -b -B -o --object', fits, translate: create },
-    dd: { ours: 'read', alone: COMMON, valued: '-f -O --object', translate: dd },
+    dd: { alone: COMMON, valued: '-f -O --object', translate: dd },
     info: {
       ours: 'info',
       alone: `${COMMON} --backing-chain --limits`,
@@ -231,7 +231,7 @@ export const QEMU: Dialect = {
       translate: (call) =>
         call.ours('map', call.operands[0] ?? 'IMAGE', call.value('--output') === 'json' ? '--json' : undefined),
     },
-    measure: { ours: 'convert', alone: COMMON, valued: '-f -O -o -l --output --size --object', translate: measure },
+    measure: { alone: COMMON, valued: '-f -O -o -l --output --size --object', translate: measure },
     rebase: { ours: 'relink', alone: `${COMMON} -u -c`, valued: '-f -F -b -B -t -T --object', translate: rebase },
     resize: {
       ours: 'resize',

@@ -1,7 +1,7 @@
 import type { Option } from 'commander';
 import type { Respelt } from './foreign-call.ts';
 
-/** Words that are put in place of a flag nobody has; `VALUE` stands for what follows it. */
+/** Words that are put in place of a flag nobody has; `VALUE` stands for what follows it, `LAST` puts it behind all else. */
 const SPELLINGS: Readonly<Record<string, string>> = {
   '--overwrite': '--force',
   '--clobber': '--force',
@@ -17,13 +17,13 @@ const SPELLINGS: Readonly<Record<string, string>> = {
   '--source': 'VALUE',
   '--src': 'VALUE',
   '--image': 'VALUE',
-  '--output': 'VALUE',
-  '--out': 'VALUE',
-  '--dest': 'VALUE',
-  '--dst': 'VALUE',
-  '--target': 'VALUE',
-  '-o': 'VALUE',
-  '--stdout': '-',
+  '--output': 'LAST VALUE',
+  '--out': 'LAST VALUE',
+  '--dest': 'LAST VALUE',
+  '--dst': 'LAST VALUE',
+  '--target': 'LAST VALUE',
+  '-o': 'LAST VALUE',
+  '--stdout': 'LAST -',
   '--offset': '--start VALUE',
   '--skip': '--start VALUE',
   '--seek': '--start VALUE',
@@ -69,6 +69,9 @@ export function spellingFor(
   return (flag, value) => {
     if (NEEDLESS.includes(flag)) return { takesValue: false };
     if (isJson(flag, value) && has('--json')) return { kept: ['--json'], takesValue: true };
+    if (flag === '-f' && /^(raw|vpc|vhd)$/.test(value ?? '') && has('--from')) {
+      return { kept: ['--from', ownValue('--from ', value ?? '')], takesValue: true };
+    }
     const twice = `-${flag}`;
     if (/^-[a-z][a-z-]+$/.test(flag) && has(twice)) return ownFlag(options, twice, value);
     const spelt = SPELLINGS[flag];
@@ -90,9 +93,18 @@ function respelt(spelt: string, value: string | undefined, has: (flag: string) =
   const takesValue = spelt.includes('VALUE');
   if (takesValue && (value === undefined || value.startsWith('--'))) return undefined;
   const words = spelt.split(' ').map((word) => (word === 'VALUE' ? ownValue(spelt, value ?? '') : word));
+  if (words[0] === 'LAST') return lastOperand(words[1] ?? '-', takesValue, has);
   if (!spelt.startsWith('--')) return { operands: words, takesValue };
   const kept = words[0] === '--to' ? typeWords(words, has) : words;
   return has(kept[0] ?? '') ? { kept, takesValue } : undefined;
+}
+
+/** Where the output goes, or what it is to be. */
+function lastOperand(word: string, takesValue: boolean, has: (flag: string) => boolean): Respelt {
+  const isType = /^(raw|vhd|vpc|fixed|dynamic)$/.test(word) && has('--to');
+  return isType
+    ? { kept: typeWords(['--to', ownValue('--to ', word)], has), takesValue }
+    : { lastOperand: word, takesValue };
 }
 
 /** `--to` where images are converted, `--type` where they are made. */

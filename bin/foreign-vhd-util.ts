@@ -6,6 +6,11 @@ function nameOf(call: ForeignCall, placeholder = 'IMAGE'): string {
   return call.value('-n') ?? call.operands[0] ?? placeholder;
 }
 
+/** Its sizes are numbers of megabytes: `-size` means something else. */
+function fits(call: ForeignCall): boolean {
+  return call.values('-s').every((size) => /^\d+$/.test(size));
+}
+
 function create(call: ForeignCall): Translation {
   return call.ours('create', nameOf(call), megabytes(call.value('-s')));
 }
@@ -39,7 +44,7 @@ export const VHD_UTIL: Dialect = {
   program: 'vhd-util',
   commands: ['vhd-util'],
   verbs: {
-    create: { ours: 'create', alone: '-r -h', valued: '-n -s', translate: create },
+    create: { ours: 'create', alone: '-r -h', valued: '-n -s', fits, translate: create },
     query: {
       ours: 'info',
       alone: '-v -s -p -f -m -d -S -a -u -h',
@@ -84,7 +89,6 @@ export const VHD_UTIL: Dialect = {
     modify: { ours: 'relink', alone: '-m -h', valued: '-n -p -P -s', translate: modify },
     scan: { ours: 'tree', alone: '-f -c -a -p -v -h', valued: '-m -l', translate: scan },
     fill: {
-      ours: 'convert',
       alone: '-h',
       valued: '-n',
       translate: (call) => call.ours('convert', nameOf(call), 'full.vhd', '--to', 'fixed', '--preallocate'),
@@ -96,7 +100,6 @@ export const VHD_UTIL: Dialect = {
       translate: (call) => call.ours('undo', nameOf(call)),
     },
     copy: {
-      ours: 'convert',
       alone: '-h',
       valued: '-n -N -k -E',
       translate: (call) => call.ours('convert', nameOf(call, 'SRC'), call.value('-N') ?? 'DST'),

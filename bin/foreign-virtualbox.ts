@@ -23,10 +23,11 @@ function create(call: ForeignCall): Translation {
   if (format !== undefined) {
     return { advice: `vhd makes VHDs: VBoxManage createmedium makes a ${format.toUpperCase()}` };
   }
+  if (call.value('--format')?.toLowerCase() === 'raw') return { advice: `write: truncate -s SIZE ${image}` };
   const parent = call.value('--diffparent');
   if (parent !== undefined) return call.ours('create', image, '--parent', parent);
-  const size = call.value('--sizebyte') ?? megabytes(call.value('--size'));
-  return call.ours('create', image, size, ...(isFixed(call) ? ['--type', 'fixed'] : []));
+  const size = call.value('--sizebyte') ?? (call.has('--size') ? megabytes(call.value('--size')) : filesOf(call)[1]);
+  return call.ours('create', image, size ?? 'SIZE', ...(isFixed(call) ? ['--type', 'fixed'] : []));
 }
 
 function copy(call: ForeignCall): Translation {
@@ -75,10 +76,16 @@ const CREATE: ForeignVerb = {
   valued: '--filename --size --sizebyte --format --variant --diffparent --property --property-file',
   translate: create,
 };
+/** `vpc` is the name that qemu-img has for a VHD. */
+function fits(call: ForeignCall): boolean {
+  return call.values('--format').every((format) => /^(vhd|raw|vdi|vmdk|parallels|qed|qcow)$/i.test(format));
+}
+
 const COPY: ForeignVerb = {
   ours: 'convert',
   alone: '--existing --move-to',
   valued: '--format --variant --uuid --resize',
+  fits,
   translate: copy,
 };
 const MODIFY: ForeignVerb = {

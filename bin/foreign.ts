@@ -63,7 +63,7 @@ async function answerTo(verb: string, words: readonly string[], context: Context
   if (read === undefined) return isOurs ? undefined : answerToName(verb, words, known);
   const { candidate, call } = read;
   const flag = call.foreign[0] ?? call.misspelt[0] ?? '';
-  const what = lead === undefined && isOurs ? `unknown option '${flag}'` : unknownCommand(lead ?? verb);
+  const what = isOurs && lead === undefined ? `unknown option '${flag}'` : unknownCommand(lead ?? verb);
   return told({ what, program: candidate.dialect?.program, typed: verb }, candidate.verb.translate(call), known);
 }
 
@@ -87,8 +87,13 @@ function bestReading(
   const fitting = reads.filter(
     ({ candidate, call }) => call.unknown.length === 0 && candidate.verb.fits?.(call) !== false,
   );
-  const itself = fitting.find(({ candidate, call }) => candidate.dialect === undefined && call.misspelt.length > 0);
-  return isOurs ? (fitting.find(({ call }) => call.foreign.length > 0) ?? itself) : fitting[0];
+  return isOurs ? fitting.find(({ candidate, call }) => isMeant(candidate, call, name)) : fitting[0];
+}
+
+/** Flags of another verb have to be all there are. */
+function isMeant({ dialect, name }: Candidate, { foreign, misspelt }: ForeignCall, typed: string): boolean {
+  if (dialect === undefined) return misspelt.length > 0;
+  return foreign.length > 0 && (name === typed || misspelt.length === 0);
 }
 
 /** Where a verb is ours, a line with flags of others may be one of any verb that does the same. */
@@ -104,7 +109,7 @@ function candidatesFor(name: string, dialects: readonly Dialect[], isOurs: boole
     name,
     verb: { translate: (call) => call.ours(name, ...call.operands) },
   };
-  return [...same, itself, ...alike];
+  return [...same, ...alike, itself];
 }
 
 /** A verb that is nobody's, or one of ours that this version does not have. */
@@ -136,8 +141,9 @@ async function told(asked: Asked, translation: Translation, known: KnownVerbs): 
   return write(note === undefined ? message : `${message}; ${note}`, calls, joint);
 }
 
-function whoseIs({ program }: Asked): string {
-  return program === undefined ? '' : `: that is ${program}'s`;
+function whoseIs({ what, program }: Asked): string {
+  if (program === undefined) return '';
+  return what.includes(`'${program}`) ? ': that is another program' : `: that is ${program}'s`;
 }
 
 function absentVerb(asked: Asked, verb: string, words: readonly string[]): UsageError {
