@@ -19,6 +19,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
+  completion: { summary: 'print a script that completes in a shell', load: () => import('./commands/completion.ts') },
 };
 
 /** True if there is a verb of that name. */
