@@ -164,7 +164,7 @@ function takeForeign(call: ForeignCall, flag: Flag, { dialect, verb, options }: 
   const named = dialect.flagOf?.(flag.head, [...alone, ...valued]) ?? flag.head;
   const isOurs = options.some(({ short, long }) => short === flag.head || long === flag.head);
   if (alone.includes(named)) {
-    if (!isOurs) call.foreign.push(flag.word);
+    (isOurs ? call.kept : call.foreign).push(flag.word);
     call.add(named, flag.attached ?? '');
     return false;
   }

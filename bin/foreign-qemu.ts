@@ -143,6 +143,20 @@ function times(count: string | undefined, blockSize = '512'): string | undefined
   return `${Number(count) * Number(digits)}${unit.toUpperCase()}`;
 }
 
+function map(call: ForeignCall): Translation {
+  const [start, length] = [call.value('--start-offset', '-s'), call.value('--max-length', '-l')];
+  const words = [
+    ...(start === undefined ? [] : ['--start', start]),
+    ...(length === undefined ? [] : ['--length', length]),
+  ];
+  return call.ours(
+    'map',
+    call.operands[0] ?? 'IMAGE',
+    ...words,
+    call.value('--output') === 'json' ? '--json' : undefined,
+  );
+}
+
 function measure(call: ForeignCall): Translation {
   const [source = 'SRC'] = call.operands;
   if (call.has('--size')) return { advice: 'a VHD without data is 2 MiB at most, and its table of 4 bytes a block' };
@@ -228,8 +242,7 @@ export const QEMU: Dialect = {
       ours: 'map',
       alone: COMMON,
       valued: '-f -s -l --output --start-offset --max-length --object',
-      translate: (call) =>
-        call.ours('map', call.operands[0] ?? 'IMAGE', call.value('--output') === 'json' ? '--json' : undefined),
+      translate: map,
     },
     measure: { alone: COMMON, valued: '-f -O -o -l --output --size --object', translate: measure },
     rebase: { ours: 'relink', alone: `${COMMON} -u -c`, valued: '-f -F -b -B -t -T --object', translate: rebase },

@@ -52,14 +52,16 @@ const SPELLINGS: Readonly<Record<string, string>> = {
 const NEEDLESS: readonly string[] = ['--verbose', '-v', '--debug', '--progress-bar', '--recursive', '--wait', '-p'];
 
 /** Values as our options have them. */
-const VALUES: Readonly<Record<string, string>> = {
-  vpc: 'vhd',
-  img: 'raw',
-  dd: 'raw',
-  sparse: 'dynamic',
-  thin: 'dynamic',
-  thick: 'fixed',
-};
+const VALUES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    vpc: 'vhd',
+    img: 'raw',
+    dd: 'raw',
+    sparse: 'dynamic',
+    thin: 'dynamic',
+    thick: 'fixed',
+  }),
+);
 
 /** Makes what knows how a flag that nobody has is to be spelt for a verb with these options. */
 export function spellingFor(
@@ -114,51 +116,53 @@ function typeWords([, type = '']: readonly string[], has: (flag: string) => bool
 
 function ownValue(spelt: string, value: string): string {
   if (!/^--(to|from) /.test(spelt)) return value;
-  return VALUES[value.toLowerCase()] ?? value.toLowerCase();
+  return VALUES.get(value.toLowerCase()) ?? value.toLowerCase();
 }
 
 /** Verbs of no program in particular, and what they are here. */
-export const OTHER_VERBS: Readonly<Record<string, string>> = {
-  new: 'create',
-  make: 'create',
-  mk: 'create',
-  init: 'create',
-  clone: 'convert',
-  copy: 'convert',
-  transform: 'convert',
-  export: 'convert',
-  import: 'convert',
-  flatten: 'convert',
-  show: 'info',
-  stat: 'info',
-  inspect: 'info',
-  query: 'info',
-  dump: 'read',
-  extract: 'read',
-  benchmark: 'bench',
-  identify: 'id',
-  detect: 'id',
-  file: 'id',
-  blocks: 'map',
-  doctor: 'check',
-  fsck: 'check',
-  test: 'check',
-  validate: 'check',
-  diff: 'compare',
-  cmp: 'compare',
-  grow: 'resize',
-  expand: 'resize',
-  extend: 'resize',
-  shrink: 'compact',
-  optimize: 'compact',
-  trim: 'compact',
-  commit: 'merge',
-  coalesce: 'merge',
-  rebase: 'relink',
-  reparent: 'relink',
-  fix: 'repair',
-  checksum: 'hash',
-  sha256: 'hash',
-  chain: 'tree',
-  completions: 'completion',
-};
+export const OTHER_VERBS: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    new: 'create',
+    make: 'create',
+    mk: 'create',
+    init: 'create',
+    clone: 'convert',
+    copy: 'convert',
+    transform: 'convert',
+    export: 'convert',
+    import: 'convert',
+    flatten: 'convert',
+    show: 'info',
+    stat: 'info',
+    inspect: 'info',
+    query: 'info',
+    dump: 'read',
+    extract: 'read',
+    benchmark: 'bench',
+    identify: 'id',
+    detect: 'id',
+    file: 'id',
+    blocks: 'map',
+    doctor: 'check',
+    fsck: 'check',
+    test: 'check',
+    validate: 'check',
+    diff: 'compare',
+    cmp: 'compare',
+    grow: 'resize',
+    expand: 'resize',
+    extend: 'resize',
+    shrink: 'compact',
+    optimize: 'compact',
+    trim: 'compact',
+    commit: 'merge',
+    coalesce: 'merge',
+    rebase: 'relink',
+    reparent: 'relink',
+    fix: 'repair',
+    checksum: 'hash',
+    sha256: 'hash',
+    chain: 'tree',
+    completions: 'completion',
+  }),
+);

@@ -76,9 +76,10 @@ function bestReading(
   name: string,
   words: readonly string[],
   options: readonly Option[],
-  { dialects, known }: Context,
+  { dialects, known, lead }: Context,
 ): Read | undefined {
-  const isOurs = known.has(name);
+  // A line that begins with the name of the other program is one of that.
+  const isOurs = known.has(name) && lead === undefined;
   const spelling = spellingFor(options);
   const reads = candidatesFor(name, dialects, isOurs).map((candidate): Read => {
     const { dialect = {}, verb } = candidate;
@@ -87,7 +88,8 @@ function bestReading(
   const fitting = reads.filter(
     ({ candidate, call }) => call.unknown.length === 0 && candidate.verb.fits?.(call) !== false,
   );
-  return isOurs ? fitting.find(({ candidate, call }) => isMeant(candidate, call, name)) : fitting[0];
+  if (isOurs) return fitting.find(({ candidate, call }) => isMeant(candidate, call, name));
+  return fitting.find(({ call }) => lead !== undefined || call.foreign.length > 0 || !isOurName(name));
 }
 
 /** Flags of another verb have to be all there are. */
@@ -115,7 +117,7 @@ function candidatesFor(name: string, dialects: readonly Dialect[], isOurs: boole
 /** A verb that is nobody's, or one of ours that this version does not have. */
 function answerToName(verb: string, words: readonly string[], known: KnownVerbs): UsageError | undefined {
   const lower = verb.toLowerCase();
-  const meant = known.has(lower) || isOurName(lower) ? lower : OTHER_VERBS[lower];
+  const meant = known.has(lower) || isOurName(lower) ? lower : OTHER_VERBS.get(lower);
   if (meant === undefined) return undefined;
   if (known.has(meant)) return write(unknownCommand(verb), [[meant, ...words]]);
   return absentVerb({ what: unknownCommand(verb), typed: verb }, meant, words);
