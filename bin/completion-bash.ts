@@ -53,11 +53,11 @@ const COMPLETE = `_vhd() {
   fi
   case $offer in
     @file) return ;;
-    @directory) compopt +o bashdefault +o default -o dirnames 2> /dev/null ;;
-    @nothing) compopt +o bashdefault +o default 2> /dev/null ;;
+    @directory) compopt +o bashdefault +o default -o dirnames 2> /dev/null || : ;;
+    @nothing) compopt +o bashdefault +o default 2> /dev/null || : ;;
     *)
-      compopt +o bashdefault +o default 2> /dev/null
-      COMPREPLY=($(compgen -W "$offer" -- "$cur"))
+      compopt +o bashdefault +o default 2> /dev/null || :
+      COMPREPLY=($(compgen -W "$offer" -- "$cur")) || :
       ;;
   esac
   return 0
