@@ -1,10 +1,11 @@
 import type { Progress, ProgressListener } from '../src/ops/progress.ts';
-import { UsageError } from './errors.ts';
 import type { Output, Session } from './session.ts';
 import { formatBytes } from './sizes.ts';
 
 /** How progress is told: a bar on a terminal, lines of JSON, or not at all. */
-export type ProgressMode = 'auto' | 'json' | 'none';
+export const PROGRESS_MODES = ['auto', 'json', 'none'] as const;
+
+type ProgressMode = (typeof PROGRESS_MODES)[number];
 
 /** The flags of verbs that may take long. */
 export interface ProgressFlags {
@@ -76,15 +77,6 @@ function columnsOf({ columns = 0 }: Output): number {
 function modeOf({ progress = 'auto', quiet = false }: ProgressFlags): ProgressMode {
   if (progress === 'json') return 'json';
   return progress === false || quiet ? 'none' : progress;
-}
-
-/**
- * Reads the value of `--progress`.
- * @throws UsageError
- */
-export function parseProgressMode(text: string): ProgressMode {
-  if (text === 'auto' || text === 'json' || text === 'none') return text;
-  throw new UsageError(`--progress: expected auto, json or none, found '${text}'`);
 }
 
 function progressLine(progress: Progress): string {

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { type Geometry, geometryByteLength } from '../src/format/geometry.ts';
 import type { TargetType } from '../src/ops/convert-options.ts';
 import { UsageError } from './errors.ts';
+import { quoted } from './shell-words.ts';
 
 const TYPE_OF_NAME: Readonly<Record<string, TargetType>> = {
   '.vhd': 'dynamic',
@@ -39,13 +40,11 @@ const ARCHIVES: readonly string[] = ['.zip', '.7z', '.rar', '.tar', '.tgz'];
  */
 export function targetTypeOf(source: string, target: string): TargetType {
   const extension = extname(target).toLowerCase();
-  const type = TYPE_OF_NAME[extension];
-  if (type !== undefined && target !== '-') return type;
+  const type = typeOfName(target);
+  if (type !== undefined) return type;
   const format = FOREIGN[extension];
   if (format !== undefined) {
-    const isRaw = TYPE_OF_NAME[extname(source).toLowerCase()] === 'raw';
-    const first = isRaw ? '' : `vhd convert ${quoted(source)} disk.raw && `;
-    const way = `${first}qemu-img convert -f raw -O ${format} ${isRaw ? quoted(source) : 'disk.raw'} ${quoted(target)}`;
+    const way = wayToFormat(source, target, format);
     throw new UsageError(`it is named ${extension}, and vhd writes raw, fixed and dynamic images only`, way, target);
   }
   const compressor = COMPRESSORS[extension];
@@ -66,6 +65,18 @@ export function targetTypeOf(source: string, target: string): TargetType {
   throw new UsageError(why, 'say --to raw, --to fixed or --to dynamic', target === '-' ? undefined : target);
 }
 
+/** What a name says that an image is to be; undefined if it says nothing. */
+export function typeOfName(name: string): TargetType | undefined {
+  return name === '-' ? undefined : TYPE_OF_NAME[extname(name).toLowerCase()];
+}
+
+/** How an image becomes one of a format that is not written here. */
+export function wayToFormat(source: string, target: string, format: string): string {
+  const isRaw = typeOfName(source) === 'raw';
+  const first = isRaw ? '' : `vhd convert ${quoted(source)} disk.raw && `;
+  return `${first}qemu-img convert -f raw -O ${format} ${isRaw ? quoted(source) : 'disk.raw'} ${quoted(target)}`;
+}
+
 /** What to say about a target whose name and type, given by `--to`, will mislead somebody. */
 export function nameWarnings(target: string, type: TargetType): string[] {
   const extension = extname(target).toLowerCase();
@@ -81,8 +92,4 @@ export function geometryWarnings(geometry: Geometry | undefined, size: number, p
   if (geometry === undefined || geometryByteLength(geometry) <= size) return [];
   const told = `${geometryByteLength(geometry)} bytes, more than the ${size} of the disk`;
   return [`${path}: the geometry gives ${told}: programs that go by it will read past the end`];
-}
-
-function quoted(text: string): string {
-  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

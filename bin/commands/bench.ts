@@ -18,7 +18,7 @@ export function declare(command: Command, session: Session): void {
     .argument('[dir]', 'where the test files go; they are removed', '.')
     .option('--size <size>', 'size of the test disks (default: 256M, at least 16M)', parseTestSize)
     .option('--rounds <n>', 'rounds, of which the median counts (default: 5)', parseRounds);
-  addExamples(addLongFlags(command), 'vhd bench /dev/shm --size 64M --rounds 3');
+  addExamples(addLongFlags(command), 'vhd bench /dev/shm --size 16M --rounds 1');
   command.action((directory: string, flags: Flags) => bench(session, directory, flags));
 }
 

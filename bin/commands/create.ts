@@ -30,7 +30,7 @@ export function declare(command: Command, session: Session): void {
   addExamples(
     addLongFlags(addImageOptions(command)),
     'vhd create disk.vhd 20G',
-    'vhd create disk.vhd 127G --type fixed --preallocate',
+    'vhd create disk.vhd 127G --type fixed',
   );
   command.action((image: string, size: number | undefined, flags: Flags) => create(session, image, size, flags));
 }

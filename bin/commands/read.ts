@@ -42,11 +42,7 @@ export function declare(command: Command, session: Session): void {
     .option('--force', 'replace a file that exists')
     .option('--pad', 'read a raw image as if zeros filled it up to a multiple of 512 bytes');
   addLongFlags(addInputOptions(command));
-  addExamples(
-    command,
-    'vhd read disk.vhd --length 512 | xxd',
-    'vhd read disk.vhd --start 1M --length 100M -o part.raw',
-  );
+  addExamples(command, 'vhd read disk.vhd --length 512 | xxd', 'vhd read disk.vhd --start 1M --length 1M -o part.raw');
   command.action((image: string, flags: Flags) => read(session, image, flags));
 }
 

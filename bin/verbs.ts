@@ -1,0 +1,35 @@
+import { Command } from 'commander';
+import type { Session } from './session.ts';
+
+/** What a verb's module has: it declares its options and its action. */
+interface VerbModule {
+  readonly declare: (command: Command, session: Session) => void;
+}
+
+interface Verb {
+  readonly summary: string;
+  readonly load: () => Promise<VerbModule>;
+}
+
+/** Every verb, in the order of the help. Loaded one at a time: a call pays for the verb it uses. */
+export const VERBS: Readonly<Record<string, Verb>> = {
+  create: { summary: 'make an empty disk image', load: () => import('./commands/create.ts') },
+  info: { summary: 'show everything about images', load: () => import('./commands/info.ts') },
+  convert: { summary: 'convert between raw, fixed and dynamic images', load: () => import('./commands/convert.ts') },
+  read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
+  write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
+  bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
+  completion: { summary: 'print a script that completes in a shell', load: () => import('./commands/completion.ts') },
+};
+
+/** True if there is a verb of that name. */
+export function isVerb(name: string): boolean {
+  return Object.hasOwn(VERBS, name);
+}
+
+/** A verb with its arguments and options, to look at and not to be called; nothing for a name that is none. */
+export async function declaredVerb(name: string, session: Session): Promise<Command> {
+  const command = new Command(name).description(VERBS[name]?.summary ?? '');
+  if (isVerb(name)) (await VERBS[name]?.load())?.declare(command, session);
+  return command;
+}
