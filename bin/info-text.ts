@@ -1,7 +1,8 @@
 import { escapeControls } from '../src/format/bytes.ts';
-import { describeFinding, type Finding, type Severity } from '../src/format/rules.ts';
+import { describeFinding, type Finding } from '../src/format/rules.ts';
 import type { InfoReport } from '../src/ops/info.ts';
-import { keyValueTable, paint, type Row, type Style } from './report.ts';
+import { contentsText } from './partition-text.ts';
+import { keyValueTable, paint, type Row, severityMark } from './report.ts';
 import { formatBytes, formatExactly } from './sizes.ts';
 
 /** What `info` prints: that of the library, or the little there is to say about a raw disk. */
@@ -12,7 +13,7 @@ export function infoText(report: ImageReport, coloured: boolean): string {
   const groups = [diskRows(report), fileRows(report), originRows(report)];
   const tables = groups.map((rows) => keyValueTable(pad(rows), coloured)).filter((text) => text !== '');
   const findings = report.findings.map((item) => findingLine(item, coloured)).join('');
-  const parts = findings === '' ? tables : [...tables, findings];
+  const parts = [...tables, contentsText(report, coloured), findings].filter((text) => text !== '');
   return `${paint('bold', escapeControls(report.path), coloured)}\n${parts.join('\n')}`;
 }
 
@@ -72,13 +73,7 @@ function sizeText(bytes: number | null): string | undefined {
   return bytes === null ? undefined : formatExactly(bytes);
 }
 
-const MARKS: Readonly<Record<Severity, readonly [mark: string, style: Style]>> = {
-  error: ['error', 'red'],
-  warning: ['warning', 'yellow'],
-  note: ['note', 'cyan'],
-};
-
 function findingLine(item: Finding, coloured: boolean): string {
-  const [mark, style] = MARKS[item.severity];
-  return `  ${paint(style, mark.padEnd(7), coloured)}  ${escapeControls(describeFinding(item))} [${item.rule}]\n`;
+  const text = `${escapeControls(describeFinding(item))} [${item.rule}]`;
+  return `${severityMark(item.severity, coloured)}${text}\n`;
 }

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util';
 import { escapeControls } from '../src/format/bytes.ts';
+import type { Severity } from '../src/format/rules.ts';
 
 /** The styles in use. */
 export type Style = 'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow';
@@ -16,6 +17,13 @@ export function isColoured(
 export function paint(style: Style, text: string, coloured: boolean): string {
   // Whether the stream takes colour is decided by the caller: the stream is not always that of the process.
   return coloured ? styleText(style, text, { validateStream: false }) : text;
+}
+
+const MARKS: Readonly<Record<Severity, Style>> = { error: 'red', warning: 'yellow', note: 'cyan' };
+
+/** What the line of a finding begins with. */
+export function severityMark(severity: Severity, coloured: boolean): string {
+  return `  ${paint(MARKS[severity], severity.padEnd(7), coloured)}  `;
 }
 
 /** A line of a key/value table; a row without a value is left out. */
@@ -35,17 +43,21 @@ export function summaryText(heading: string, rows: readonly Row[]): string {
   return `${escapeControls(heading)}\n${keyValueTable(rows)}`;
 }
 
-/** Cells in aligned columns, the first to the left and the others to the right. */
-export function columnTable(rows: readonly (readonly string[])[]): string {
+/**
+ * Cells in aligned columns.
+ * @param rows the cells
+ * @param sides a letter a column, `l` for left or `r` for right; the last one holds for all further columns
+ */
+export function columnTable(rows: readonly (readonly string[])[], sides = 'lr'): string {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, cell.length);
   }
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, index) => (index === 0 ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0)))
-      .join('  ')
-      .trimEnd();
+  const cellText = (cell: string, index: number): string => {
+    const isLeft = (sides[index] ?? sides.at(-1)) === 'l';
+    return isLeft ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0);
+  };
+  const line = (row: readonly string[]): string => row.map(cellText).join('  ').trimEnd();
   return rows.map((row) => `${line(row)}\n`).join('');
 }
 

@@ -19,6 +19,15 @@ export type { Geometry } from './format/geometry.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
+export { identifyFileSystem } from './inspect/file-systems.ts';
+export type {
+  DiskContents,
+  FileSystem,
+  Partition,
+  ReadableDisk,
+  TableFinding,
+} from './inspect/partition-table.ts';
+export { listPartitions } from './inspect/partitions.ts';
 export type { CreateOptions, ImageSource, OpenDiskOptions, OpenedDisk, OpenOptions, OpenRawOptions } from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
 export type { BenchMachine, BenchOptions, BenchReport, BenchResult, Spread, Workload } from './ops/bench.ts';
@@ -27,7 +36,7 @@ export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';
 export { createImage } from './ops/create.ts';
-export type { InfoReport, NamedParent, OtherSize } from './ops/info.ts';
+export type { InfoReport, NamedParent, OtherSize, PartitionTable } from './ops/info.ts';
 export { readInfo } from './ops/info.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export { BlobStorage } from './storage/blob.ts';

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { VhdError } from '../../src/errors.ts';
 import type { Severity } from '../../src/format/rules.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
-import { type InfoReport, readInfo } from '../../src/ops/info.ts';
+import { type ContentFacts, contentFacts, type InfoReport, readInfo } from '../../src/ops/info.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addReportFlags, type ReportFlags } from '../flags.ts';
 import { type ImageReport, infoText } from '../info-text.ts';
@@ -53,7 +53,12 @@ async function showOne(
   if (warning !== undefined) await session.warn(`${image}: ${warning}`);
   if (refusal !== undefined) await session.fail(refusal);
   if (report.findings.some((item) => item.severity === 'error')) session.exitWith(3);
-  if (flags.strict === true && report.findings.some((item) => isComplaint(item.severity))) session.exitWith(1);
+  if (flags.strict === true && severities(report).some(isComplaint)) session.exitWith(1);
+}
+
+/** How grave the findings are: those about the image, and those about what is on the disk. */
+function severities({ findings, partitionTable }: ImageReport): Severity[] {
+  return [...findings, ...(partitionTable?.findings ?? [])].map((item) => item.severity);
 }
 
 function isComplaint(severity: Severity): boolean {
@@ -84,9 +89,12 @@ async function reportOn(image: string, flags: Flags): Promise<Shown> {
   } catch (error) {
     return refused(report, error, image, flags);
   }
-  const { size } = opened.disk;
-  await opened.disk.close();
-  return { report: opened.type === 'raw' ? rawReport(report, size) : report };
+  try {
+    if (opened.type !== 'raw') return { report };
+    return { report: rawReport(report, opened.disk.size, await contentFacts(opened.disk)) };
+  } finally {
+    await opened.disk.close();
+  }
 }
 
 async function refused(report: InfoReport, error: unknown, image: string, flags: Flags): Promise<Shown> {
@@ -99,7 +107,7 @@ async function refused(report: InfoReport, error: unknown, image: string, flags:
 }
 
 /** No footer is no fault of a raw disk. */
-function rawReport(report: InfoReport, virtualSize: number): ImageReport {
+function rawReport(report: InfoReport, virtualSize: number, contents: ContentFacts): ImageReport {
   const nothing = {
     chsSize: null,
     geometry: null,
@@ -117,5 +125,5 @@ function rawReport(report: InfoReport, virtualSize: number): ImageReport {
     savedState: null,
   };
   const raw = { type: 'raw', virtualSize, readable: true, refusal: null, findings: [] } as const;
-  return { ...report, ...nothing, ...unknown, ...raw };
+  return { ...report, ...nothing, ...unknown, ...raw, ...contents };
 }

@@ -8,6 +8,7 @@ import { unixMilliseconds } from '../format/new-footer.ts';
 import type { Finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
+import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -26,6 +27,9 @@ export interface NamedParent {
   /** Its identifier, the 16 bytes in file order. */
   readonly uuid: string;
 }
+
+/** What a disk has by way of a partition table, the partitions themselves aside. */
+export type PartitionTable = Omit<DiskContents, 'partitions'>;
 
 /** Everything about an image. What cannot be known is null. */
 export interface InfoReport {
@@ -73,8 +77,22 @@ export interface InfoReport {
   readonly readable: boolean;
   /** Why it cannot, one sentence; null if it can. */
   readonly refusal: string | null;
-  /** Everything that is odd or wrong. */
+  /** The partition table of the virtual disk, or the file system on a disk without one; null if it cannot be read. */
+  readonly partitionTable: PartitionTable | null;
+  /** The partitions, by number; null if the disk cannot be read. */
+  readonly partitions: readonly Partition[] | null;
+  /** Everything that is odd or wrong about the image; what is about its table is in `partitionTable`. */
   readonly findings: readonly Finding[];
+}
+
+/** What is on a disk, as {@link InfoReport} has it. */
+export type ContentFacts = Pick<InfoReport, 'partitionTable' | 'partitions'>;
+
+/** Looks at what is on a disk. */
+export async function contentFacts(disk: ReadableDisk): Promise<ContentFacts> {
+  const { listPartitions } = await import('../inspect/partitions.ts');
+  const { partitions, ...partitionTable } = await listPartitions(disk);
+  return { partitionTable, partitions };
 }
 
 /**
@@ -155,31 +173,44 @@ function footerFacts(footer: Footer): FooterFacts {
 
 type OpenedFacts = Pick<
   InfoReport,
-  'allocatedBytes' | 'allocatedBlocks' | 'dataAlignment' | 'readable' | 'refusal' | 'findings'
+  | 'allocatedBytes'
+  | 'allocatedBlocks'
+  | 'dataAlignment'
+  | 'partitionTable'
+  | 'partitions'
+  | 'readable'
+  | 'refusal'
+  | 'findings'
 >;
+
+const UNREADABLE = {
+  ...{ allocatedBytes: null, allocatedBlocks: null, dataAlignment: null },
+  ...{ partitionTable: null, partitions: null, readable: false },
+} as const;
 
 /** What only the table tells, and whether the image opens at all. */
 async function openedFacts(storage: Storage, examination: Examination, options: ExamineOptions): Promise<OpenedFacts> {
-  const unknown = { allocatedBytes: null, allocatedBlocks: null, dataAlignment: null, readable: false };
   // The disk closes its storage; this one is the caller's.
   const borrowed: Storage = { ...borrow(storage), close: () => Promise.resolve() };
   try {
     const disk = await openVhdStorage(borrowed, options);
     const { allocatedBytes, findings } = disk;
     const allocatedBlocks = disk.allocatedBlockCount ?? null;
+    const contents = await contentFacts(disk);
     await disk.close();
     const { dataAlignment } = disk;
     return {
       allocatedBytes,
       allocatedBlocks,
       dataAlignment: dataAlignment ?? null,
+      ...contents,
       readable: true,
       refusal: null,
       findings,
     };
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error) || !String(error.code).startsWith('ERR_VHD_')) throw error;
-    return { ...unknown, refusal: error.message, findings: examination.findings };
+    return { ...UNREADABLE, refusal: error.message, findings: examination.findings };
   }
 }
 

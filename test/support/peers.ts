@@ -6,7 +6,24 @@ import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 
 /** A program that tests can ask for. */
-export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z';
+export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z' | PartitionTool | FormatTool;
+/** A program that makes or reads partition tables. */
+export type PartitionTool = 'sgdisk' | 'sfdisk';
+/** A program that makes file systems, or tells them. */
+export type FormatTool =
+  | 'blkid'
+  | 'cryptsetup'
+  | 'genisoimage'
+  | 'mdadm'
+  | 'mkfs.btrfs'
+  | 'mkfs.exfat'
+  | 'mkfs.ext4'
+  | 'mkfs.fat'
+  | 'mkfs.ntfs'
+  | 'mkfs.xfs'
+  | 'mksquashfs'
+  | 'mkswap'
+  | 'pvcreate';
 
 /** What a program said. */
 export interface PeerResult {
@@ -21,6 +38,8 @@ export interface PeerOptions {
   readonly timeoutMs?: number;
   /** Any exit code is fine; default: only 0 is. */
   readonly anyCode?: boolean;
+  /** What it gets on its standard input. Default: nothing. */
+  readonly input?: string;
   /** Gets what it writes to its standard output; `false` says that this was enough, and it is ended. */
   readonly onOutput?: (chunk: Buffer) => boolean;
 }
@@ -77,8 +96,10 @@ export function stub(title: string, reason: string): void {
 
 /** Runs a program to its end. Rejects with everything it said if it fails, hangs or cannot be started. */
 export async function runPeer(name: string, args: readonly string[], options: PeerOptions = {}): Promise<PeerResult> {
-  const { timeoutMs = 60_000, anyCode = false, onOutput } = options;
-  const child = spawn(findProgram(name) ?? name, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const { timeoutMs = 60_000, anyCode = false, input = '', onOutput } = options;
+  const child = spawn(findProgram(name) ?? name, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // A program that does not read its input is no fault of the test.
+  child.stdin.on('error', () => undefined).end(input);
   let ending = '';
   const end = (why: string): void => {
     if (ending === '') child.kill('SIGKILL');
