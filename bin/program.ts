@@ -16,6 +16,7 @@ interface Verb {
 /** Loaded one at a time: a call pays for the verb it uses. */
 const VERBS: Readonly<Record<string, Verb>> = {
   create: { summary: 'make an empty disk image', load: () => import('./commands/create.ts') },
+  id: { summary: 'tell what files are', load: () => import('./commands/id.ts') },
   info: { summary: 'show everything about images', load: () => import('./commands/info.ts') },
   convert: { summary: 'convert between raw, fixed and dynamic images', load: () => import('./commands/convert.ts') },
   read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },

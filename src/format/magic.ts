@@ -134,9 +134,7 @@ export function hasUdfDescriptor(head: Uint8Array): boolean {
 }
 
 function fits(magic: Magic, head: Uint8Array): boolean {
-  return (
-    magic.bytes.every((byte, index) => head[magic.offset + index] === byte) && (magic.holds?.(head) ?? true)
-  );
+  return magic.bytes.every((byte, index) => head[magic.offset + index] === byte) && (magic.holds?.(head) ?? true);
 }
 
 /** Cluster size, a power of two from 4 KiB to 64 MiB (qemu, docs/interop/qed_spec). */

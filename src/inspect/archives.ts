@@ -11,7 +11,11 @@ const EL_TORITO = 'EL TORITO SPECIFICATION';
 export function isoFacts(head: Uint8Array): ContainerFacts {
   const view = viewOf(head);
   const isPrimary = head[ISO_DESCRIPTOR_OFFSET] === 1;
-  const label = isPrimary ? readLatin1(head, ISO_DESCRIPTOR_OFFSET + 40, 32).replaceAll('\0', ' ').trim() : '';
+  const label = isPrimary
+    ? readLatin1(head, ISO_DESCRIPTOR_OFFSET + 40, 32)
+        .replaceAll('\0', ' ')
+        .trim()
+    : '';
   const bootRecord = readLatin1(head, ISO_DESCRIPTOR_OFFSET + CD_SECTOR_BYTES + 7, EL_TORITO.length);
   const remarks = remarksOf(
     label !== '' && `label '${label}'`,

@@ -64,7 +64,8 @@ async function readMetadataRegion(file: ReadableDisk, start: number): Promise<Me
   if (table === undefined || readLatin1(table, 0, 8) !== 'metadata') return undefined;
   const item = async (id: string): Promise<DataView | undefined> => {
     const entry = entryOf(table, { start: 32, count: viewOf(table).getUint16(10, true), id });
-    const bytes = entry === undefined ? undefined : await readInside(file, start + viewOf(entry).getUint32(16, true), 8);
+    const bytes =
+      entry === undefined ? undefined : await readInside(file, start + viewOf(entry).getUint32(16, true), 8);
     return bytes === undefined ? undefined : viewOf(bytes);
   };
   const size = await item(VIRTUAL_DISK_SIZE);
