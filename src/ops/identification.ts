@@ -89,7 +89,7 @@ const NOTHING = {
 
 /** Puts together what is said of a file. */
 export function identificationOf(path: string, fileSize: number, verdict: Verdict): Identification {
-  const { title, remarks = [], kind, mime, ...known } = verdict;
+  const { title, remarks: _told, kind, mime, ...known } = verdict;
   const nameMismatch = mismatchOf(path, kind, title) ?? null;
   const detail = detailOf(verdict, nameMismatch);
   return { path, kind, mime, detail, fileSize, ...NOTHING, ...known, nameMismatch };

@@ -120,10 +120,10 @@ function damagedFooter(
     const decoded = decodeFooter(bytes, offset);
     const [first] = decoded.findings;
     if (first === undefined || isFooter(decoded) || !hasCookie(bytes)) continue;
-    if (first.rule !== 'footer.poisoned')
-      return { footer: decoded.value, problem: `damaged: ${describeFinding(first)}` };
-    const isOverwritten = bytes.every((byte) => byte === bytes[0]);
-    return { footer: isOverwritten ? undefined : decoded.value, problem: describeFinding(first) };
+    const isPoisoned = first.rule === 'footer.poisoned';
+    const isOverwritten = isPoisoned && bytes.every((byte) => byte === bytes[0]);
+    const problem = `${isPoisoned ? '' : 'damaged: '}${describeFinding(first)}`;
+    return { footer: isOverwritten ? undefined : decoded.value, problem };
   }
   return undefined;
 }

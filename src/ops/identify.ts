@@ -88,18 +88,22 @@ async function verdictOn(subject: Subject): Promise<Verdict> {
   const { footer, endFooterOffset } = examination;
   const isEndSpoilt = endsInFooter(subject.ends);
   if (footer !== undefined) {
-    const displaced =
-      endFooterOffset === undefined && !isEndSpoilt ? await identifyDisplaced(subject, footer) : undefined;
+    const isEndLost = endFooterOffset === undefined && !isEndSpoilt;
+    const displaced = isEndLost ? await identifyDisplaced(subject, footer) : undefined;
     return displaced ?? identifySound(subject, examination, footer);
   }
   const damaged = identifyDamaged(subject);
-  if (damaged !== undefined && isEndSpoilt) return damaged;
+  return damaged !== undefined && isEndSpoilt ? damaged : identifyOther(subject, damaged);
+}
+
+/** Nothing of a footer at the end. */
+async function identifyOther(subject: Subject, damaged: Verdict | undefined): Promise<Verdict> {
   const format = await recogniseContainer(subject.ends, subject.file);
-  if (format !== undefined && format !== 'iso' && format !== 'udf') return identifyContainer(subject, format);
-  const displaced = await identifyDisplaced(subject);
+  // An optical disc may be what is on a fixed disk; all others would not stand at the beginning of one.
+  const mayBeOnDisk = format === undefined || format === 'iso' || format === 'udf';
+  const displaced = mayBeOnDisk ? await identifyDisplaced(subject) : undefined;
   if (displaced !== undefined) return displaced;
-  if (format !== undefined) return identifyContainer(subject, format);
-  return damaged ?? identifyRaw(subject);
+  return format === undefined ? (damaged ?? identifyRaw(subject)) : identifyContainer(subject, format);
 }
 
 async function identifyContainer({ storage, file, ends }: Subject, kind: FormatKind): Promise<Verdict> {

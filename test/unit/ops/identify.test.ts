@@ -74,8 +74,8 @@ describe('a sound VHD', () => {
       parent: 'C:\\base.vhd',
       contents: null,
       problems: [],
-      detail: expect.stringContaining("parent 'C:\\base.vhd'"),
     });
+    expect((await idOf(differencing())).detail).toContain("parent 'C:\\base.vhd'");
   });
 
   it('may have a footer of 511 bytes', async () => {
@@ -230,10 +230,9 @@ describe('a damaged VHD', () => {
 
   it('that begins with the footer of a fixed one and has none at its end is not called a VHD', async () => {
     const footer = fixedImage(MIB).subarray(-512);
-    expect(await idOf(Buffer.concat([footer, pattern(4096)]))).toMatchObject({
-      kind: 'unknown',
-      detail: expect.stringContaining('footer of a fixed VHD'),
-    });
+    const found = await idOf(Buffer.concat([footer, pattern(4096)]));
+    expect(found.kind).toBe('unknown');
+    expect(found.detail).toContain('begins with the footer of a fixed VHD');
   });
 
   it('tells what is wrong with a table, and tells the first problems only', async () => {
@@ -282,12 +281,7 @@ describe('a file of nothing known', () => {
   it.each([
     ['empty', new Uint8Array(0), 'inode/x-empty', 'empty file'],
     ['of zeros', new Uint8Array(MIB), 'application/octet-stream', 'all zeros at both ends'],
-    [
-      'of one byte',
-      Uint8Array.of(7),
-      'application/octet-stream',
-      'too short for a disk: 1 byte',
-    ],
+    ['of one byte', Uint8Array.of(7), 'application/octet-stream', 'too short for a disk: 1 byte'],
   ])('%s', async (_what, bytes, mime, detail) => {
     expect(await idOf(bytes)).toMatchObject({ kind: 'unknown', mime, detail, nameMismatch: null, problems: [] });
   });
