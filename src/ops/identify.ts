@@ -26,6 +26,8 @@ const RAW_MIME = 'application/vnd.efi.img';
 const UNKNOWN_MIME = 'application/octet-stream';
 const EMPTY_MIME = 'inode/x-empty';
 
+const CHARACTER_DEVICE: Verdict = { kind: 'unknown', mime: 'inode/chardevice', title: 'a device without an end' };
+
 /** What is no disk itself, though one may be in it. */
 const HOLDS_FILES: readonly FormatKind[] = [
   'zip',
@@ -61,7 +63,10 @@ export async function identify(source: string | Storage, options: IdentifyOption
   if (typeof source !== 'string') return identifyStorage(source, searchBytes);
   const file = await FileStorage.open(source);
   try {
-    if ((await file.stat()).isDirectory()) throw directoryError(source);
+    const stats = await file.stat();
+    if (stats.isDirectory()) throw directoryError(source);
+    // Some systems know the size of a disk behind one; a terminal or a source of zeros has none.
+    if (stats.isCharacterDevice() && (await file.size()) === 0) return identificationOf(source, 0, CHARACTER_DEVICE);
     return await identifyStorage(file, searchBytes);
   } finally {
     await file.close();

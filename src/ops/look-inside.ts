@@ -2,7 +2,6 @@ import { openVhdStorage } from '../disk/open-storage.ts';
 import { VhdError } from '../errors.ts';
 import type { Finding } from '../format/rules.ts';
 import type { DiskContents, ReadableDisk } from '../inspect/partition-table.ts';
-import { listPartitions } from '../inspect/partitions.ts';
 import { LentStorage } from '../storage/lent.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -37,6 +36,7 @@ export async function lookInside(storage: Storage, byteLength: number): Promise<
 /** What is on a disk, and what is wrong with that; null if it has no bytes. Rejects if reading does. */
 export async function contentsOf(disk: ReadableDisk): Promise<Pick<Inside, 'contents' | 'problems'>> {
   if (disk.size === 0) return { contents: null, problems: [] };
+  const { listPartitions } = await import('../inspect/partitions.ts');
   const contents = await listPartitions(disk);
   const errors = contents.findings.filter((item) => item.severity === 'error');
   return { contents, problems: errors.map((item) => `on its disk, at byte ${item.offset}: ${item.message}`) };

@@ -306,6 +306,10 @@ describe('identify', () => {
     }
   });
 
+  it('says of a device without an end that it is one', async () => {
+    expect(await identify('/dev/null')).toMatchObject({ kind: 'unknown', mime: 'inode/chardevice', fileSize: 0 });
+  });
+
   it('passes errors of the system on', async () => {
     await expect(identify('/nonexistent/file')).rejects.toMatchObject({ code: 'ENOENT' });
     await expect(identify('.')).rejects.toMatchObject({ code: 'EISDIR' });
