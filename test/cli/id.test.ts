@@ -118,6 +118,6 @@ describe('id', () => {
     const { stdout } = await vhd(['id', name]);
     expect(stdout).toContain('bell\\u{7}.vhd: ');
     expect(stdout).toContain(String.raw`creator '\u{1b}[2J'`);
-    expect([...stdout].filter((character) => character < ' ')).toEqual(['\n']);
+    expect(Array.from(stdout).filter((character) => character < ' ')).toEqual(['\n']);
   });
 });
