@@ -159,7 +159,10 @@ async function lookInside(
 }
 
 function damageFindings(reader: PieceReader): TableFinding[] {
-  return reader.damage.map(({ position, length, error }) => ({
+  // Where a read was tried again with less, the smaller one says it all.
+  const byLength = [...reader.damage].sort((first, second) => second.length - first.length);
+  const byPosition = new Map(byLength.map((damage) => [damage.position, damage]));
+  return [...byPosition.values()].map(({ position, length, error }) => ({
     severity: 'error',
     message: `bytes ${position} to ${position + length - 1} of the disk cannot be read: ${error.message}`,
     offset: position,

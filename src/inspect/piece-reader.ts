@@ -40,6 +40,8 @@ export class PieceReader {
   async read(offset: number, length: number): Promise<Uint8Array | undefined> {
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + length > this.length) return undefined;
     const bytes = new Uint8Array(length);
+    // A stretch behind the end of the disk has no bytes, and its start is no place to read at.
+    if (length === 0) return bytes;
     const position = this.start + offset;
     try {
       await this.#disk.read(bytes, position);

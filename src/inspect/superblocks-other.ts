@@ -32,7 +32,14 @@ export function probeIso({ head }: Area): FileSystem | null {
       joliet = new Fields(head.bytes(offset + 40, 32), 'big').utf16(0, 32);
     }
   }
-  return hasPrimary ? fileSystem('iso9660', { label: joliet ?? label, uuid }) : null;
+  return hasPrimary ? fileSystem('iso9660', { label: isoLabel(label, joliet), uuid }) : null;
+}
+
+/** The Joliet label has the better letters, but only 16 of them; the primary one may go on. */
+function isoLabel(primary: string | null, joliet: string | null): string | null {
+  if (joliet === null || primary === null) return joliet ?? primary;
+  const isCut = joliet.length === 16 && primary.toLowerCase().startsWith(joliet.toLowerCase());
+  return isCut ? joliet + primary.slice(joliet.length) : joliet;
 }
 
 /** Sixteen digits as blkid shows them; null if no date is given. */

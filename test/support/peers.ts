@@ -14,7 +14,6 @@ export type FormatTool =
   | 'blkid'
   | 'cryptsetup'
   | 'genisoimage'
-  | 'mdadm'
   | 'mkfs.btrfs'
   | 'mkfs.exfat'
   | 'mkfs.ext4'
@@ -22,8 +21,7 @@ export type FormatTool =
   | 'mkfs.ntfs'
   | 'mkfs.xfs'
   | 'mksquashfs'
-  | 'mkswap'
-  | 'pvcreate';
+  | 'mkswap';
 
 /** What a program said. */
 export interface PeerResult {
