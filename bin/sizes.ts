@@ -1,4 +1,7 @@
+import { formatBytes } from '../src/format/byte-count.ts';
 import { UsageError } from './errors.ts';
+
+export { formatBytes };
 
 const UNITS = ['K', 'M', 'G', 'T'] as const;
 const SECTOR_BYTES = 512;
@@ -49,14 +52,6 @@ function decimalError(text: string, value: number, power: number, what: string):
     `${what}: '${text}' could mean two sizes: expected ${FORMS}`,
     `write ${value}${unit} (${binary}) or ${decimal}`,
   );
-}
-
-/** A number of bytes for people, such as `1.5 GiB`; exact below 1024. */
-export function formatBytes(byteLength: number): string {
-  if (byteLength < 1024) return byteLength === 1 ? '1 byte' : `${byteLength} bytes`;
-  const power = Math.min(Math.floor(Math.log2(byteLength) / 10), UNITS.length);
-  const rounded = (byteLength / 1024 ** power).toFixed(2).replace(/\.?0+$/, '');
-  return `${rounded} ${UNITS[power - 1] ?? ''}iB`;
 }
 
 /** A number of bytes for people, with the exact one behind it. */

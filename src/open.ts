@@ -14,6 +14,7 @@ import { type Examination, examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
 import { checkOneOf, checkOptionNames, VhdError } from './errors.ts';
 import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
+import { remedyFor } from './format/shell.ts';
 import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
 import { FileStorage } from './storage/file.ts';
 import { PaddedStorage } from './storage/padded.ts';
@@ -180,13 +181,7 @@ export function checkNotForeign(head: Uint8Array, name: string): void {
   const foreign = detectForeign(head);
   if (foreign === undefined) return;
   // What came down a pipe is spent: the command stands for what to do with the file it came from.
-  const path = name.startsWith('-') ? `./${name}` : name;
-  const remedy =
-    name === '-'
-      ? foreign.remedy
-      : foreign.remedy.replaceAll(/FILE(\.\w+)?/g, (_match, ending: string | undefined) =>
-          shellQuote(path + (ending ?? '')),
-        );
+  const remedy = name === '-' ? foreign.remedy : remedyFor(foreign.remedy, name);
   throw new VhdError('ERR_VHD_FOREIGN_FORMAT', `this is a ${foreign.title} file: expected a VHD or a raw disk`, {
     storage: name,
     offset: 0,
@@ -194,10 +189,6 @@ export function checkNotForeign(head: Uint8Array, name: string): void {
     found: foreign.title,
     remedy: `${remedy}   (--from raw takes its bytes as they are)`,
   });
-}
-
-function shellQuote(text: string): string {
-  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** What a new image is to be; see {@link createVhdStorage}. */

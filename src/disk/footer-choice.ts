@@ -118,7 +118,10 @@ function withStart(start: FooterReading, end: FooterReading | undefined): Chosen
 
 function withNone(start: FooterReading | undefined, end: FooterReading | undefined, fileSize: number): ChosenFooter {
   const readings = [end, start].filter((reading) => reading !== undefined);
-  const broken = readings.find((reading) => reading.decoded.findings.every((item) => item.rule !== 'footer.cookie'));
+  // The footer of a fixed disk at offset 0 is sound, but of another image: its place is the end.
+  const broken = readings.find(
+    ({ decoded }) => !isFooter(decoded) && decoded.findings.every((item) => item.rule !== 'footer.cookie'),
+  );
   if (broken === undefined) {
     const expected = "'conectix' 512 bytes before the end";
     const found = fileSize < SECTOR_BYTES ? `a file of ${fileSize} bytes` : 'other bytes';

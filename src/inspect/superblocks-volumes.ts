@@ -1,3 +1,5 @@
+import { viewOf } from '../format/bytes.ts';
+import { formatUuid } from '../format/uuid.ts';
 import { type Area, fileSystem } from './area.ts';
 import { crc32 } from './crc32.ts';
 import { Fields } from './fields.ts';
@@ -35,7 +37,7 @@ export async function probeRaid({ head, reader }: Area): Promise<FileSystem | nu
 function raid1(fields: Fields, at: number, offset: number, version: string): FileSystem | null {
   if (at < 0 || at + RAID_1_BYTES > fields.byteLength) return null;
   const isSound = fields.u32(at) === RAID_MAGIC && fields.u32(at + 4) === 1;
-  if (!isSound || fields.u64(at + 128) * SECTOR_BYTES !== offset) return null;
+  if (!isSound || fields.u64(at + 144) * SECTOR_BYTES !== offset) return null;
   return fileSystem('linux_raid_member', { version, label: fields.utf8(at + 32, 32), uuid: fields.uuid(at + 16) });
 }
 
@@ -45,11 +47,11 @@ function raid0(tail: Uint8Array, at: number): FileSystem | null {
   const bytes = tail.subarray(at, at + RAID_0_BYTES);
   const fields = [new Fields(bytes), new Fields(bytes, 'big')].find((candidate) => candidate.u32(0) === RAID_MAGIC);
   if (fields?.u32(4) !== 0) return null;
+  // Its four words are shown as numbers, whatever their order of bytes.
   const id = new Uint8Array(16);
-  id.set(fields.bytes(20, 4), 0);
-  id.set(fields.bytes(52, 12), 4);
+  for (const [index, offset] of [20, 52, 56, 60].entries()) viewOf(id).setUint32(index * 4, fields.u32(offset));
   const version = `${fields.u32(4)}.${fields.u32(8)}.${fields.u32(12)}`;
-  return fileSystem('linux_raid_member', { version, uuid: new Fields(id).uuid(0) });
+  return fileSystem('linux_raid_member', { version, uuid: formatUuid(id) });
 }
 
 /** A physical volume of LVM2: its label is in one of the first four sectors. */

@@ -159,7 +159,8 @@ const NO_FOOTER: FooterFacts = {
   savedState: null,
 };
 
-function footerFacts(footer: Footer): FooterFacts {
+/** What a footer says, as `info` and `id` tell it. */
+export function footerFacts(footer: Footer): FooterFacts {
   return {
     chsSize: geometryByteLength(footer.geometry),
     geometry: footer.geometry,

@@ -8,7 +8,7 @@ import { buildCommand } from '../../.config/build.ts';
 import { median } from '../../src/ops/median.ts';
 
 const ROUNDS = 15;
-const LIMITS: Readonly<Record<string, number>> = { '--version': 1.5, info: 1.8 };
+const LIMITS: Readonly<Record<string, number>> = { '--version': 1.5, info: 1.8, id: 1.8 };
 
 const folder = mkdtempSync(join(tmpdir(), 'vhdkit-startup-'));
 try {
@@ -20,6 +20,7 @@ try {
     ['node -e 0', ['-e', '0']],
     ['--version', [command, '--version']],
     ['info', [command, 'info', image]],
+    ['id', [command, 'id', image]],
     ['--help', [command, '--help']],
   ]);
   stdout.write(table(measure(calls)));

@@ -37,6 +37,8 @@ export interface CorpusImage {
   readonly isFragment: boolean;
   readonly raw: RawDigest | undefined;
   readonly chunks: ChunkDigest | undefined;
+  /** What `mmls` says of its partition table; undefined if it was not asked. */
+  readonly partitionText: string | undefined;
   /** Keys of the readers that get exactly these bytes. */
   readonly agree: readonly string[];
 }
@@ -50,6 +52,7 @@ interface IndexEntry {
   readonly raw?: readonly [number, string] | null;
   readonly big?: { readonly spec?: readonly [number, number, string] } | null;
   readonly agree?: readonly string[];
+  readonly mmls?: string | null;
 }
 
 /** The images of the corpus, those of other formats left out; none where it is not there. */
@@ -84,6 +87,7 @@ function readIndex(): CorpusImage[] {
       isFragment: entry.fragment === true,
       raw: raw === null || raw === undefined ? undefined : { size: raw[0], sha256: raw[1] },
       chunks: chunks === undefined ? undefined : { size: chunks[0], chunkCount: chunks[1], sha256: chunks[2] },
+      partitionText: entry.mmls ?? undefined,
       agree: entry.agree ?? [],
     };
   });

@@ -14,7 +14,6 @@ export type FormatTool =
   | 'blkid'
   | 'cryptsetup'
   | 'genisoimage'
-  | 'mdadm'
   | 'mkfs.btrfs'
   | 'mkfs.exfat'
   | 'mkfs.ext4'
@@ -22,8 +21,7 @@ export type FormatTool =
   | 'mkfs.ntfs'
   | 'mkfs.xfs'
   | 'mksquashfs'
-  | 'mkswap'
-  | 'pvcreate';
+  | 'mkswap';
 /** A shell that completes, or what shows it a terminal. */
 export type ShellName = 'bash' | 'zsh' | 'fish' | 'script';
 
@@ -98,10 +96,10 @@ export function stub(title: string, reason: string): void {
 
 /** Runs a program to its end. Rejects with everything it said if it fails, hangs or cannot be started. */
 export async function runPeer(name: string, args: readonly string[], options: PeerOptions = {}): Promise<PeerResult> {
-  const { timeoutMs = 60_000, anyCode = false, input = '', onOutput } = options;
+  const { timeoutMs = 60_000, anyCode = false, onOutput } = options;
   const child = spawn(findProgram(name) ?? name, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   // A program that does not read its input is no fault of the test.
-  child.stdin.on('error', () => undefined).end(input);
+  child.stdin.on('error', () => undefined).end(options.input);
   let ending = '';
   const end = (why: string): void => {
     if (ending === '') child.kill('SIGKILL');

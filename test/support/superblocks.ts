@@ -23,7 +23,8 @@ export interface SuperblockImage {
 const UUID = '00112233-4455-6677-8899-aabbccddeeff';
 const ID = Uint8Array.from({ length: 16 }, (_, index) => index * 0x11);
 const KIB = 1024;
-const IMAGE_BYTES = 1024 * KIB;
+/** blkid looks for no RAID and no LVM on what is as small as a floppy disk. */
+const IMAGE_BYTES = 1536 * KIB;
 
 type Field = readonly [offset: number, value: string | Uint8Array | number | bigint];
 
@@ -53,8 +54,9 @@ function raid1(version: string, offset: number): SuperblockImage {
       [72, 1],
       [80, 100n],
       [92, 2],
-      [128, BigInt(offset / 512)],
+      [128, 2048n],
       [136, 100n],
+      [144, BigInt(offset / 512)],
       [168, ID],
     ] satisfies Field[]),
     // max_dev, then the checksum over 256 bytes and two per device, summed as 32-bit numbers and folded.
@@ -76,8 +78,10 @@ function raid0(isBig: boolean): SuperblockImage {
     [4, 0],
     [8, 90],
     [12, 3],
-    [20, ID.subarray(0, 4)],
-    [52, ID.subarray(4)],
+    [20, 0x0011_2233],
+    [52, 0x4455_6677],
+    [56, 0x8899_aabb],
+    [60, 0xccdd_eeff],
   ];
   const bytes = image(offset, fields, isBig);
   const expected = { type: 'linux_raid_member', version: '0.90.3', uuid: UUID };
@@ -145,6 +149,7 @@ export function superblockImages(): SuperblockImage[] {
     ...[raid1('1.1', 0), raid1('1.2', 4096), raid1('1.0', endOffset), raid0(false), raid0(true)],
     ...[lvm(), bitLocker(false), bitLocker(true), refs()],
     simple('reiserfs', 65_536, [
+      [12, 18],
       [44, Uint8Array.of(0, 16)],
       [52, 'ReIsEr2Fs'],
       [84, ID],

@@ -117,6 +117,12 @@ describe('a fixed image', () => {
     expect(refusal).toMatchObject({ code: 'ERR_VHD_FOOTERS_DISAGREE' });
   });
 
+  it('whose footer stands at the start and nowhere else is none', async () => {
+    const data = new Uint8Array(4096);
+    data.set(encodeFooter(fixed(3584)));
+    await expect(openVhdStorage(new MemoryStorage(data))).rejects.toMatchObject({ code: 'ERR_VHD_NOT_VHD' });
+  });
+
   it('of nothing but a footer has no bytes', async () => {
     const disk = await openVhdStorage(new MemoryStorage(image(new Uint8Array(0))));
     expect(disk.size).toBe(0);

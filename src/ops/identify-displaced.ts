@@ -1,0 +1,69 @@
+import { contradictionOf } from '../disk/footer-choice.ts';
+import { formatBytes } from '../format/byte-count.ts';
+import { readLatin1, viewOf } from '../format/bytes.ts';
+import type { Footer } from '../format/footer.ts';
+import { warningsOf } from '../format/rules.ts';
+import { remedyFor } from '../format/shell.ts';
+import { DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
+import { type DisplacedFooter, findDisplacedFooter, readDisplacedFooter } from '../inspect/displaced-footer.ts';
+import type { Verdict } from './identification.ts';
+import { type Subject, soundHeader, vhdVerdict } from './identify-vhd.ts';
+import { lookInside } from './look-inside.ts';
+
+/**
+ * A VHD whose footer is not at the end of the file: bytes were appended, or the last ones cut. Undefined if no footer
+ * that belongs to this file is found.
+ * @param copy the valid copy of the footer at offset 0, where there is one: then it must be of the same image
+ */
+export async function identifyDisplaced(subject: Subject, copy?: Footer): Promise<Verdict | undefined> {
+  const { file, ends, searchBytes } = subject;
+  const accepts = (footer: Footer): boolean => belongs(footer, ends.head, copy);
+  const found =
+    (await findDisplacedFooter(file, searchBytes, accepts)) ?? (await footerBehindGpt(subject, copy === undefined));
+  return found === undefined ? undefined : displacedVerdict(subject, found);
+}
+
+/** Dynamic images have a header in front, and a copy of the footer that is of the same image, unless it is lost. */
+function belongs(footer: Footer, head: Uint8Array, copy: Footer | undefined): boolean {
+  if (copy !== undefined) return contradictionOf(footer, copy) === undefined;
+  return footer.diskType === DISK_TYPE.fixed || soundHeader(head, footer.dataOffset) !== undefined;
+}
+
+/** A GPT tells where the last sector of its disk is (UEFI, "GPT header", AlternateLBA): a fixed footer follows it. */
+async function footerBehindGpt({ file, ends }: Subject, isWanted: boolean): Promise<DisplacedFooter | undefined> {
+  if (!isWanted || readLatin1(ends.head, SECTOR_BYTES, 8) !== 'EFI PART') return undefined;
+  const lastSector = viewOf(ends.head).getBigUint64(SECTOR_BYTES + 32, true);
+  if (lastSector >= BigInt(Math.floor(file.size / SECTOR_BYTES))) return undefined;
+  const found = await readDisplacedFooter(file, (Number(lastSector) + 1) * SECTOR_BYTES);
+  return found?.footer.diskType === DISK_TYPE.fixed ? found : undefined;
+}
+
+async function displacedVerdict(subject: Subject, found: DisplacedFooter): Promise<Verdict | undefined> {
+  const { storage, ends } = subject;
+  const { footer, offset, excessBytes } = found;
+  const type = vhdTypeOf(footer.diskType);
+  // At the end after all, which the search for a displaced one has no business with; or the copy at the start.
+  if (type === undefined || excessBytes === 0 || offset === 0) return undefined;
+  const end = offset + FOOTER_BYTES;
+  const inside = await lookInside(storage, end);
+  // A block behind the footer: it is an older footer that was left in the middle of the image.
+  if (type === 'dynamic' && (!inside.isOpened || inside.findings.some((item) => item.severity === 'error'))) {
+    return undefined;
+  }
+  const isFixable = type !== 'differencing';
+  const remedy = isFixable ? remedyFor(`truncate -s ${end} FILE`, storage.name) : null;
+  const what =
+    excessBytes > 0
+      ? `${formatBytes(excessBytes)} too many follow its footer`
+      : `the last ${formatBytes(-excessBytes)} of its footer are cut off`;
+  const told = `${what} (at offset ${offset})${remedy === null ? '' : `, to be mended by: ${remedy}`}`;
+  return {
+    ...vhdVerdict(type, footer, soundHeader(ends.head, footer.dataOffset)),
+    kind: 'vhd-displaced-footer',
+    footerOffset: offset,
+    excessBytes,
+    contents: inside.contents,
+    problems: isFixable ? [told, ...warningsOf(inside.findings), ...inside.problems] : [told],
+    remedy,
+  };
+}
