@@ -75,6 +75,12 @@ export class VhdError extends Error {
   }
 }
 
+/** A path as it is written in a command of a shell, for remedies. */
+export function shellPath(path: string): string {
+  const text = path.startsWith('-') ? `./${path}` : path;
+  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /**
  * Checks an options object by name, so that a misspelt option is never silently ignored.
  * @throws TypeError naming the unknown option and those that exist

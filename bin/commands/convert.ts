@@ -17,6 +17,7 @@ interface Flags extends InputFlags, ImageFlags, LongFlags {
   readonly force?: boolean | undefined;
   readonly pad?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
+  readonly compression?: ConvertOptions['compression'];
 }
 
 /** Declares `convert SRC DST`. */
@@ -29,6 +30,11 @@ export function declare(command: Command, session: Session): void {
       'raw, fixed or dynamic (default: by the name of DST)',
       oneOf('--to', ['raw', 'fixed', 'dynamic']),
     )
+    .option(
+      '--compression <format>',
+      'how the source is compressed: gzip, zstd, xz or none (default: recognised, see README)',
+      oneOf('--compression', ['gzip', 'zstd', 'xz', 'none']),
+    )
     .option('--force', 'replace a file that exists')
     .option('--pad', 'fill a raw source up with zeros to a multiple of 512 bytes')
     .option('--dry-run', 'write nothing, only tell what there would be');
@@ -37,7 +43,7 @@ export function declare(command: Command, session: Session): void {
     command,
     'vhd convert disk.raw disk.vhd',
     'vhd convert disk.vhd azure.vhd --to fixed',
-    'xz -dc disk.raw.xz | vhd convert - disk.vhd',
+    'vhd convert disk.raw.xz disk.vhd',
   );
   command.action((source: string, target: string, flags: Flags) => convertVerb(session, { source, target, flags }));
 }
@@ -69,7 +75,7 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
 }
 
 function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOptions {
-  const { blockSize, preallocate, force, pad, dryRun } = flags;
+  const { blockSize, preallocate, force, pad, dryRun, compression } = flags;
   if (blockSize !== undefined && to !== 'dynamic') {
     throw new UsageError(`--block-size: a ${to} image has no blocks`, 'leave it away, or say --to dynamic');
   }
@@ -91,6 +97,7 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
     force,
     pad,
     dryRun,
+    compression,
     blockingWrites,
     signal,
   };
@@ -145,7 +152,8 @@ interface Told {
 
 function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Told): string {
   const { path, type, sourceType, virtualSize, fileSize, copiedBytes, skippedBytes, seconds } = result;
-  const readAs = isAssumed ? 'read as raw: no footer found' : sourceType;
+  const kind = isAssumed ? 'read as raw: no footer found' : sourceType;
+  const readAs = result.sourceCompression === undefined ? kind : `${result.sourceCompression}, ${kind}`;
   const rows: Row[] = [
     ['source', `${sourceName} (${readAs})`],
     ['type', type],

@@ -19,7 +19,7 @@ interface Magic extends ForeignFormat {
 const ascii = (text: string): number[] => Array.from(text, (character) => character.charCodeAt(0));
 const qemuImg = (format: string): string =>
   `qemu-img convert -f ${format} -O raw FILE FILE.raw && vhd convert FILE.raw FILE.vhd`;
-const unpack = (program: string): string => `${program} -dc FILE | vhd convert - FILE.vhd`;
+const convertFirst = 'vhd convert FILE FILE.vhd';
 
 const MAGICS: readonly Magic[] = [
   { kind: 'vhdx', title: 'VHDX', offset: 0, bytes: ascii('vhdxfile'), remedy: qemuImg('vhdx') },
@@ -48,9 +48,16 @@ const MAGICS: readonly Magic[] = [
     bytes: [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c],
     remedy: '7z x -so FILE | vhd convert - FILE.vhd',
   },
-  { kind: 'gzip', title: 'gzip', offset: 0, bytes: [0x1f, 0x8b, 0x08], remedy: unpack('gzip') },
-  { kind: 'zstd', title: 'zstd', offset: 0, bytes: [0x28, 0xb5, 0x2f, 0xfd], remedy: unpack('zstd') },
-  { kind: 'xz', title: 'xz', offset: 0, bytes: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], remedy: unpack('xz') },
+  {
+    kind: 'tar',
+    title: 'tar',
+    offset: 257,
+    bytes: ascii('ustar'),
+    remedy: 'tar -xOf FILE | vhd convert - FILE.vhd',
+  },
+  { kind: 'gzip', title: 'gzip', offset: 0, bytes: [0x1f, 0x8b, 0x08], remedy: convertFirst },
+  { kind: 'zstd', title: 'zstd', offset: 0, bytes: [0x28, 0xb5, 0x2f, 0xfd], remedy: convertFirst },
+  { kind: 'xz', title: 'xz', offset: 0, bytes: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], remedy: convertFirst },
 ];
 
 /** Tells formats that are certainly not a raw disk by their first bytes; undefined for everything else. */

@@ -3,7 +3,8 @@ import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { VhdDisk } from '../disk/vhd-disk.ts';
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import { COMPRESSIONS, type Compression } from '../format/compression.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
@@ -11,12 +12,13 @@ import { measureDisk, writeDiskToFile, writeDiskToStream } from './convert-disk.
 import type { ConvertOptions, ConvertResult, FullConvertOptions, Outcome } from './convert-options.ts';
 import { codeOf } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
+import { compressionOf } from './source-compression.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
   ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
-  ...['to', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
+  ...['to', 'compression', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
 ];
 
 /**
@@ -34,6 +36,7 @@ export async function convert(
   if (!TARGET_TYPES.includes(options.to)) {
     throw new TypeError(`to: expected raw, fixed or dynamic, found ${options.to}`);
   }
+  checkOneOf('compression', options.compression, [...COMPRESSIONS, 'none']);
   if (options.blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', options.blockSize);
   const startedAt = performance.now();
   options.signal?.throwIfAborted();
@@ -57,8 +60,8 @@ async function convertAny(
   if (typeof source === 'string') return convertFile(source, target, options);
   if ('extents' in source) return convertDisk(source, source instanceof VhdDisk ? source.type : 'raw', target, options);
   // Loaded when it is needed: what comes and goes by streams takes Node longer to load than all the rest.
-  const { convertStream } = await import('./convert-stream.ts');
-  return convertStream(source, target, options);
+  const { convertAnyStream } = await import('./convert-compressed.ts');
+  return convertAnyStream(source, target, options);
 }
 
 async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
@@ -67,6 +70,10 @@ async function convertFile(path: string, target: string | Writable, options: Ful
     throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
   }
   if (typeof target === 'string') await checkNotSame(path, target);
+  if (before.isFile()) {
+    const format = await compressionOf(path, options);
+    if (format !== undefined) return convertCompressed({ path, format }, target, options, before);
+  }
   const { from, pad, sizeFrom, footer, bitmap } = options;
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
   try {
@@ -75,11 +82,24 @@ async function convertFile(path: string, target: string | Writable, options: Ful
     const warnings = padded ? paddedWarnings(before.size, opened.disk.size) : [];
     return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings] };
   } catch (error) {
-    // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.
-    if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
-    throw error;
+    throw await withChange(error, path, before);
   } finally {
     await opened.disk.close();
+  }
+}
+
+async function convertCompressed(
+  file: { readonly path: string; readonly format: Compression },
+  target: string | Writable,
+  options: FullConvertOptions,
+  before: FileState,
+): Promise<Outcome> {
+  const { convertCompressedFile } = await import('./convert-compressed.ts');
+  try {
+    const checkSource = (): Promise<void> => checkUnchanged(file.path, before);
+    return await convertCompressedFile({ ...file, checkUnchanged: checkSource }, target, options);
+  } catch (error) {
+    throw await withChange(error, file.path, before);
   }
 }
 
@@ -113,6 +133,12 @@ function checkWholeSectors(disk: Disk): void {
       remedy: '--to raw takes the bytes as they are',
     },
   );
+}
+
+/** A file cut short while it is read fails somewhere in the middle: says what happened, not where it was noticed. */
+async function withChange(error: unknown, path: string, before: FileState): Promise<unknown> {
+  if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
+  return error;
 }
 
 interface FileState {

@@ -1,14 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
-import { VhdError, type VhdErrorCode, type VhdErrorContext } from '../errors.ts';
+import { shellPath, VhdError, type VhdErrorCode, type VhdErrorContext } from '../errors.ts';
+import type { Compression } from '../format/compression.ts';
 import type { ByteReader } from './byte-reader.ts';
-
-/** A format that is decompressed on the way. */
-export type Compression = 'gzip' | 'zstd' | 'xz';
 
 /** Bytes handed to a decoder at a time: what it finds wrong is at most so far from where it says. */
 export const INPUT_BYTES = 64 * 1024;
 /** Decoders that run in this thread let others have a turn after so long. */
 const TURN_MILLISECONDS = 10;
+
+/** What takes everything that the format can hold. */
+const UNPACKING: Readonly<Record<Compression, string>> = {
+  gzip: 'gzip -dc',
+  zstd: 'zstd -dc --long=31',
+  xz: 'xz -dc',
+};
 
 /** Compressed bytes on their way to a decoder, and what to say of them. */
 export class CompressedInput {
@@ -54,8 +59,8 @@ export class CompressedInput {
 
   /** Other bytes follow what is complete: dropping them, or the disk before them, would be a guess. */
   trailing(offset: number, cause?: unknown): VhdError {
-    const message = `the ${this.#format} data is followed by other bytes, from about byte ${offset} on`;
-    const remedy = this.#remedy('if they do not matter');
+    const message = `the ${this.#format} data is followed by other bytes, at about byte ${offset}`;
+    const remedy = 'get a good copy of it, or cut off what does not belong to it';
     const context = { offset, expected: `the end, or more ${this.#format} data`, found: 'other bytes' };
     return this.#error('ERR_VHD_CORRUPT', message, { ...context, remedy, cause });
   }
@@ -63,7 +68,8 @@ export class CompressedInput {
   /** The data is fine and needs something that is not there: `what` says it. */
   unsupported(code: VhdErrorCode, what: string, expected: string, found: string): VhdError {
     const offset = this.reader.position;
-    const remedy = this.#remedy('its own program may do it');
+    const path = this.#name === '-' ? 'FILE' : shellPath(this.#name);
+    const remedy = `${UNPACKING[this.#format]} ${path} | vhd convert - DISK.vhd`;
     return this.#error(code, `the ${this.#format} data ${what}`, { offset, expected, found, remedy });
   }
 
@@ -73,11 +79,6 @@ export class CompressedInput {
     const context = { offset: 0, expected: `the mark of ${this.#format}`, found: 'other bytes' };
     const remedy = 'leave the format away to have it recognised';
     return this.#error('ERR_VHD_CORRUPT', message, { ...context, remedy });
-  }
-
-  #remedy(when: string): string {
-    const path = this.#name === '-' ? 'FILE' : this.#name;
-    return `${when}: ${this.#format} -dc ${path} | vhd convert - …`;
   }
 
   #error(code: VhdErrorCode, message: string, context: VhdErrorContext): VhdError {

@@ -26,16 +26,17 @@ export async function* unzstd(input: CompressedInput): AsyncGenerator<Uint8Array
   const context = new ZstdContext(await instantiateZstd());
   const { reader } = input;
   let isInFrame = false;
+  let frameEnd = 0;
   for (;;) {
     const chunk = await reader.next(INPUT_BYTES);
     if (chunk === undefined) break;
     const start = reader.position - chunk.length;
     context.supply(chunk);
     for (;;) {
-      const wasInFrame = isInFrame;
       const { code, bytes, isDrained } = context.step();
-      if (code < 0) throw zstdError(input, code, start + context.position, wasInFrame);
+      if (code < 0) throw zstdError(input, code, isInFrame ? start + context.position : frameEnd);
       isInFrame = code > 0;
+      if (!isInFrame) frameEnd = start + context.position;
       if (bytes.length > 0) yield bytes;
       if (isDrained) break;
       await input.pause();
@@ -44,10 +45,10 @@ export async function* unzstd(input: CompressedInput): AsyncGenerator<Uint8Array
   if (isInFrame) throw input.truncated();
 }
 
-function zstdError(input: CompressedInput, code: number, offset: number, isInFrame: boolean): Error {
+function zstdError(input: CompressedInput, code: number, offset: number): Error {
   switch (code) {
     case PREFIX_UNKNOWN:
-      return isInFrame ? input.corrupt(offset, 'what follows is no frame') : input.trailing(offset);
+      return input.trailing(offset);
     case CHECKSUM_WRONG:
       return input.corrupt(offset, 'the checksum is not that of the content');
     case WINDOW_TOO_LARGE:
@@ -116,8 +117,9 @@ class ZstdContext {
     const code = this.#module.ZSTD_decompressStream(this.#context, output, this.#buffers);
     const byteLength = this.#view().getUint32(output + POSITION_OFFSET, true);
     const bytes = new Uint8Array(this.#module.memory.buffer).slice(this.#output, this.#output + byteLength);
-    // A full output buffer may leave something behind, even where the input is used up.
-    return { code, bytes, isDrained: this.position === this.#inputBytes && byteLength < OUTPUT_BYTES };
+    // A full output buffer may leave something behind in the middle of a frame, even where the input is used up.
+    const isFlushed = code === 0 || byteLength < OUTPUT_BYTES;
+    return { code, bytes, isDrained: isFlushed && this.position === this.#inputBytes };
   }
 
   #describe(at: number, pointer: number, byteLength: number): void {

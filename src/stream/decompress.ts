@@ -1,13 +1,10 @@
 import { checkOneOf, checkOptionNames } from '../errors.ts';
-import { detectForeign } from '../format/magic.ts';
+import { COMPRESSION_MAGIC_BYTES, COMPRESSIONS, type Compression, detectCompression } from '../format/compression.ts';
 import { ByteReader } from './byte-reader.ts';
-import { CompressedInput, type Compression } from './compressed-input.ts';
+import { CompressedInput } from './compressed-input.ts';
 import { gunzip } from './decompress-gzip.ts';
 import { unxz } from './decompress-xz.ts';
 import { unzstd } from './decompress-zstd.ts';
-
-/** The formats that are decompressed. */
-export const COMPRESSIONS: readonly Compression[] = ['gzip', 'zstd', 'xz'];
 
 /** How a stream is decompressed. */
 export interface DecompressOptions {
@@ -20,20 +17,8 @@ export interface DecompressOptions {
 }
 
 const DECOMPRESS_OPTIONS = ['format', 'name', 'signal'];
-/** Bytes from the start that tell a format. */
-export const COMPRESSION_MAGIC_BYTES = 6;
 const CHUNK_BYTES = 512 * 1024;
-/** All but the first byte, which is 0x50 to 0x5F, of the mark of a skippable frame (RFC 8878, 3.1.2). */
-const ZSTD_SKIPPABLE = [0x2a, 0x4d, 0x18];
 const DECODERS = { gzip: gunzip, zstd: unzstd, xz: unxz };
-
-/** Tells gzip, zstd and xz by their first bytes (6 are enough); undefined for everything else. */
-export function detectCompression(head: Uint8Array): Compression | undefined {
-  // A skippable frame may come first, as pzstd writes it.
-  if (ZSTD_SKIPPABLE.every((byte, index) => head[index + 1] === byte) && (head[0] ?? 0) >> 4 === 5) return 'zstd';
-  const kind = detectForeign(head.subarray(0, COMPRESSION_MAGIC_BYTES))?.kind;
-  return COMPRESSIONS.find((compression) => compression === kind);
-}
 
 /**
  * The bytes that a gzip, zstd or xz stream holds; one that is none of them passes as it is. Every checksum and size that
@@ -56,17 +41,22 @@ async function* start(source: AsyncIterable<Uint8Array>, options: DecompressOpti
   const { signal, name = '-' } = options;
   const reader = new ByteReader(source, signal);
   try {
-    const found = detectCompression(await reader.peek(COMPRESSION_MAGIC_BYTES));
-    const format = options.format ?? found;
-    yield* format === undefined ? restOf(reader) : decoded(new CompressedInput(reader, format, name), format, found);
+    const format = options.format ?? detectCompression(await reader.peek(COMPRESSION_MAGIC_BYTES));
+    yield* format === undefined ? restOf(reader) : decompressReader(reader, format, name);
   } finally {
     await reader.cancel();
   }
 }
 
-function decoded(input: CompressedInput, format: Compression, found?: Compression): AsyncGenerator<Uint8Array> {
-  if (format !== found) throw input.notOfFormat();
-  return DECODERS[format](input);
+/** The same for bytes that are being read already. Does not cancel the reader. */
+export async function* decompressReader(
+  reader: ByteReader,
+  format: Compression,
+  name: string,
+): AsyncGenerator<Uint8Array> {
+  const input = new CompressedInput(reader, format, name);
+  if (detectCompression(await reader.peek(COMPRESSION_MAGIC_BYTES)) !== format) throw input.notOfFormat();
+  yield* DECODERS[format](input);
 }
 
 /** What a reader has still to give. */
