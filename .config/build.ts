@@ -1,7 +1,7 @@
 // Builds dist/: the library (ESM, shared chunks), the command (a minified split bundle, CommonJS) and the declarations.
 import { execFile } from 'node:child_process';
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -16,12 +16,25 @@ export async function buildLibrary(outdir: string): Promise<void> {
     entryPoints: ['src/index.ts', 'src/core.ts', 'src/format.ts'],
     outdir,
     packages: 'external',
+    plugins: [ownCopy],
   });
 }
 
 /**
- * The command with everything it needs, split in two: `vhd.cjs` answers `--version` and loads `main.cjs` for the rest,
- * where a verb is evaluated when it is called. CommonJS in few files, because Node starts it a fifth faster than modules
+ * zstddec shows its module to the first who asks only: the library has a copy that nobody else asks.
+ */
+const ownCopy: Plugin = {
+  name: 'own-copy',
+  setup(bundle) {
+    bundle.onResolve({ filter: /^zstddec\/stream$/ }, ({ path }) => ({
+      path: fileURLToPath(import.meta.resolve(path)),
+    }));
+  },
+};
+
+/**
+ * The command with everything it needs, split in three: `vhd.cjs` answers `--version` and loads `main.cjs` for the rest,
+ * where a verb is evaluated when it is called, and that `wasm-decoders.cjs` where there is something to decompress. CommonJS in few files, because Node starts it a fifth faster than modules
  * in many; esbuild cannot split CommonJS, so the seam is made here.
  */
 export async function buildCommand(outdir: string): Promise<void> {
@@ -39,8 +52,9 @@ export async function buildCommand(outdir: string): Promise<void> {
   const seam: Plugin = {
     name: 'seam',
     setup(bundle) {
-      bundle.onResolve({ filter: /\/main\.ts$/ }, ({ kind }) => {
-        return kind === 'dynamic-import' ? { path: './main.cjs', external: true } : undefined;
+      bundle.onResolve({ filter: /\/(main|wasm-decoders)\.ts$/ }, ({ kind, path }) => {
+        const name = basename(path, '.ts');
+        return kind === 'dynamic-import' ? { path: `./${name}.cjs`, external: true } : undefined;
       });
     },
   };
@@ -54,7 +68,8 @@ export async function buildCommand(outdir: string): Promise<void> {
   };
   await Promise.all([
     build({ ...commonJs, entryPoints: ['bin/vhd.ts'], plugins: [seam] }),
-    build({ ...commonJs, entryPoints: ['bin/main.ts'], plugins: [withoutChildProcess] }),
+    build({ ...commonJs, entryPoints: ['bin/main.ts'], plugins: [seam, withoutChildProcess] }),
+    build({ ...commonJs, entryPoints: ['src/stream/wasm-decoders.ts'] }),
   ]);
   await chmod(join(outdir, 'vhd.cjs'), 0o755);
 }

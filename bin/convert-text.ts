@@ -16,7 +16,8 @@ export interface Told {
 /** What was converted, for people. */
 export function convertText(result: ConvertResult, told: Told): string {
   const { path, type, sourceType, virtualSize, fileSize, uploadSize, changes, device } = result;
-  const readAs = told.isAssumed ? 'read as raw: no footer found' : sourceType;
+  const kind = told.isAssumed ? 'read as raw: no footer found' : sourceType;
+  const readAs = result.sourceCompression === undefined ? kind : `${result.sourceCompression}, ${kind}`;
   const rows: Row[] = [
     ['source', `${told.sourceName} (${readAs})`],
     ['type', type],

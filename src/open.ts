@@ -131,13 +131,18 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
   }
 }
 
+/** Endings of names that promise a raw image. */
+export const RAW_NAMES: readonly string[] = ['.raw', '.img'];
+/** Endings of names that promise a VHD. */
+export const VHD_NAMES: readonly string[] = ['.vhd', '.avhd', '.vpc'];
+
 /** Tells raw from VHD by content, and refuses what is neither or could be both. */
 async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'raw' | 'vhd'> {
   const examination = await examine(storage, options);
   const extension = extname(basename(storage.name)).toLowerCase();
   const isVhd = examination.footer !== undefined || looksDamaged(examination);
   const says = 'say --from raw or --from vhd';
-  if (isVhd && ['.raw', '.img'].includes(extension)) {
+  if (isVhd && RAW_NAMES.includes(extension)) {
     throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but has the footer of a VHD`, {
       storage: storage.name,
       expected: 'no footer in a raw image',
@@ -147,7 +152,7 @@ async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'r
   }
   if (isVhd) return 'vhd';
   await refuseForeign(storage, examination.fileSize);
-  if (['.vhd', '.avhd', '.vpc'].includes(extension) && examination.fileSize > 0) {
+  if (VHD_NAMES.includes(extension) && examination.fileSize > 0) {
     throw new VhdError(
       'ERR_VHD_AMBIGUOUS',
       `it is named ${extension} but has no footer: expected 'conectix' at its end or start, found other bytes`,
@@ -180,14 +185,12 @@ async function refuseForeign(storage: Storage, fileSize: number): Promise<void> 
 export function checkNotForeign(head: Uint8Array, name: string): void {
   const foreign = detectForeign(head);
   if (foreign === undefined) return;
-  // What came down a pipe is spent: the command stands for what to do with the file it came from.
-  const remedy = name === '-' ? foreign.remedy : remedyFor(foreign.remedy, name);
   throw new VhdError('ERR_VHD_FOREIGN_FORMAT', `this is a ${foreign.title} file: expected a VHD or a raw disk`, {
     storage: name,
     offset: 0,
     expected: 'a VHD or a raw disk',
     found: foreign.title,
-    remedy: `${remedy}   (--from raw takes its bytes as they are)`,
+    remedy: `${remedyFor(foreign.remedy, name)}   (--from raw takes its bytes as they are)`,
   });
 }
 

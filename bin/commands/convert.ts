@@ -23,6 +23,7 @@ interface Flags extends InputFlags, ImageFlags, LongFlags {
   readonly inputSize?: number | undefined;
   readonly reproducible?: boolean | undefined;
   readonly inPlace?: boolean | undefined;
+  readonly compression?: ConvertOptions['compression'];
 }
 
 /** Declares `convert SRC DST`. */
@@ -34,6 +35,11 @@ export function declare(command: Command, session: Session): void {
       '--to <type>',
       'raw, fixed or dynamic (default: by the name of DST)',
       oneOf('--to', ['raw', 'fixed', 'dynamic']),
+    )
+    .option(
+      '--compression <format>',
+      'how the source is compressed: gzip, zstd, xz or none (default: recognised, see README)',
+      oneOf('--compression', ['gzip', 'zstd', 'xz', 'none']),
     )
     .option('--force', 'replace a file that exists, overwrite a block device')
     .option('--pad', 'fill a raw source up with zeros to a multiple of 512 bytes')
@@ -48,6 +54,7 @@ export function declare(command: Command, session: Session): void {
     'vhd convert disk.raw disk.vhd',
     'vhd convert disk.vhd azure.vhd --to fixed',
     'vhd convert disk.raw azure.vhd --azure --force',
+    'vhd convert disk.raw.xz disk.vhd --force',
     'xz -dc disk.raw.xz | vhd convert - disk.vhd --force',
     'vhd convert disk.vhd /dev/sdX --to raw --force',
   );
@@ -124,7 +131,7 @@ function typeFor({ source, target, flags }: Call, isDevice: boolean): TargetType
 }
 
 function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOptions {
-  const { blockSize, preallocate, force, pad, dryRun, azure, inputSize, inPlace } = flags;
+  const { blockSize, preallocate, force, pad, dryRun, azure, inputSize, inPlace, compression } = flags;
   if (blockSize !== undefined && to !== 'dynamic') {
     throw new UsageError(`--block-size: a ${to} image has no blocks`, 'leave it away, or say --to dynamic');
   }
@@ -152,6 +159,7 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
     inputSize,
     reproducible,
     inPlace,
+    compression,
     blockingWrites,
     signal,
   };

@@ -26,6 +26,7 @@ const ascii = (text: string): number[] => Array.from(text, (character) => charac
 const qemuImg = (format: string): string =>
   `qemu-img convert -f ${format} -O raw FILE FILE.raw && vhd convert FILE.raw FILE.vhd`;
 const unpack = (program: string): string => `${program} -dc FILE | vhd convert - FILE.vhd`;
+const convertFirst = 'vhd convert FILE FILE.vhd';
 
 /** Title, media type, and for what is never to be taken for a raw disk the command that converts it. */
 const FORMATS = {
@@ -41,14 +42,14 @@ const FORMATS = {
   udf: ['UDF', 'application/vnd.efi.iso', undefined],
   zip: ['zip', 'application/zip', 'unzip -p FILE | vhd convert - FILE.vhd'],
   '7z': ['7z', 'application/x-7z-compressed', '7z x -so FILE | vhd convert - FILE.vhd'],
-  gzip: ['gzip', 'application/gzip', unpack('gzip')],
-  zstd: ['zstd', 'application/zstd', unpack('zstd')],
-  xz: ['xz', 'application/x-xz', unpack('xz')],
+  gzip: ['gzip', 'application/gzip', convertFirst],
+  zstd: ['zstd', 'application/zstd', convertFirst],
+  xz: ['xz', 'application/x-xz', convertFirst],
   bzip2: ['bzip2', 'application/x-bzip2', unpack('bzip2')],
   lz4: ['lz4', 'application/x-lz4', unpack('lz4')],
   lzip: ['lzip', 'application/x-lzip', undefined],
   lzma: ['lzma', 'application/x-lzma', undefined],
-  tar: ['tar', 'application/x-tar', undefined],
+  tar: ['tar', 'application/x-tar', 'tar -xOf FILE | vhd convert - FILE.vhd'],
   rar: ['rar', 'application/vnd.rar', undefined],
   cab: ['cabinet', 'application/vnd.ms-cab-compressed', undefined],
   wim: ['WIM', 'application/x-ms-wim', undefined],

@@ -1,5 +1,7 @@
 import type { ImageIdentity } from '../disk/create-storage.ts';
+import type { Compression } from '../format/compression.ts';
 import { VHD_EPOCH_UNIX_SECONDS, type VhdType } from '../format/spec.ts';
+
 import type { OpenDiskOptions } from '../open.ts';
 import type { ProgressListener } from './progress.ts';
 
@@ -10,6 +12,11 @@ export type TargetType = 'raw' | 'fixed' | 'dynamic';
 export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable'>, ImageIdentity {
   /** What the target is to be. */
   readonly to: TargetType;
+  /**
+   * How the source is compressed: `none` reads its bytes as they are. Default: gzip, zstd and xz are recognised by content,
+   * for a path held against the name; where `from` is given, only behind a name that promises them (`.gz`, `.xz`, `.zst`).
+   */
+  readonly compression?: Compression | 'none' | undefined;
   /** Replace a target that exists, or overwrite one that is a block device. Default false. */
   readonly force?: boolean | undefined;
   /** Block size of a dynamic target in bytes: 524288 or 2097152 (default). */
@@ -66,6 +73,8 @@ export interface ConvertResult {
   readonly type: TargetType;
   /** What the source was. */
   readonly sourceType: VhdType | 'raw';
+  /** What the source was compressed with; not there if it was not. */
+  readonly sourceCompression?: Compression | undefined;
   /** Virtual size in bytes. */
   readonly virtualSize: number;
   /** Bytes of the target file, holes included; of a block device those that were written. */

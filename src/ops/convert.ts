@@ -2,7 +2,8 @@ import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { VhdDisk } from '../disk/vhd-disk.ts';
-import { checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import { COMPRESSIONS, type Compression } from '../format/compression.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
@@ -17,14 +18,16 @@ import {
 } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
 import { paddedWarnings } from './padding.ts';
+
 import { leadsToDevice, refuseSameFile } from './same-file.ts';
+import { compressionOf } from './source-compression.ts';
 import { deviceWarnings } from './source-device.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
 const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
   ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
-  ...['to', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
+  ...['to', 'compression', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
   ...['azure', 'inputSize', 'reproducible', 'inPlace'],
 ];
 
@@ -59,8 +62,9 @@ export async function convert(
   return { ...result, uploadSize: uploadSizeFor(result.virtualSize), warnings };
 }
 
-function checkConvertOptions({ to, blockSize, azure, inputSize }: ConvertOptions): void {
+function checkConvertOptions({ to, compression, blockSize, azure, inputSize }: ConvertOptions): void {
   if (!TARGET_TYPES.includes(to)) throw new TypeError(`to: expected raw, fixed or dynamic, found ${to}`);
+  checkOneOf('compression', compression, [...COMPRESSIONS, 'none']);
   if (blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', blockSize);
   if (azure === true && to !== 'fixed') throw new TypeError(`azure: Azure takes fixed images, found to: ${to}`);
   if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
@@ -82,13 +86,18 @@ async function convertAny(
   if (typeof source === 'string') return convertFile(source, target, options);
   if ('extents' in source) return convertDisk(source, source instanceof VhdDisk ? source.type : 'raw', target, options);
   // Loaded when it is needed: what comes and goes by streams takes Node longer to load than all the rest.
-  const { convertStream } = await import('./convert-stream.ts');
-  return convertStream(source, target, options);
+  const { convertAnyStream } = await import('./convert-compressed.ts');
+  return convertAnyStream(source, target, options);
 }
 
 async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
   const before = await fileState(path);
   if (typeof target === 'string') await refuseSameFile(path, target);
+  // Of a device, which has no time of its own, nobody expects compressed bytes.
+  if (before.mtimeMs !== undefined) {
+    const format = await compressionOf(path, options);
+    if (format !== undefined) return convertCompressed({ path, format }, target, options, before);
+  }
   const { from, pad, sizeFrom, footer, bitmap } = options;
   const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
   try {
@@ -98,11 +107,24 @@ async function convertFile(path: string, target: string | Writable, options: Ful
     const ofDevice = await deviceWarnings(path, before);
     return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings, ...ofDevice] };
   } catch (error) {
-    // A file cut short while it is read fails somewhere in the middle: say what happened, not where it was noticed.
-    if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
-    throw error;
+    throw await withChange(error, path, before);
   } finally {
     await opened.disk.close();
+  }
+}
+
+async function convertCompressed(
+  file: { readonly path: string; readonly format: Compression },
+  target: string | Writable,
+  options: FullConvertOptions,
+  before: FileState,
+): Promise<Outcome> {
+  const { convertCompressedFile } = await import('./convert-compressed.ts');
+  try {
+    const checkSource = (): Promise<void> => checkUnchanged(file.path, before);
+    return await convertCompressedFile({ ...file, checkUnchanged: checkSource }, target, options);
+  } catch (error) {
+    throw await withChange(error, file.path, before);
   }
 }
 
@@ -157,6 +179,12 @@ function checkWholeSectors(disk: Disk): void {
       remedy: '--to raw takes the bytes as they are',
     },
   );
+}
+
+/** A file cut short while it is read fails somewhere in the middle: says what happened, not where it was noticed. */
+async function withChange(error: unknown, path: string, before: FileState): Promise<unknown> {
+  if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
+  return error;
 }
 
 async function checkUnchanged(path: string, before: FileState, cause?: unknown): Promise<void> {
