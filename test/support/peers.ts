@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 
 /** A program that tests can ask for. */
-export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z';
+export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z' | 'gzip' | 'xz' | 'zstd';
 
 /** What a program said. */
 export interface PeerResult {
