@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SAMPLE, SAMPLES } from '../support/compressed.ts';
 
 interface Manifest {
   readonly version: string;
@@ -70,6 +71,29 @@ describe('the installed command', () => {
     await writeFile(join(scratch, 'package.json'), '{ "type": "module" }\n');
     expect(await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--version')).toBe(manifest.version);
     expect(await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--help')).toContain('convert');
+  });
+});
+
+describe.each(['zstd', 'xz'] as const)('what %s needs is there', (format) => {
+  it('for the command, without any dependency', async () => {
+    const alone = join(scratch, `alone-${format}`);
+    await cp(join(app, 'node_modules/vhdkit/dist/bin'), alone, { recursive: true });
+    await writeFile(join(alone, 'package.json'), '{ "type": "module" }\n');
+    await writeFile(join(alone, `disk.raw.${format}`), SAMPLES[format]);
+    const args = ['convert', `disk.raw.${format}`, 'disk.raw', '--compression', format, '-q'];
+    await run(alone, process.execPath, join(alone, 'vhd.cjs'), ...args);
+    expect(Buffer.compare(await readFile(join(alone, 'disk.raw')), SAMPLE)).toBe(0);
+  });
+
+  it.each(['import', 'require'])('for the library, by %s', async (way) => {
+    const bytes = `Buffer.from('${Buffer.from(SAMPLES[format]).toString('base64')}', 'base64')`;
+    const code = `(async () => {
+      const { decompress } = await ${way}('vhdkit');
+      let byteLength = 0;
+      for await (const chunk of decompress((async function* () { yield ${bytes}; })())) byteLength += chunk.length;
+      console.log(byteLength);
+    })()`;
+    expect(await run(app, process.execPath, '--no-warnings', '-e', code)).toBe(String(SAMPLE.length));
   });
 });
 

@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 
 /** A program that tests can ask for. */
-export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z' | PartitionTool | FormatTool | ShellName;
+export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z' | PartitionTool | FormatTool | ShellName | Compressor;
 /** A program that makes or reads partition tables. */
 export type PartitionTool = 'sgdisk' | 'sfdisk';
 /** A program that makes file systems, or tells them. */
@@ -24,6 +24,8 @@ export type FormatTool =
   | 'mkswap';
 /** A shell that completes, or what shows it a terminal. */
 export type ShellName = 'bash' | 'zsh' | 'fish' | 'script';
+/** A program that compresses. */
+export type Compressor = 'gzip' | 'xz' | 'zstd';
 
 /** What a program said. */
 export interface PeerResult {
