@@ -38,7 +38,7 @@ export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
 export type { BenchMachine, BenchOptions, BenchReport, BenchResult, Spread, Workload } from './ops/bench.ts';
 export { runBench } from './ops/bench.ts';
 export { convert } from './ops/convert.ts';
-export type { ConvertOptions, ConvertResult, TargetType } from './ops/convert-options.ts';
+export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';
 export { createImage } from './ops/create.ts';
 export type { FileKind, Identification } from './ops/identification.ts';

@@ -33,9 +33,11 @@ const CONVERT_OPTIONS: readonly string[] = [
 
 /**
  * Converts between raw, fixed and dynamic images. Zeros and holes are skipped. A target path gets its file when that is
- * complete and durable, nothing before; `target` may be a Node stream, and `source` a disk or a stream of bytes.
+ * complete and durable, nothing before; one that leads to a block device is overwritten in place, with `to: 'raw'` (or a
+ * fixed image that fills it) and `force`. `target` may be a Node stream, and `source` a disk or a stream of bytes.
  * @throws VhdError `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, `ERR_VHD_SOURCE_CHANGED`, `ERR_VHD_STREAM` (a dynamic image
- *   cannot be written to a stream while its source is one), and everything `openDisk` and `decodeVhd` throw
+ *   cannot be written to a stream while its source is one), `ERR_VHD_IN_USE` and `ERR_VHD_SIZE` (a device that is mounted
+ *   or too small), and everything `openDisk` and `decodeVhd` throw
  */
 export async function convert(
   source: string | Disk | AsyncIterable<Uint8Array>,
