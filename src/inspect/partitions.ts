@@ -101,14 +101,19 @@ async function undeclaredGpt(reader: PieceReader, front: Uint8Array): Promise<Di
 
 async function gptWithoutMbr(reader: PieceReader, table: TableContents | undefined): Promise<DiskContents | undefined> {
   if (table === undefined) return undefined;
-  const message =
-    'there is a GPT without a protective MBR: expected an entry of type 0xee in the first sector, ' +
-    'found none; most systems do not see the partitions';
-  return withFileSystems('gpt', reader, {
-    ...table,
-    findings: [{ severity: 'error', message, offset: 0 }, ...table.findings],
-  });
+  // A first sector that cannot be read may well be a protective MBR.
+  const isFrontDamaged = reader.damage.some((damage) => damage.position < SECTOR_BYTES);
+  const findings = isFrontDamaged ? table.findings : [UNDECLARED, ...table.findings];
+  return withFileSystems('gpt', reader, { ...table, findings });
 }
+
+const UNDECLARED: TableFinding = {
+  severity: 'error',
+  message:
+    'there is a GPT without a protective MBR: expected an entry of type 0xee in the first sector, ' +
+    'found none; most systems do not see the partitions',
+  offset: 0,
+};
 
 /** A file system that fills the disk; else a GPT of which only the backup is left. */
 async function withoutTable(reader: PieceReader): Promise<DiskContents | undefined> {
@@ -158,13 +163,11 @@ async function lookInside(
   return { ...partition, fileSystem };
 }
 
-function damageFindings(reader: PieceReader): TableFinding[] {
-  // Where a read was tried again with less, the smaller one says it all.
-  const byLength = [...reader.damage].sort((first, second) => second.length - first.length);
-  const byPosition = new Map(byLength.map((damage) => [damage.position, damage]));
-  return [...byPosition.values()].map(({ position, length, error }) => ({
-    severity: 'error',
-    message: `bytes ${position} to ${position + length - 1} of the disk cannot be read: ${error.message}`,
-    offset: position,
-  }));
+/** What could not be read, one finding for each thing that is wrong with the image. */
+function damageFindings({ damage }: PieceReader): TableFinding[] {
+  const messages = new Set(damage.map(({ error }) => error.message));
+  return [...messages].map((message) => {
+    const offset = Math.min(...damage.filter(({ error }) => error.message === message).map(({ position }) => position));
+    return { severity: 'error', message: `the disk cannot be read: ${message}`, offset };
+  });
 }

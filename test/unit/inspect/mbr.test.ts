@@ -136,8 +136,6 @@ describe('an extended partition', () => {
     const bytes = diskWith({ 0: bootRecord([extended]), 1000: bootRecord([linux(1, 10), link(200)]) });
     const contents = await listPartitions(new CountingDisk(bytes, [[1200 * 512, 1300 * 512]]));
     expect(places(contents)).toEqual(['1: 0x0f 1000+1000', '5: 0x83 1001+10']);
-    expect(told(contents)).toContain(
-      'error: bytes 614400 to 614911 of the disk cannot be read: block at 614400 is damaged',
-    );
+    expect(told(contents)).toContain('error: the disk cannot be read: block at 614400 is damaged');
   });
 });
