@@ -1,4 +1,5 @@
 import type { Dialect, ForeignCall, Translation } from './foreign-call.ts';
+import { quoted } from './shell-words.ts';
 
 /** Parameters that every cmdlet has, and those that say where it runs. */
 const ALONE = '-Passthru -AsJob -WhatIf -Confirm -Verbose -Debug';
@@ -82,7 +83,7 @@ function change(call: ForeignCall): Translation {
 }
 
 const noMount = (call: ForeignCall): Translation => ({
-  advice: `vhd mounts nothing; vhd convert ${pathOf(call, 'disk.vhd')} disk.raw makes a file that mount -o loop takes`,
+  advice: `vhd mounts nothing; vhd convert ${quoted(pathOf(call))} disk.raw makes a file that mount -o loop takes`,
 });
 
 /** The parameter that a word stands for: in any case, cut short as far as it stays one of a kind. */

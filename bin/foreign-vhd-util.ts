@@ -1,5 +1,6 @@
 import type { Dialect, ForeignCall, Translation } from './foreign-call.ts';
 import { megabytes } from './foreign-sizes.ts';
+import { quoted } from './shell-words.ts';
 
 /** The image, which is always given by `-n`. */
 function nameOf(call: ForeignCall, placeholder = 'IMAGE'): string {
@@ -29,7 +30,9 @@ function modify(call: ForeignCall): Translation {
 function read(call: ForeignCall): Translation {
   const first = call.value('-r', '-j');
   if (first !== undefined) {
-    return { advice: `vhd read ${nameOf(call)} --start BYTE --length BYTES reads the disk; a sector has 512 bytes` };
+    return {
+      advice: `vhd read ${quoted(nameOf(call))} --start BYTE --length BYTES reads the disk; a sector has 512 bytes`,
+    };
   }
   if (call.has('-b', '-B', '-e', '-t', '-m', '-i')) return call.ours('map', nameOf(call));
   return call.ours('info', nameOf(call), '--json');

@@ -1,5 +1,6 @@
 import type { Dialect, ForeignCall, ForeignVerb, Translation } from './foreign-call.ts';
 import { megabytes } from './foreign-sizes.ts';
+import { quoted } from './shell-words.ts';
 import { typeOfName, wayToFormat } from './target.ts';
 
 /** Operands behind the kind of medium, which may be left away. */
@@ -23,7 +24,7 @@ function create(call: ForeignCall): Translation {
   if (format !== undefined) {
     return { advice: `vhd makes VHDs: VBoxManage createmedium makes a ${format.toUpperCase()}` };
   }
-  if (call.value('--format')?.toLowerCase() === 'raw') return { advice: `write: truncate -s SIZE ${image}` };
+  if (call.value('--format')?.toLowerCase() === 'raw') return { advice: `write: truncate -s SIZE ${quoted(image)}` };
   const parent = call.value('--diffparent');
   if (parent !== undefined) return call.ours('create', image, '--parent', parent);
   const size = call.value('--sizebyte') ?? (call.has('--size') ? megabytes(call.value('--size')) : filesOf(call)[1]);
@@ -53,7 +54,8 @@ function modify(call: ForeignCall): Translation {
   if (call.has('--resize')) return call.ours('resize', image, megabytes(call.value('--resize')));
   const bytes = call.value('--resizebyte');
   if (bytes !== undefined) return call.ours('resize', image, bytes);
-  if (call.has('--move', '--setlocation')) return { advice: `vhd keeps no list of images: mv ${image} NEW-PLACE` };
+  if (call.has('--move', '--setlocation'))
+    return { advice: `vhd keeps no list of images: mv ${quoted(image)} NEW-PLACE` };
   return { advice: 'vhd keeps no list of images, only files: there is nothing else to modify' };
 }
 
@@ -96,7 +98,9 @@ const MODIFY: ForeignVerb = {
 const SHOW: ForeignVerb = { ours: 'info', translate: (call) => call.ours('info', filesOf(call)[0] ?? 'IMAGE') };
 const CLOSE: ForeignVerb = {
   alone: '--delete',
-  translate: (call) => ({ advice: `vhd keeps no list of images; rm ${filesOf(call)[0] ?? 'IMAGE'} removes one` }),
+  translate: (call) => ({
+    advice: `vhd keeps no list of images; rm ${quoted(filesOf(call)[0] ?? 'IMAGE')} removes one`,
+  }),
 };
 
 /** VBoxManage, as its manual has it. */

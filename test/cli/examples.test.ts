@@ -1,5 +1,6 @@
 // Every example that the help of any verb shows is run, in a folder with the files of test/support/example-files.ts.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -77,8 +78,11 @@ describe.each([...examples])('the examples of %s', (verb, lines) => {
   });
 
   for (const line of lines) {
-    const missing = programsIn(line).filter((name) => findProgram(name) === undefined);
-    if (missing.length > 0) stub(line, `${missing.join(', ')} is not installed`);
+    const missing = [
+      ...programsIn(line).filter((name) => findProgram(name) === undefined),
+      ...line.split(' ').filter((word) => word.startsWith('/dev/') && !existsSync(word)),
+    ];
+    if (missing.length > 0) stub(line, `${missing.join(', ')} is not there`);
     else {
       it(line, async () => {
         const result = await runExample(line);

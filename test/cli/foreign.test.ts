@@ -109,8 +109,8 @@ describe('a line of another program is answered with ours', () => {
       /^vhd does not write qcow2: vhd convert a\.vhd disk\.raw && qemu-img convert -f raw -O qcow2 disk\.raw b\.qcow2$/,
     );
     expect((await told('convert -l snap a.vhd b.raw')).remedy).toContain('holds no snapshots');
-    expect((await told('Mount-VHD a.vhd')).remedy).toContain('vhd convert a.vhd disk.raw');
-    expect((await told('closemedium disk a.vhd')).remedy).toContain('rm a.vhd');
+    expect((await told("Mount-VHD 'a;b.vhd'")).remedy).toContain("vhd convert 'a;b.vhd' disk.raw");
+    expect((await told("closemedium disk 'a b.vhd'")).remedy).toContain("rm 'a b.vhd' removes");
     expect((await told('New-VHD d.vhdx 1GB')).sentence).toContain('vhd makes VHD, not VHDX');
     expect((await told('convert -c -O vpc a.raw b.vhd')).sentence).toContain('a VHD is not compressed');
   });
