@@ -10,7 +10,7 @@ import { FOOTER_BYTES } from '../format/spec.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
-import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
+import { cloneDisk, copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 
@@ -52,11 +52,21 @@ async function fillFile(
     await target.close();
     return;
   }
-  if (options.preallocate === true) await writeZeros(storage, 0, disk.size, signal);
-  else await storage.truncate(disk.size);
-  await copyDisk(disk, storage, { meter, signal, grainBytes: HOLE_GRAIN_BYTES });
+  await fillFlat(disk, storage, options, meter);
   if (to === 'raw') return;
   await storage.write(encodeFooter(newFooter({ type: to, size: disk.size, ...identityFields(identity) })), disk.size);
+}
+
+async function fillFlat(
+  disk: Disk,
+  storage: FileStorage,
+  { preallocate, signal }: FullConvertOptions,
+  meter: ProgressMeter,
+): Promise<void> {
+  if (preallocate === true) await writeZeros(storage, 0, disk.size, signal);
+  else if (await cloneDisk(disk, storage, meter)) return;
+  else await storage.truncate(disk.size);
+  await copyDisk(disk, storage, { meter, signal, grainBytes: HOLE_GRAIN_BYTES });
 }
 
 /** Writes a disk to a stream, which is not ended. */
