@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { UsageError } from './errors.ts';
 import { type Io, Session } from './session.ts';
-import { version } from './version.ts';
+import { asksForVersionReport, version } from './version.ts';
 
 /** What a verb's module has: it declares its options and its action. */
 interface VerbModule {
@@ -35,7 +35,8 @@ Example:
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const session = new Session(io, asksForJson(argv));
   try {
-    await parse(argv, session);
+    if (asksForVersionReport(argv)) await (await import('./version-report.ts')).printVersionReport(session);
+    else await parse(argv, session);
   } catch (error) {
     await session.fail(error);
   }
@@ -89,7 +90,7 @@ function newProgram(help: { out: string; error: string }): Command {
   return new Command('vhd')
     .description('Read, write, convert and inspect VHD disk images.')
     .usage('<verb> [options]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(version(), '-V, --version', 'print the version; with --verbose, also what it runs on and with')
     .helpOption('-h, --help', 'print help; that of a verb has examples')
     .helpCommand('help [verb]', 'print the help of a verb')
     .addHelpText('after', AFTER_HELP)

@@ -15,4 +15,4 @@ export type { VhdErrorCode, VhdErrorContext } from './errors.ts';
 export { VhdError } from './errors.ts';
 export { BlobStorage } from './storage/blob.ts';
 export { MemoryStorage } from './storage/memory.ts';
-export type { Storage, StorageCapabilities } from './storage/storage.ts';
+export type { Storage, StorageCapabilities, StoredRange } from './storage/storage.ts';

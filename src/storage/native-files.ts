@@ -115,7 +115,7 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
   if (!(await isOnOneOf(sourceFd, SHARE_ROOM)) || !(await isOnOneOf(targetFd, SHARE_ROOM))) return false;
   const { files } = await loadNative();
   if (files === undefined) return false;
-  if (await files.cloneFile(sourceFd, targetFd)) return true;
+  if (await files.cloneFile(sourceFd, targetFd).catch(() => false)) return true;
   // It may have failed half-way.
   await truncateFile(targetFd, 0);
   return false;

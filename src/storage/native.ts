@@ -47,7 +47,8 @@ async function bindNative(): Promise<NativeHelper> {
   // The program itself: Node is linked with the C library of its system, whichever that is.
   const library = koffi.load(null);
   const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)') as unknown as Seek;
-  const ioctl = library.func('int ioctl(int fd, unsigned long request, ...)');
+  // Declared with the argument this request takes: functions of any number of arguments have no `async`.
+  const ioctl = library.func('int ioctl(int fd, unsigned long request, long argument)');
   const seek = (fd: number, position: number, whence: number): number | undefined => {
     // Cleared first, so that no earlier failure can pass for "no data any more".
     koffi.errno(0);
@@ -66,7 +67,7 @@ async function bindNative(): Promise<NativeHelper> {
     },
     cloneFile: (sourceFd, targetFd) =>
       new Promise((resolve) => {
-        ioctl.async(targetFd, FICLONE, 'long', sourceFd, (error: unknown, result: unknown) => {
+        ioctl.async(targetFd, FICLONE, sourceFd, (error: unknown, result: unknown) => {
           resolve(error === null && result === 0);
         });
       }),
@@ -80,4 +81,52 @@ function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const isMissing = /^Cannot find (module|package) 'koffi'/.test(message);
   return isMissing ? 'koffi is not installed' : `koffi does not load: ${message.split('\n')[0] ?? ''}`;
+}
+
+/** One thing the native helper makes possible. */
+export interface NativeFeature {
+  /** `holes`: those of a file are found instead of read. `clone`: files share room instead of being copied. */
+  readonly name: 'holes' | 'clone';
+  /** True if it is used, where the file system can. */
+  readonly isActive: boolean;
+  /** On which file systems, and what happens elsewhere; one line. */
+  readonly detail: string;
+}
+
+/** Which native help there is. Without it everything works, more slowly. */
+export interface NativeSupport {
+  /** Name of the optional package behind it. */
+  readonly helper: 'koffi';
+  /** True if it is loaded. */
+  readonly isActive: boolean;
+  /** Version of the helper; undefined if it is not loaded. */
+  readonly version: string | undefined;
+  /** Why it is not loaded; undefined if it is. */
+  readonly reason: string | undefined;
+  /** What it is used for. */
+  readonly features: readonly NativeFeature[];
+}
+
+/** Finds out which native help there is, by loading it. `VHDKIT_NATIVE=0` in the environment turns all of it off. */
+export async function nativeSupport(): Promise<NativeSupport> {
+  const helper = await loadNative();
+  const isActive = helper.files !== undefined;
+  return {
+    helper: 'koffi',
+    isActive,
+    version: isActive ? helper.version : undefined,
+    reason: isActive ? undefined : helper.reason,
+    features: [
+      {
+        name: 'holes',
+        isActive,
+        detail: isActive ? 'found (SEEK_DATA) on ext4, xfs, btrfs and tmpfs, read elsewhere' : 'read like data',
+      },
+      {
+        name: 'clone',
+        isActive,
+        detail: isActive ? 'raw and fixed share room (FICLONE) on xfs and btrfs' : 'bytes are copied',
+      },
+    ],
+  };
 }
