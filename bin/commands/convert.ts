@@ -144,7 +144,7 @@ interface Told {
 }
 
 function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Told): string {
-  const { path, type, sourceType, virtualSize, fileSize, copiedBytes, skippedBytes, seconds } = result;
+  const { path, type, sourceType, virtualSize, fileSize, copiedBytes, clonedBytes, skippedBytes, seconds } = result;
   const readAs = isAssumed ? 'read as raw: no footer found' : sourceType;
   const rows: Row[] = [
     ['source', `${sourceName} (${readAs})`],
@@ -152,6 +152,7 @@ function summary(result: ConvertResult, { sourceName, isAssumed, isDryRun }: Tol
     ['virtual size', formatExactly(virtualSize)],
     ['file size', formatExactly(fileSize)],
     [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
+    ['shared', clonedBytes === undefined ? undefined : `${formatBytes(clonedBytes)} of it with the source, not moved`],
     ['empty', `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}`],
     ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],
   ];

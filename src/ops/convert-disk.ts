@@ -14,7 +14,7 @@ import { cloneDisk, copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 
-type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>;
+type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'clonedBytes' | 'skippedBytes'>;
 
 /** Writes a disk to a file that appears when it is complete; `beforeCommit` may still refuse. */
 export async function writeDiskToFile(
@@ -30,7 +30,8 @@ export async function writeDiskToFile(
     await fillFile(disk, output.storage, options, meter);
     await beforeCommit();
     const fileSize = await output.commit();
-    return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
+    const { copiedBytes, clonedBytes, skippedBytes } = meter;
+    return { fileSize, copiedBytes, ...(clonedBytes > 0 ? { clonedBytes } : {}), skippedBytes };
   } catch (error) {
     await output.discard();
     throw error;

@@ -43,6 +43,8 @@ export interface ConvertResult {
   readonly fileSize: number;
   /** Bytes that were moved. */
   readonly copiedBytes: number;
+  /** Of those, bytes that share room with the source instead; only there if a file system did that. */
+  readonly clonedBytes?: number;
   /** Bytes that are empty and were not moved. */
   readonly skippedBytes: number;
   /** Seconds it took. */

@@ -44,7 +44,7 @@ export async function copyDisk(source: Disk, target: Pick<Disk, 'write'>, option
 export async function cloneDisk(source: Disk, target: Storage, meter: ProgressMeter): Promise<boolean> {
   if ((await source.cloneTo?.(target)) !== true) return false;
   for await (const { kind, length } of source.extents({ coarse: true })) {
-    if (kind === 'data') meter.copied(length);
+    if (kind === 'data') meter.cloned(length);
     else meter.skipped(length);
   }
   meter.finish();

@@ -93,8 +93,8 @@ export class HoleFinder {
 
   async #tryOpen(): Promise<Seekable | undefined> {
     const { fd, isOwn } = this.#file;
-    const { size, blocks, isRegular } = await stat(fd).then((it) => ({ ...it, isRegular: it.isFile() }));
-    if (!isRegular || size - blocks * 512 < WORTHWHILE_HOLE_BYTES) return undefined;
+    const status = await stat(fd);
+    if (!status.isFile() || status.size - status.blocks * 512 < WORTHWHILE_HOLE_BYTES) return undefined;
     if (!(await isOnOneOf(fd, TELL_HOLES))) return undefined;
     const { files: native } = await loadNative();
     if (native === undefined) return undefined;

@@ -26,26 +26,27 @@ async function stored(storage: Storage, start: number, end: number): Promise<[nu
   return found;
 }
 
-const layouts: Readonly<Record<string, readonly [size: number, pieces: readonly Piece[], expected: [number, number][]]>> =
-  {
-    'no data': [GiB, [], []],
-    'a byte far out': [20 * GiB, [[10 * GiB + 5, pattern(1)]], [[10 * GiB, 10 * GiB + PAGE]]],
-    'data at the start': [GiB, [[0, pattern(1)]], [[0, PAGE]]],
-    'data at the end': [GiB, [[GiB - 1, pattern(1)]], [[GiB - PAGE, GiB]]],
-    'a size that is no page': [GiB + 512, [[GiB + 100, pattern(412)]], [[GiB, GiB + 512]]],
-    'two pieces and a hole of a page': [
-      GiB,
-      [
-        [8 * PAGE, pattern(PAGE)],
-        [10 * PAGE, pattern(2 * PAGE)],
-      ],
-      [
-        [8 * PAGE, 9 * PAGE],
-        [10 * PAGE, 12 * PAGE],
-      ],
+const layouts: Readonly<
+  Record<string, readonly [size: number, pieces: readonly Piece[], expected: [number, number][]]>
+> = {
+  'no data': [GiB, [], []],
+  'a byte far out': [20 * GiB, [[10 * GiB + 5, pattern(1)]], [[10 * GiB, 10 * GiB + PAGE]]],
+  'data at the start': [GiB, [[0, pattern(1)]], [[0, PAGE]]],
+  'data at the end': [GiB, [[GiB - 1, pattern(1)]], [[GiB - PAGE, GiB]]],
+  'a size that is no page': [GiB + 512, [[GiB + 100, pattern(412)]], [[GiB, GiB + 512]]],
+  'two pieces and a hole of a page': [
+    GiB,
+    [
+      [8 * PAGE, pattern(PAGE)],
+      [10 * PAGE, pattern(2 * PAGE)],
     ],
-    'written zeros': [GiB, [[MiB, new Uint8Array(PAGE)]], [[MiB, MiB + PAGE]]],
-  };
+    [
+      [8 * PAGE, 9 * PAGE],
+      [10 * PAGE, 12 * PAGE],
+    ],
+  ],
+  'written zeros': [GiB, [[MiB, new Uint8Array(PAGE)]], [[MiB, MiB + PAGE]]],
+};
 
 afterEach(() => {
   vi.unstubAllEnvs();

@@ -53,15 +53,15 @@ for (const folder of folders) {
         [5 * GiB + 8192, pattern(1)],
       ]);
       const file = openSync(path, 'r');
-      const { seekData, seekHole } = await native();
-      expect(seekData(file, 0)).toBe(64 * 1024);
-      expect(seekHole(file, 64 * 1024)).toBe(72 * 1024);
-      expect(seekData(file, 64 * 1024 + 1)).toBe(64 * 1024 + 1);
-      expect(seekHole(file, 0)).toBe(0);
-      expect(seekData(file, 72 * 1024)).toBe(5 * GiB + 8192);
-      expect(seekHole(file, 5 * GiB + 8192)).toBe(5 * GiB + 12288);
-      expect(seekData(file, 5 * GiB + 12288)).toBeUndefined();
-      expect(seekData(file, 9 * GiB)).toBeUndefined();
+      const files = await native();
+      expect(files.seekData(file, 0)).toBe(64 * 1024);
+      expect(files.seekHole(file, 64 * 1024)).toBe(72 * 1024);
+      expect(files.seekData(file, 64 * 1024 + 1)).toBe(64 * 1024 + 1);
+      expect(files.seekHole(file, 0)).toBe(0);
+      expect(files.seekData(file, 72 * 1024)).toBe(5 * GiB + 8192);
+      expect(files.seekHole(file, 5 * GiB + 8192)).toBe(5 * GiB + 12288);
+      expect(files.seekData(file, 5 * GiB + 12288)).toBeUndefined();
+      expect(files.seekData(file, 9 * GiB)).toBeUndefined();
       closeSync(file);
     });
 
@@ -74,12 +74,12 @@ for (const folder of folders) {
     });
 
     it('throws where the system cannot tell', async () => {
-      const { seekData, seekHole } = await native();
-      expect(() => seekData(-1, 0)).toThrow('lseek(0, 3) gave -1, errno 9');
-      expect(() => seekHole(-1, 0)).toThrow('lseek(0, 4) gave -1, errno 9');
+      const files = await native();
+      expect(() => files.seekData(-1, 0)).toThrow('lseek(0, 3) gave -1, errno 9');
+      expect(() => files.seekHole(-1, 0)).toThrow('lseek(0, 4) gave -1, errno 9');
       writeFileSync(join(folder, 'short'), pattern(10));
       const file = openSync(join(folder, 'short'), 'r');
-      expect(() => seekHole(file, 11)).toThrow('the file ends before 11');
+      expect(() => files.seekHole(file, 11)).toThrow('the file ends before 11');
       closeSync(file);
     });
 
