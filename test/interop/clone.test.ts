@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions } from '../../src/ops/convert-options.ts';
 import { FileStorage } from '../../src/storage/file.ts';
-import { nativeSupport } from '../../src/storage/native.ts';
+import { loadNative, nativeSupport } from '../../src/storage/native.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { mountNew } from '../support/loop.ts';
 import { Random } from '../support/seed.ts';
@@ -85,6 +85,19 @@ for (const make of ['mkfs.xfs', 'mkfs.btrfs']) {
         expect(statSync(at('own.vhd')).blocks * 512).toBeGreaterThanOrEqual(20 * MiB);
         const blocks = await convert(at('padded.raw'), at('blocks.vhd'), { to: 'dynamic' });
         expect(blocks.clonedBytes).toBeUndefined();
+      });
+
+      it('a clone that fails half-way leaves nothing in the copy', async () => {
+        const raw = writeSource('fails.raw', 20 * MiB);
+        const { files } = await loadNative();
+        const spy = vi.spyOn(files!, 'cloneFile').mockImplementationOnce(async (_source, target) => {
+          writeSync(target, pattern(MiB), 0, MiB, 10 * MiB);
+          throw new Error('no space left');
+        });
+        const { clonedBytes } = await convert(raw, at('whole.raw'), { to: 'raw' });
+        expect([clonedBytes, spy.mock.calls.length]).toEqual([undefined, 1]);
+        expect(firstDifference(readFileSync(at('whole.raw')), readFileSync(raw))).toBe(-1);
+        spy.mockRestore();
       });
 
       it('data without a place yet is no hole', async () => {

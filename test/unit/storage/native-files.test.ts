@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FileStorage } from '../../../src/storage/file.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { loadNative } from '../../../src/storage/native.ts';
 import { PaddedStorage } from '../../../src/storage/padded.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
 import { pattern } from '../../support/bytes.ts';
@@ -147,6 +148,24 @@ for (const folder of sparseFolders('native-files')) {
       expect(await storage.findData(0, GiB)).toEqual({ start: MiB, length: PAGE });
       await storage.close();
       await handle.close();
+    });
+
+    it('takes everything for stored from where the system fails on', async () => {
+      writeSparse(path, GiB, [[MiB, pattern(PAGE)]]);
+      const { files } = await loadNative();
+      const storage = await FileStorage.open(path);
+      for (const call of ['seekData', 'seekHole'] as const) {
+        const spy = vi.spyOn(files!, call).mockImplementationOnce(() => {
+          throw new Error('lseek: refused');
+        });
+        const failing = await FileStorage.open(path);
+        expect(await failing.findData(5, GiB - 5)).toEqual({ start: 5, length: GiB - 5 });
+        expect(await failing.findData(2 * MiB, MiB)).toEqual({ start: 2 * MiB, length: MiB });
+        spy.mockRestore();
+        await failing.close();
+      }
+      expect(await storage.findData(2 * MiB, MiB)).toBeUndefined();
+      await storage.close();
     });
 
     it('lets other work of the process go on', async () => {
