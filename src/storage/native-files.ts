@@ -111,7 +111,7 @@ export class HoleFinder {
  */
 export async function cloneFile(sourceFd: number, targetFd: number): Promise<boolean> {
   const [source, target] = await Promise.all([stat(sourceFd), stat(targetFd)]);
-  if (!source.isFile() || source.size < WORTHWHILE_CLONE_BYTES || target.size > 0) return false;
+  if (!source.isFile() || !target.isFile() || target.size > 0 || source.size < WORTHWHILE_CLONE_BYTES) return false;
   if (!(await isOnOneOf(sourceFd, SHARE_ROOM)) || !(await isOnOneOf(targetFd, SHARE_ROOM))) return false;
   const { files } = await loadNative();
   if (files === undefined) return false;
