@@ -46,6 +46,8 @@ export async function buildCommand(outdir: string): Promise<void> {
     outExtension: { '.js': '.cjs' },
     minify: true,
     supported: { 'dynamic-import': false },
+    // Optional and native: found at run time beside the installed package, or not.
+    external: ['koffi'],
     define: { ...common.define, 'import.meta.url': '""' },
     outdir,
   };

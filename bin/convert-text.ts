@@ -31,9 +31,13 @@ export function convertText(result: ConvertResult, told: Told): string {
   return summaryText(headingOf(path, told), rows);
 }
 
-function movedRows({ copiedBytes, skippedBytes, seconds, device }: ConvertResult, isDryRun: boolean): Row[] {
+function movedRows(
+  { copiedBytes, clonedBytes, skippedBytes, seconds, device }: ConvertResult,
+  isDryRun: boolean,
+): Row[] {
   return [
     [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
+    ['shared', clonedBytes === undefined ? undefined : `${formatBytes(clonedBytes)} of it with the source, not moved`],
     [
       'empty',
       device === undefined ? `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}` : undefined,

@@ -2,7 +2,7 @@ import { Command, CommanderError, type Option } from 'commander';
 import { UsageError } from './errors.ts';
 import { type Io, type Output, Session } from './session.ts';
 import { declaredVerb, isVerb, VERBS } from './verbs.ts';
-import { version } from './version.ts';
+import { asksForVersionReport, version } from './version.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 fine, 1 the answer is no, 2 usage, or the output exists,
@@ -23,7 +23,8 @@ const MAX_HELP_COLUMNS = 100;
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const session = new Session(io, asksForJson(argv));
   try {
-    await parse(argv, session);
+    if (asksForVersionReport(argv)) await (await import('./version-report.ts')).printVersionReport(session);
+    else await parse(argv, session);
   } catch (error) {
     await session.fail(error);
   }
@@ -98,7 +99,7 @@ function newProgram(help: { out: string; error: string }, io: Io): Command {
   return new Command('vhd')
     .description('Read, write, convert and inspect VHD disk images.')
     .usage('<verb> [options]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(version(), '-V, --version', 'print the version; with --verbose, also what it runs on and with')
     .helpOption('-h, --help', 'print help; that of a verb has examples')
     .helpCommand('help [verb]', 'print the help of a verb')
     .addHelpText('after', AFTER_HELP)

@@ -27,4 +27,4 @@ export type {
 export { listPartitions } from './inspect/partitions.ts';
 export { BlobStorage } from './storage/blob.ts';
 export { MemoryStorage } from './storage/memory.ts';
-export type { Storage, StorageCapabilities } from './storage/storage.ts';
+export type { Storage, StorageCapabilities, StoredRange } from './storage/storage.ts';

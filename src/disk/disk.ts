@@ -1,4 +1,5 @@
 import { VhdError } from '../errors.ts';
+import type { Storage } from '../storage/storage.ts';
 
 /** A stretch of a virtual disk that is of one kind. */
 export interface Extent {
@@ -24,7 +25,8 @@ export interface ByteRange {
 export interface ExtentOptions extends ByteRange {
   /**
    * Count everything that has a place in the file as data, without reading sector bitmaps to see which parts of it were
-   * never written. For who is going to read the data anyway. Default false.
+   * never written, and small holes of the file with what is around them. For who is going to read the data anyway.
+   * Default false.
    */
   readonly coarse?: boolean | undefined;
 }
@@ -49,6 +51,11 @@ export interface Disk {
   discard(position: number, length: number): Promise<void>;
   /** Yields adjacent runs, each as long as possible, that together cover the range. */
   extents(options?: ExtentOptions): AsyncIterable<Extent>;
+  /**
+   * Makes `target`, which is empty, hold the bytes of this disk and nothing else, by sharing room with the file they lie
+   * in: at once, whatever the size. False: that cannot be, and `target` is empty still. Optional.
+   */
+  cloneTo?(target: Storage): Promise<boolean>;
   /** Resolves when everything that had resolved before the call is durable. */
   flush(): Promise<void>;
   /** Flushes, releases; idempotent. Rejects if the flush fails. */

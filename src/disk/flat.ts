@@ -1,9 +1,10 @@
 import { checkBytes, checkRange } from '../errors.ts';
 import { ZERO_PIECE } from '../format/zeros.ts';
-import { closedError, type Storage, writeAdjacent } from '../storage/storage.ts';
+import { closedError, type Storage, type StoredRange, truncatedError, writeAdjacent } from '../storage/storage.ts';
 import { type Disk, type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { RangeLock } from './range-lock.ts';
+import { storedRanges } from './stored-ranges.ts';
 
 /** A disk whose bytes lie one to one in a storage: a raw image, or the data of a fixed VHD. */
 export class FlatDisk implements Disk {
@@ -56,7 +57,24 @@ export class FlatDisk implements Disk {
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
     this.#checkOpen();
     const { start, end } = resolveRange('extents', options, this.size);
-    if (end > start) yield { start, length: end - start, kind: 'data', depth: 0 };
+    let position = start;
+    for await (const range of storedRanges(this.#findData, start, end, options.coarse === true)) {
+      if (range.start > position) yield { start: position, length: range.start - position, kind: 'zero', depth: 0 };
+      yield { ...range, kind: 'data', depth: 0 };
+      position = range.start + range.length;
+    }
+    if (position < end) yield { start: position, length: end - position, kind: 'zero', depth: 0 };
+  }
+
+  async cloneTo(target: Storage): Promise<boolean> {
+    this.#checkOpen();
+    return this.#locks.run(0, this.size, false, async () => {
+      if ((await this.#storage.cloneTo?.(target)) !== true) return false;
+      const byteLength = await target.size();
+      if (byteLength < this.size) throw truncatedError(this.#storage.name, 0, this.size, byteLength);
+      if (byteLength > this.size) await target.truncate(this.size);
+      return true;
+    });
   }
 
   async flush(): Promise<void> {
@@ -87,6 +105,12 @@ export class FlatDisk implements Disk {
       await this.#storage.close();
     }
   }
+
+  /** Locked as a reading call: it sees the writes that were called before it. */
+  readonly #findData = (position: number, length: number): Promise<StoredRange | undefined> =>
+    this.#locks.run(position, length, false, async () =>
+      this.#storage.findData === undefined ? { start: position, length } : this.#storage.findData(position, length),
+    );
 
   #checkOpen(): void {
     if (this.#closing !== undefined) throw closedError(this.#storage.name);

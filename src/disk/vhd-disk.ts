@@ -3,6 +3,7 @@ import type { DynamicHeader } from '../format/dynamic-header.ts';
 import type { Footer } from '../format/footer.ts';
 import type { Finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { Disk, Extent, ExtentOptions } from './disk.ts';
 import type { SparseDisk } from './sparse.ts';
 
@@ -95,6 +96,10 @@ export class VhdDisk implements Disk, VhdDescription {
 
   extents(options?: ExtentOptions): AsyncIterable<Extent> {
     return this.#disk.extents(options);
+  }
+
+  async cloneTo(target: Storage): Promise<boolean> {
+    return (await this.#disk.cloneTo?.(target)) === true;
   }
 
   flush(): Promise<void> {

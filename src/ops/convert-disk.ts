@@ -10,13 +10,13 @@ import { FOOTER_BYTES } from '../format/spec.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import { type FullConvertOptions, identityOf, type Outcome } from './convert-options.ts';
-import { copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
+import { cloneDisk, copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 import { leadsToDevice } from './same-file.ts';
 
 /** What was written. */
-export type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes' | 'device'>;
+export type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'clonedBytes' | 'skippedBytes' | 'device'>;
 
 /** Writes a disk to a file that appears when it is complete, or over a block device; `beforeCommit` may still refuse. */
 export async function writeDiskToFile(
@@ -35,7 +35,8 @@ export async function writeDiskToFile(
     await fillFile(disk, output.storage, options, meter);
     await beforeCommit();
     const fileSize = await output.commit();
-    return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
+    const { copiedBytes, clonedBytes, skippedBytes } = meter;
+    return { fileSize, copiedBytes, ...(clonedBytes > 0 ? { clonedBytes } : {}), skippedBytes };
   } catch (error) {
     await output.discard();
     throw error;
@@ -57,11 +58,21 @@ async function fillFile(
     await target.close();
     return;
   }
-  if (options.preallocate === true) await writeZeros(storage, 0, disk.size, signal);
-  else await storage.truncate(disk.size);
-  await copyDisk(disk, storage, { meter, signal, grainBytes: HOLE_GRAIN_BYTES });
+  await fillFlat(disk, storage, options, meter);
   if (to === 'raw') return;
   await storage.write(encodeFooter(newFooter({ type: to, size: disk.size, ...identityFields(identity) })), disk.size);
+}
+
+async function fillFlat(
+  disk: Disk,
+  storage: FileStorage,
+  { preallocate, signal }: FullConvertOptions,
+  meter: ProgressMeter,
+): Promise<void> {
+  if (preallocate === true) await writeZeros(storage, 0, disk.size, signal);
+  else if (await cloneDisk(disk, storage, meter)) return;
+  else await storage.truncate(disk.size);
+  await copyDisk(disk, storage, { meter, signal, grainBytes: HOLE_GRAIN_BYTES });
 }
 
 /** Writes a disk to a stream, which is not ended. */

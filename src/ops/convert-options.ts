@@ -81,6 +81,8 @@ export interface ConvertResult {
   readonly fileSize: number;
   /** Bytes that were moved. */
   readonly copiedBytes: number;
+  /** Of those, bytes that share room with the source instead; only there if a file system did that. */
+  readonly clonedBytes?: number;
   /** Bytes that are empty and were not moved. */
   readonly skippedBytes: number;
   /** Bytes to be uploaded, for `az disk create --upload-size-bytes`; only where it was made for Azure. */

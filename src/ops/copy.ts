@@ -1,6 +1,7 @@
 import type { Disk, Extent } from '../disk/disk.ts';
 import { settleAll } from '../disk/settle.ts';
 import { type DataRun, dataRuns } from '../format/zeros.ts';
+import type { Storage } from '../storage/storage.ts';
 import { PIECE_BYTES, type ReadRange } from '../stream/read-ahead.ts';
 import type { ProgressMeter } from './progress.ts';
 
@@ -33,6 +34,21 @@ export async function copyDisk(source: Disk, target: Pick<Disk, 'write'>, option
   await feed.close();
   if (copy.failure !== undefined) throw copy.failure.error;
   meter.finish();
+}
+
+/**
+ * Makes an empty storage hold the bytes of a disk by sharing the room they take in the disk's file, where the file
+ * system can. Takes no time and no room; what is zero without being a hole stays stored, shared like the rest. False if
+ * that cannot be: then copy.
+ */
+export async function cloneDisk(source: Disk, target: Storage, meter: ProgressMeter): Promise<boolean> {
+  if ((await source.cloneTo?.(target)) !== true) return false;
+  for await (const { kind, length } of source.extents({ coarse: true })) {
+    if (kind === 'data') meter.cloned(length);
+    else meter.skipped(length);
+  }
+  meter.finish();
+  return true;
 }
 
 interface Copy {

@@ -9,6 +9,7 @@ import type { Finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
+import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -194,9 +195,8 @@ const UNREADABLE = {
 /** What only the table tells, and whether the image opens at all. */
 async function openedFacts(storage: Storage, examination: Examination, options: ExamineOptions): Promise<OpenedFacts> {
   // The disk closes its storage; this one is the caller's.
-  const borrowed: Storage = { ...borrow(storage), close: () => Promise.resolve() };
   try {
-    const disk = await openVhdStorage(borrowed, options);
+    const disk = await openVhdStorage(borrowed(storage), options);
     const { allocatedBytes, findings } = disk;
     const allocatedBlocks = disk.allocatedBlockCount ?? null;
     const contents = await contentFacts(disk);
@@ -215,20 +215,6 @@ async function openedFacts(storage: Storage, examination: Examination, options: 
     if (!(error instanceof Error) || !('code' in error) || !String(error.code).startsWith('ERR_VHD_')) throw error;
     return { ...UNREADABLE, refusal: error.message, findings: examination.findings };
   }
-}
-
-function borrow(storage: Storage): Storage {
-  return {
-    name: storage.name,
-    capabilities: storage.capabilities,
-    size: () => storage.size(),
-    read: (target, position) => storage.read(target, position),
-    write: (source, position) => storage.write(source, position),
-    truncate: (byteLength) => storage.truncate(byteLength),
-    flush: () => storage.flush(),
-    discard: (position, length) => storage.discard(position, length),
-    close: () => storage.close(),
-  };
 }
 
 function parentOf(header: DynamicHeader): NamedParent {

@@ -2,7 +2,8 @@ import { openVhdStorage } from '../disk/open-storage.ts';
 import { VhdError } from '../errors.ts';
 import type { Finding } from '../format/rules.ts';
 import type { DiskContents, ReadableDisk } from '../inspect/partition-table.ts';
-import { LentStorage } from '../storage/lent.ts';
+import { borrowed } from '../storage/borrowed.ts';
+import { PaddedStorage } from '../storage/padded.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** What opening an image and looking at its disk gives. */
@@ -24,7 +25,7 @@ export interface Inside {
 export async function lookInside(storage: Storage, byteLength: number): Promise<Inside> {
   const stored = Math.min(byteLength, await storage.size());
   try {
-    const disk = await openVhdStorage(new LentStorage(storage, stored, byteLength));
+    const disk = await openVhdStorage(new PaddedStorage(borrowed(storage), stored, byteLength));
     const { contents, problems } = await contentsOf(disk);
     return { isOpened: true, contents, findings: disk.findings, problems };
   } catch (error) {

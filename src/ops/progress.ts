@@ -19,6 +19,8 @@ const INTERVAL_MILLISECONDS = 100;
 export class ProgressMeter {
   copiedBytes = 0;
   skippedBytes = 0;
+  /** Of `copiedBytes`, those that share room with the source instead. */
+  clonedBytes = 0;
   readonly #phase: string;
   readonly #totalBytes: number | undefined;
   readonly #listener: ProgressListener | undefined;
@@ -40,6 +42,12 @@ export class ProgressMeter {
   copied(byteLength: number): void {
     this.copiedBytes += byteLength;
     this.#tellNowAndThen();
+  }
+
+  /** Counts bytes that did not have to be moved, because they share room with those of the source. */
+  cloned(byteLength: number): void {
+    this.clonedBytes += byteLength;
+    this.copied(byteLength);
   }
 
   /** Counts bytes that were empty. */

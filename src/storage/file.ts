@@ -3,7 +3,15 @@ import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { checkRange } from '../errors.ts';
 import { deviceSize } from './file-device.ts';
-import { closedError, readOnlyError, type Storage, type StorageCapabilities, truncatedError } from './storage.ts';
+import { cloneFile, HoleFinder } from './native-files.ts';
+import {
+  closedError,
+  readOnlyError,
+  type Storage,
+  type StorageCapabilities,
+  type StoredRange,
+  truncatedError,
+} from './storage.ts';
 
 const openFile = promisify(fs.open);
 const closeFile = promisify(fs.close);
@@ -37,6 +45,7 @@ export class FileStorage implements Storage {
   readonly #fd: number;
   readonly #handle: FileHandle | undefined;
   readonly #blockingWrites: boolean;
+  readonly #holes: HoleFinder;
   #closing: Promise<void> | undefined;
   #pending = 0;
   #whenIdle: (() => void) | undefined;
@@ -50,6 +59,7 @@ export class FileStorage implements Storage {
     this.name = name;
     this.#handle = options.handle;
     this.#blockingWrites = options.blockingWrites === true;
+    this.#holes = new HoleFinder({ fd, name, isOwn: options.handle === undefined });
     const { writable, growable } = options;
     this.capabilities = { writable, growable, discard: 'ignored', durableFlush: true, preferredIoSize: 1024 * 1024 };
   }
@@ -121,6 +131,19 @@ export class FileStorage implements Storage {
     });
   }
 
+  /** Finds holes where {@link nativeSupport} tells of them, and the file has enough of them to matter. */
+  async findData(position: number, length: number): Promise<StoredRange | undefined> {
+    checkRange('findData', position, length, Number.MAX_SAFE_INTEGER);
+    return this.#run(() => this.#holes.find(position, length));
+  }
+
+  /** Shares room where {@link nativeSupport} tells of clones, the file system can, and the file is large enough to matter. */
+  async cloneTo(target: Storage): Promise<boolean> {
+    if (!(target instanceof FileStorage)) return false;
+    target.#checkWritable();
+    return this.#run(() => target.#run(() => cloneFile(this.#fd, target.#fd)));
+  }
+
   async truncate(byteLength: number): Promise<void> {
     this.#checkWritable();
     checkRange('truncate', byteLength, 0, Number.MAX_SAFE_INTEGER);
@@ -149,6 +172,7 @@ export class FileStorage implements Storage {
   async #close(): Promise<void> {
     // A descriptor closed under a call on its way may by then be another file's: wait for all of them.
     if (this.#pending > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.#holes.close();
     if (this.#handle === undefined) await closeFile(this.#fd);
   }
 

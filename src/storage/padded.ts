@@ -1,4 +1,4 @@
-import { readOnlyError, type Storage, type StorageCapabilities, truncatedError } from './storage.ts';
+import { readOnlyError, type Storage, type StorageCapabilities, type StoredRange, truncatedError } from './storage.ts';
 
 /** A storage read as if zeros followed its end, up to a length; for reading only. */
 export class PaddedStorage implements Storage {
@@ -28,6 +28,14 @@ export class PaddedStorage implements Storage {
     const stored = Math.min(Math.max(this.#innerBytes - position, 0), target.length);
     if (stored > 0) await this.#inner.read(target.subarray(0, stored), position);
     target.fill(0, stored);
+  }
+
+  async findData(position: number, length: number): Promise<StoredRange | undefined> {
+    const stored = Math.min(Math.max(this.#innerBytes - position, 0), length);
+    if (stored === 0) return undefined;
+    return this.#inner.findData === undefined
+      ? { start: position, length: stored }
+      : this.#inner.findData(position, stored);
   }
 
   async write(): Promise<void> {

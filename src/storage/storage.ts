@@ -14,6 +14,14 @@ export interface StorageCapabilities {
   readonly preferredIoSize: number;
 }
 
+/** A stretch of a storage. */
+export interface StoredRange {
+  /** First byte. */
+  readonly start: number;
+  /** Bytes; more than 0. */
+  readonly length: number;
+}
+
 /**
  * Bytes at offsets, with no notion of VHD: a file, memory, a blob, or an object of your own.
  *
@@ -35,6 +43,17 @@ export interface Storage {
   write(source: Uint8Array, position: number): Promise<void>;
   /** Writes adjacent sources in one go. Optional: without it, each goes by a `write` of its own. */
   writev?(sources: readonly Uint8Array[], position: number): Promise<void>;
+  /**
+   * The first part of a range that may hold other bytes than zeros: it lies in the range, and everything before it reads
+   * as zeros. Undefined: all of the range does. Sees every write that resolved before the call. Optional: without it,
+   * all of a storage counts as stored.
+   */
+  findData?(position: number, length: number): Promise<StoredRange | undefined>;
+  /**
+   * Makes `target`, which is empty, hold the same bytes as this storage by sharing their room. False: that cannot be, and
+   * `target` is empty still. Optional.
+   */
+  cloneTo?(target: Storage): Promise<boolean>;
   /** Cuts or extends the storage to `byteLength`; what it gains reads as zeros. */
   truncate(byteLength: number): Promise<void>;
   /** A barrier: resolves when every write that resolved before the call is durable. */

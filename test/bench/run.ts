@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, rmSync, symlinkSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildCommand } from '../../.config/build.ts';
@@ -16,6 +16,8 @@ const [base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), rounds = '7'] = pr
 const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
 const at = (name: string): string => join(directory, name);
 await buildCommand(at('bin'));
+// Where an installed command would find the native helper.
+symlinkSync(join(import.meta.dirname, '../../node_modules'), at('node_modules'));
 const vhd = [process.execPath, at('bin/vhd.cjs')];
 
 function run(...words: string[]): void {
@@ -24,11 +26,12 @@ function run(...words: string[]): void {
   if (status !== 0) throw new Error(`${words.join(' ')}: ${String(stderr)}`);
 }
 
-function writeRandom(path: string, byteLength: number, diskBytes: number): void {
+/** A file of `diskBytes` with random bytes at `start`, and a hole for the rest. */
+function writeRandom(path: string, byteLength: number, diskBytes: number = byteLength, start = 0): void {
   const file = openSync(path, 'w');
   const piece = new Uint8Array(MIB);
   for (let position = 0; position < byteLength; position += MIB) {
-    writeSync(file, randomFillSync(piece), 0, MIB, position);
+    writeSync(file, randomFillSync(piece), 0, MIB, start + position);
   }
   ftruncateSync(file, diskBytes);
   closeSync(file);
@@ -43,7 +46,7 @@ function compare(title: string, ours: readonly string[], theirs: readonly string
 }
 
 try {
-  writeRandom(at('r.raw'), 1024 * MIB, 1024 * MIB);
+  writeRandom(at('r.raw'), 1024 * MIB);
   run(...vhd, 'convert', at('r.raw'), at('ours.vhd'));
   compare(
     'convert, 1 GiB of random bytes, raw to dynamic',
@@ -67,6 +70,21 @@ try {
     ['convert', '-f', 'vpc', '-O', 'raw', at('big.vhd'), at('o.raw')],
     at('o.raw'),
   );
+  writeRandom(at('sparse.raw'), 1024 * MIB, 100 * 1024 * MIB, 50 * 1024 * MIB);
+  const sparseTargets = [
+    ['dynamic', ['-O', 'vpc', '-o', 'force_size=on']],
+    ['fixed', ['-O', 'vpc', '-o', 'subformat=fixed,force_size=on']],
+    ['raw', ['-O', 'raw']],
+  ] as const;
+  for (const [to, options] of sparseTargets) {
+    compare(
+      `convert, 100 GiB sparse raw with 1 GiB of data, to ${to === 'raw' ? 'sparse raw' : to}`,
+      ['convert', at('sparse.raw'), at('o.out'), '--to', to],
+      ['convert', '-f', 'raw', ...options, at('sparse.raw'), at('o.out')],
+      at('o.out'),
+    );
+  }
+  rmSync(at('sparse.raw'));
   const startup: Timed[] = [
     { name: 'vhd --version', words: [...vhd, '--version'], outputs: [] },
     { name: 'vhd info', words: [...vhd, 'info', at('big.vhd')], outputs: [] },

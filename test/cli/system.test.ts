@@ -135,9 +135,9 @@ describe('a source that shrinks while it is read', () => {
     const path = folder.file('shrinks.raw');
     await writeFile(path, '');
     await truncate(path, 2 * 1024 ** 3);
-    // Progress is told when the reading has begun: that is when the file is cut.
+    // Progress is told when the reading has begun: that is when the file is cut. Holes that are found would not be read.
     const { code, stdout, stderr } = await sh(
-      `$vhd convert shrinks.raw ${target} --progress json 2> >(tee told >&2) & pid=$!; ` +
+      `VHDKIT_NATIVE=0 $vhd convert shrinks.raw ${target} --progress json 2> >(tee told >&2) & pid=$!; ` +
         'until [ -s told ]; do sleep 0.01; done; truncate -s 1M shrinks.raw; wait $pid',
     );
     const sentence = stderr

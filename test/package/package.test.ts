@@ -1,5 +1,6 @@
 // What a user gets: the packed tarball, installed into an empty folder.
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,11 @@ interface Manifest {
   readonly files: readonly string[];
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
+}
+
+/** What `vhd --version --json` tells of the native helper. */
+interface About {
+  readonly native: { readonly isActive: boolean; readonly reason?: string };
 }
 
 const root = join(import.meta.dirname, '../..');
@@ -71,6 +77,21 @@ describe('the installed command', () => {
     await writeFile(join(scratch, 'package.json'), '{ "type": "module" }\n');
     expect(await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--version')).toBe(manifest.version);
     expect(await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--help')).toContain('convert');
+    const about = JSON.parse(
+      await run(scratch, process.execPath, join(alone, 'vhd.cjs'), '--version', '--json'),
+    ) as About;
+    expect(about.native.isActive).toBe(false);
+    const isKnown = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
+    if (isKnown) expect(about.native.reason).toBe('koffi is not installed');
+  });
+
+  it('uses the native helper that was installed with it', async () => {
+    const about = JSON.parse(await run(app, 'npx', '--offline', 'vhd', '--version', '--json')) as About;
+    const isThere = existsSync(join(app, `node_modules/@koromix/koffi-${process.platform}-${process.arch}`));
+    const isKnown = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
+    expect(about.native.isActive).toBe(isThere && isKnown);
+    const code = `import('vhdkit').then(({ nativeSupport }) => nativeSupport()).then((it) => console.log(it.isActive))`;
+    expect(await run(app, process.execPath, '-e', code)).toBe(String(isThere && isKnown));
   });
 });
 

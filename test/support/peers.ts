@@ -6,7 +6,15 @@ import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
 
 /** A program that tests can ask for. */
-export type PeerName = 'qemu-img' | 'vhdiinfo' | 'vhdimount' | '7z' | PartitionTool | FormatTool | ShellName | Compressor;
+export type PeerName =
+  | 'qemu-img'
+  | 'vhdiinfo'
+  | 'vhdimount'
+  | '7z'
+  | PartitionTool
+  | FormatTool
+  | ShellName
+  | Compressor;
 /** A program that makes or reads partition tables. */
 export type PartitionTool = 'sgdisk' | 'sfdisk';
 /** A program that makes file systems, or tells them. */

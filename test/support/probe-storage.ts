@@ -1,8 +1,8 @@
-import type { Storage, StorageCapabilities } from '../../src/storage/storage.ts';
+import type { Storage, StorageCapabilities, StoredRange } from '../../src/storage/storage.ts';
 
 /** A call that a storage got. */
 export interface Call {
-  readonly kind: 'size' | 'read' | 'write' | 'truncate' | 'flush' | 'discard' | 'close';
+  readonly kind: 'size' | 'read' | 'findData' | 'write' | 'truncate' | 'flush' | 'discard' | 'close';
   readonly position: number;
   readonly length: number;
 }
@@ -35,7 +35,7 @@ export class ProbeStorage implements Storage {
 
   /** The calls that change the file, in short: `write 0+512`. */
   changes(): string[] {
-    const changing = this.calls.filter((call) => call.kind !== 'read' && call.kind !== 'size' && call.kind !== 'close');
+    const changing = this.calls.filter((call) => !['read', 'size', 'findData', 'close'].includes(call.kind));
     return changing.map((call) => (call.kind === 'flush' ? 'flush' : `${call.kind} ${call.position}+${call.length}`));
   }
 
@@ -50,6 +50,12 @@ export class ProbeStorage implements Storage {
   readv(targets: readonly Uint8Array[], position: number): Promise<void> {
     return this.#run({ kind: 'read', position, length: lengthOf(targets) }, () =>
       inTurn(targets, position, (target, offset) => this.#inner.read(target, offset)),
+    );
+  }
+
+  findData(position: number, length: number): Promise<StoredRange | undefined> {
+    return this.#run({ kind: 'findData', position, length }, async () =>
+      this.#inner.findData === undefined ? { start: position, length } : this.#inner.findData(position, length),
     );
   }
 

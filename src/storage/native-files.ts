@@ -1,0 +1,132 @@
+import * as fs from 'node:fs';
+import { promisify } from 'node:util';
+import { loadNative, type NativeFiles } from './native.ts';
+import { type StoredRange, truncatedError } from './storage.ts';
+
+const openFile = promisify(fs.open);
+const closeFile = promisify(fs.close);
+const stat: (fd: number) => Promise<fs.Stats> = promisify(fs.fstat);
+const truncateFile = promisify(fs.ftruncate);
+
+/** Holes smaller than this in all are read as quickly as the helper is loaded. */
+const WORTHWHILE_HOLE_BYTES = 16 * 1024 * 1024;
+/** Files smaller than this are copied as quickly as the helper is loaded. */
+const WORTHWHILE_CLONE_BYTES = 16 * 1024 * 1024;
+/** So many look-ups in a row may pass before other work of the process gets its turn. */
+const CALLS_PER_TURN = 64;
+
+/**
+ * File systems that report what is still on its way to the disk as data, by their magic number (statfs(2)): ext2, ext3
+ * and ext4, xfs, btrfs, tmpfs. Others may be right as well; there, holes are read.
+ */
+const TELL_HOLES: readonly number[] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994];
+/** File systems that can share room between files: xfs, btrfs. */
+const SHARE_ROOM: readonly number[] = [0x5846_5342, 0x9123_683e];
+
+/** An open file, and whose it is. */
+export interface OpenFile {
+  /** Its descriptor. */
+  readonly fd: number;
+  /** What to call it in messages. */
+  readonly name: string;
+  /** False: the descriptor is somebody else's, whose cursor must stay where it is. */
+  readonly isOwn: boolean;
+}
+
+interface Seekable {
+  readonly native: NativeFiles;
+  readonly fd: number;
+}
+
+/** Finds the holes of an open file, where the file system and the native helper can tell. */
+export class HoleFinder {
+  readonly #file: OpenFile;
+  #seekable: Seekable | undefined;
+  #opening: Promise<Seekable | undefined> | undefined;
+  #isUnreliable = false;
+  #calls = 0;
+
+  constructor(file: OpenFile) {
+    this.#file = file;
+  }
+
+  /** See {@link Storage.findData}. Where nobody can tell, the whole range counts as stored. */
+  async find(position: number, length: number): Promise<StoredRange | undefined> {
+    this.#calls++;
+    if (this.#calls % CALLS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    const seekable = this.#isUnreliable ? undefined : (this.#seekable ?? (await this.#open()));
+    if (seekable === undefined) return { start: position, length };
+    const found = this.#seek(seekable, position, position + length);
+    if (found !== undefined) return found === 'nothing' ? this.#nothing(position, length) : found;
+    this.#isUnreliable = true;
+    return { start: position, length };
+  }
+
+  /** Releases what it opened. */
+  async close(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
+    if (this.#seekable !== undefined && !this.#file.isOwn) await closeFile(this.#seekable.fd);
+    this.#seekable = undefined;
+  }
+
+  /** The first data before `end`; `nothing` if the file has none from `position` on, undefined if the system failed. */
+  #seek({ native, fd }: Seekable, position: number, end: number): StoredRange | 'nothing' | undefined {
+    try {
+      const start = native.seekData(fd, position);
+      if (start === undefined || start >= end) return 'nothing';
+      return { start, length: Math.min(native.seekHole(fd, start), end) - start };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A file that ends too early has no data there either, and that is no hole. */
+  async #nothing(position: number, length: number): Promise<undefined> {
+    const { size } = await stat(this.#file.fd);
+    if (size < position + length) throw truncatedError(this.#file.name, position, length, size - position);
+  }
+
+  async #open(): Promise<Seekable | undefined> {
+    this.#opening ??= this.#tryOpen().finally(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  async #tryOpen(): Promise<Seekable | undefined> {
+    const { fd, isOwn } = this.#file;
+    const status = await stat(fd);
+    if (!status.isFile() || status.size - status.blocks * 512 < WORTHWHILE_HOLE_BYTES) return undefined;
+    if (!(await isOnOneOf(fd, TELL_HOLES))) return undefined;
+    const { files: native } = await loadNative();
+    if (native === undefined) return undefined;
+    // Opened once more, it has a cursor of its own.
+    const own = isOwn ? fd : await openFile(pathOf(fd), 'r').catch(() => undefined);
+    if (own !== undefined) this.#seekable = { native, fd: own };
+    return this.#seekable;
+  }
+}
+
+/**
+ * Makes an empty file hold the bytes of another one by sharing their room, where the file system can: at once, whatever
+ * the length. False if it cannot, and then the target is empty.
+ */
+export async function cloneFile(sourceFd: number, targetFd: number): Promise<boolean> {
+  const [source, target] = await Promise.all([stat(sourceFd), stat(targetFd)]);
+  if (!source.isFile() || !target.isFile() || target.size > 0 || source.size < WORTHWHILE_CLONE_BYTES) return false;
+  if (!(await isOnOneOf(sourceFd, SHARE_ROOM)) || !(await isOnOneOf(targetFd, SHARE_ROOM))) return false;
+  const { files } = await loadNative();
+  if (files === undefined) return false;
+  if (await files.cloneFile(sourceFd, targetFd).catch(() => false)) return true;
+  // It may have failed half-way.
+  await truncateFile(targetFd, 0);
+  return false;
+}
+
+async function isOnOneOf(fd: number, fileSystems: readonly number[]): Promise<boolean> {
+  const system = await fs.promises.statfs(pathOf(fd)).catch(() => undefined);
+  return system !== undefined && fileSystems.includes(system.type);
+}
+
+/** A path that leads to an open file, whatever has become of its name (proc(5)). */
+function pathOf(fd: number): string {
+  return `/proc/self/fd/${fd}`;
+}

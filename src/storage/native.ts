@@ -1,0 +1,132 @@
+import { arch, env, platform } from 'node:process';
+
+/** Calls of the operating system that Node does not offer. They take descriptors of files that are open. */
+export interface NativeFiles {
+  /**
+   * The first byte at `position` or behind it that is not in a hole; undefined if there is none before the file's end.
+   * Moves the descriptor's cursor. Throws if the system cannot tell.
+   */
+  seekData(fd: number, position: number): number | undefined;
+  /** The first byte of a hole at `position` or behind it; the end of a file counts as one. Otherwise as `seekData`. */
+  seekHole(fd: number, position: number): number;
+  /** Makes a file hold the bytes of another one by sharing their room; false if the system refuses, for any reason. */
+  cloneFile(sourceFd: number, targetFd: number): Promise<boolean>;
+}
+
+/** What became of loading the native helper. */
+export type NativeHelper =
+  | { readonly files: NativeFiles; readonly version: string }
+  | { readonly files: undefined; readonly reason: string };
+
+// Of Linux, the same for every C library (lseek(2), errno(3)); ioctl numbers are the same on x64 and arm64.
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const ENXIO = 6;
+/** `_IOW(0x94, 9, int)`, ioctl_ficlone(2). */
+const FICLONE = 0x4004_9409;
+
+const PLATFORMS: readonly string[] = ['linux x64', 'linux arm64'];
+
+let loading: Promise<NativeHelper> | undefined;
+
+/**
+ * The native helper, loaded when it is first asked for: that takes several milliseconds, so ask when it can pay. Not
+ * there, or turned off by `VHDKIT_NATIVE=0`, it costs nothing but speed.
+ */
+export async function loadNative(): Promise<NativeHelper> {
+  if (env['VHDKIT_NATIVE'] === '0') return { files: undefined, reason: 'turned off by VHDKIT_NATIVE=0' };
+  if (!PLATFORMS.includes(`${platform} ${arch}`)) {
+    return { files: undefined, reason: `not used on ${platform} ${arch}` };
+  }
+  loading ??= bindNative().catch((error: unknown) => ({ files: undefined, reason: reasonOf(error) }));
+  return loading;
+}
+
+async function bindNative(): Promise<NativeHelper> {
+  const { default: koffi } = await import('koffi');
+  // The program itself: Node is linked with the C library of its system, whichever that is.
+  const library = koffi.load(null);
+  const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)') as unknown as Seek;
+  // Declared with the argument this request takes: functions of any number of arguments have no `async`.
+  const ioctl = library.func('int ioctl(int fd, unsigned long request, long argument)');
+  const seek = (fd: number, position: number, whence: number): number | undefined => {
+    // Cleared first, so that no earlier failure can pass for "no data any more".
+    koffi.errno(0);
+    const found = Number(lseek(fd, position, whence));
+    if (Number.isSafeInteger(found) && found >= position) return found;
+    const errno = koffi.errno();
+    if (found === -1 && errno === ENXIO) return undefined;
+    throw new Error(`lseek(${position}, ${whence}) gave ${found}, errno ${errno}`);
+  };
+  const files: NativeFiles = {
+    seekData: (fd, position) => seek(fd, position, SEEK_DATA),
+    seekHole(fd, position) {
+      const found = seek(fd, position, SEEK_HOLE);
+      if (found === undefined) throw new Error(`the file ends before ${position}`);
+      return found;
+    },
+    cloneFile: (sourceFd, targetFd) =>
+      new Promise((resolve) => {
+        ioctl.async(targetFd, FICLONE, sourceFd, (error: unknown, result: unknown) => {
+          resolve(error === null && result === 0);
+        });
+      }),
+  };
+  return { files, version: koffi.version };
+}
+
+type Seek = (fd: number, position: number, whence: number) => number | bigint;
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const isMissing = /^Cannot find (module|package) 'koffi'/.test(message);
+  return isMissing ? 'koffi is not installed' : `koffi does not load: ${message.split('\n')[0] ?? ''}`;
+}
+
+/** One thing the native helper makes possible. */
+export interface NativeFeature {
+  /** `holes`: those of a file are found instead of read. `clone`: files share room instead of being copied. */
+  readonly name: 'holes' | 'clone';
+  /** True if it is used, where the file system can. */
+  readonly isActive: boolean;
+  /** On which file systems, and what happens elsewhere; one line. */
+  readonly detail: string;
+}
+
+/** Which native help there is. Without it everything works, more slowly. */
+export interface NativeSupport {
+  /** Name of the optional package behind it. */
+  readonly helper: 'koffi';
+  /** True if it is loaded. */
+  readonly isActive: boolean;
+  /** Version of the helper; undefined if it is not loaded. */
+  readonly version: string | undefined;
+  /** Why it is not loaded; undefined if it is. */
+  readonly reason: string | undefined;
+  /** What it is used for. */
+  readonly features: readonly NativeFeature[];
+}
+
+/** Finds out which native help there is, by loading it. `VHDKIT_NATIVE=0` in the environment turns all of it off. */
+export async function nativeSupport(): Promise<NativeSupport> {
+  const helper = await loadNative();
+  const isActive = helper.files !== undefined;
+  return {
+    helper: 'koffi',
+    isActive,
+    version: isActive ? helper.version : undefined,
+    reason: isActive ? undefined : helper.reason,
+    features: [
+      {
+        name: 'holes',
+        isActive,
+        detail: isActive ? 'found (SEEK_DATA) on ext4, xfs, btrfs and tmpfs, read elsewhere' : 'read like data',
+      },
+      {
+        name: 'clone',
+        isActive,
+        detail: isActive ? 'raw and fixed share room (FICLONE) on xfs and btrfs' : 'bytes are copied',
+      },
+    ],
+  };
+}
