@@ -18,6 +18,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   create: { summary: 'make an empty disk image', load: () => import('./commands/create.ts') },
   info: { summary: 'show everything about images', load: () => import('./commands/info.ts') },
   convert: { summary: 'convert between raw, fixed and dynamic images', load: () => import('./commands/convert.ts') },
+  map: { summary: 'show where the data is', load: () => import('./commands/map.ts') },
   read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },

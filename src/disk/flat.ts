@@ -56,7 +56,8 @@ export class FlatDisk implements Disk {
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
     this.#checkOpen();
     const { start, end } = resolveRange('extents', options, this.size);
-    if (end > start) yield { start, length: end - start, kind: 'data', depth: 0 };
+    const place = options.located === true ? { fileOffset: start } : {};
+    if (end > start) yield { start, length: end - start, kind: 'data', depth: 0, ...place };
   }
 
   async flush(): Promise<void> {
