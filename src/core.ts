@@ -13,6 +13,15 @@ export type { VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
 export type { VhdErrorCode, VhdErrorContext } from './errors.ts';
 export { VhdError } from './errors.ts';
+export { identifyFileSystem } from './inspect/file-systems.ts';
+export type {
+  DiskContents,
+  FileSystem,
+  Partition,
+  ReadableDisk,
+  TableFinding,
+} from './inspect/partition-table.ts';
+export { listPartitions } from './inspect/partitions.ts';
 export { BlobStorage } from './storage/blob.ts';
 export { MemoryStorage } from './storage/memory.ts';
 export type { Storage, StorageCapabilities } from './storage/storage.ts';

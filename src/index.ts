@@ -19,6 +19,15 @@ export type { Geometry } from './format/geometry.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
+export { identifyFileSystem } from './inspect/file-systems.ts';
+export type {
+  DiskContents,
+  FileSystem,
+  Partition,
+  ReadableDisk,
+  TableFinding,
+} from './inspect/partition-table.ts';
+export { listPartitions } from './inspect/partitions.ts';
 export type { CreateOptions, ImageSource, OpenDiskOptions, OpenedDisk, OpenOptions, OpenRawOptions } from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
 export type { BenchMachine, BenchOptions, BenchReport, BenchResult, Spread, Workload } from './ops/bench.ts';
