@@ -18,7 +18,7 @@ const LIGHT: Palette = {
   text: '#1f2328',
   muted: '#57606a',
   line: '#d0d7de',
-  part: '#f3f5f8',
+  part: '#e6edf6',
   alarm: '#b3261e',
   alarmGround: '#fbe0dd',
   empty: '#e9ecf0',
@@ -31,11 +31,11 @@ const DARK: Palette = {
   text: '#e6edf3',
   muted: '#9da7b3',
   line: '#30363d',
-  part: '#161b22',
+  part: '#1d2733',
   alarm: '#ff8a80',
   alarmGround: '#4a1512',
-  empty: '#20262e',
-  data: ['#1c3f66', '#2667a6', '#4a9bea', '#a9d4ff'],
+  empty: '#2a313b',
+  data: ['#1f4a7a', '#2a6fb3', '#4a9bea', '#a9d4ff'],
   parent: ['#4a3710', '#86641a', '#d19f2e', '#ffdf94'],
 };
 

@@ -17,7 +17,7 @@ import { PLOT_COLUMNS, PLOT_ROWS, plotSection } from './map-svg-plot.ts';
 import { ROOT_CLASS, STYLE_SHEET } from './map-svg-style.ts';
 import { type MappedImage, share } from './map-text.ts';
 import { formatBytes } from './sizes.ts';
-import { tag, textLine, xmlText } from './svg.ts';
+import { tag, textLine, wrapText, xmlText } from './svg.ts';
 
 const MARGIN = 32;
 const SECTION_GAP = 34;
@@ -98,10 +98,12 @@ function header(image: MappedImage): Section {
 
 function alarm({ unknownBytes }: MapFigures, problem: MapProblem): Section {
   const words = `${formatBytes(unknownBytes)} cannot be told, the image is damaged: ${problem.message}`;
-  const ground = tag('rect', { class: 'alarm-bg', x: 0, y: -18, width: INNER_WIDTH, height: 28, rx: 4 });
-  const edge = tag('rect', { class: 'alarm', x: 0, y: -18, width: 4, height: 28 });
-  const text = textLine(words, { x: 14, y: 0 }, { font: 12, maxWidth: INNER_WIDTH - 28 });
-  return { height: 8, body: ground + edge + text };
+  const lines = wrapText(words, { font: 12, maxWidth: INNER_WIDTH - 28 }, 3);
+  const height = 12 + 16 * lines.length;
+  const ground = tag('rect', { class: 'alarm-bg', x: 0, y: -18, width: INNER_WIDTH, height, rx: 4 });
+  const edge = tag('rect', { class: 'alarm', x: 0, y: -18, width: 4, height });
+  const text = lines.map((line, index) => tag('text', { x: 14, y: 16 * index }, xmlText(line)));
+  return { height: height - 20, body: ground + edge + text.join('') };
 }
 
 /** The figures, side by side. */
@@ -117,9 +119,9 @@ function tiles(image: MappedImage, figures: MapFigures): Section {
   const meanRun = dataRunCount === 0 ? 0 : Math.round((dataBytes - parentBytes) / dataRunCount);
   const meanFragment = fragmentCount === 0 ? 0 : Math.round((dataBytes - parentBytes) / fragmentCount);
   shown.push(
-    ['runs of data', String(dataRunCount), `${formatBytes(meanRun)} on average`],
-    ['fragments in the file', String(fragmentCount), `${formatBytes(meanFragment)} on average`],
-    ['out of order', String(figures.backwardCount), 'lie before the one they follow'],
+    ['runs of data', String(dataRunCount), `mean ${formatBytes(meanRun)}`],
+    ['fragments in the file', String(fragmentCount), `mean ${formatBytes(meanFragment)}`],
+    ['out of order', String(figures.backwardCount), 'go back in the file'],
   );
   const width = INNER_WIDTH / shown.length;
   const body = shown.map(([name, value, note], index) => {

@@ -51,6 +51,26 @@ export function fitText(text: string, font: number, maxWidth: number): string {
   return characters.join('');
 }
 
+/** A text in lines as wide as that, at most `maxLines` of them, control characters escaped. */
+export function wrapText(
+  text: string,
+  size: { readonly font: number; readonly maxWidth: number },
+  maxLines: number,
+): string[] {
+  const lines: string[] = [];
+  let rest = escapeControls(text);
+  while (rest !== '' && lines.length < maxLines) {
+    const fitting = fitText(rest, size.font, size.maxWidth);
+    const isLast = fitting === rest || lines.length === maxLines - 1;
+    // Broken at the last space; a word that fills a line is broken where it is.
+    const wordsEnd = fitting.lastIndexOf(' ');
+    const cut = isLast || wordsEnd <= 0 ? fitting.replace(/…$/, '').length : wordsEnd;
+    lines.push(isLast ? fitting : rest.slice(0, cut));
+    rest = isLast ? '' : rest.slice(cut).trimStart();
+  }
+  return lines;
+}
+
 /** Width of a character in a usual sans-serif font, rather too much than too little; there is nothing here to measure with. */
 function emWidth(character: string): number {
   if (/[ijl.,:;'|!()[\]\s]/.test(character)) return 0.34;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { VhdError } from '../../src/errors.ts';
 import { warningsOf } from '../../src/format/rules.ts';
+import type { DiskContents } from '../../src/inspect/partition-table.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { type MapProblem, mapRuns } from '../../src/ops/map.ts';
 import { MapCounter, type MapFigures } from '../../src/ops/map-figures.ts';
@@ -101,14 +102,26 @@ async function mapOpened(session: Session, job: Job, flags: Flags): Promise<void
   const isDrawn = listing === undefined && target === undefined;
   const { cellBytes, cellsPerRow } = pictureCells(range.length, columnsOf(session.io.stdout));
   const grid = new CellGrid(range.start, isDrawn ? range.length : 0, cellBytes);
-  const fill = new PartFill(undefined, opened.disk.size);
   const svg = target === undefined ? undefined : new (await import('../map-svg.ts')).SvgViews(about);
+  const fill = new PartFill(
+    listing === undefined || svg !== undefined ? await contentsOf(session, job) : undefined,
+    opened.disk.size,
+  );
   const sinks = [fill, ...(isDrawn ? [grid] : []), ...(svg === undefined ? [] : [svg])];
   const { figures, problem } = await gather(session, job, { sinks, listing, range }, flags);
   await listing?.finish(figures);
   if (svg !== undefined) await target?.write(svg.text(figures, fill, problem));
   if (listing === undefined) await show(session, { about, figures, grid, fill, cellsPerRow }, flags);
   if (problem !== undefined) await session.fail(unknownError(image, figures, problem));
+}
+
+/** What is on the disk, for a picture; what hides parts of it is told. */
+async function contentsOf(session: Session, { image, opened }: Job): Promise<DiskContents> {
+  const { listPartitions } = await import('../../src/inspect/partitions.ts');
+  const contents = await listPartitions(opened.disk);
+  const errors = contents.findings.filter((item) => item.severity === 'error').map((item) => item.message);
+  await warnAbout(session, image, errors);
+  return contents;
 }
 
 async function fileSizeOf(image: string, { vhd, disk }: OpenedDisk): Promise<number> {

@@ -91,9 +91,15 @@ export function resolveRange(where: string, range: ByteRange, size: number): { s
   return { start, end };
 }
 
+/** What is joined: an {@link Extent}, or something like it. */
+interface Joinable extends Pick<Extent, 'start' | 'length' | 'depth'> {
+  readonly kind: string;
+  readonly fileOffset?: number | null | undefined;
+}
+
 /** Joins neighbours of the same kind and depth, so that every run is as long as possible; in the file too where it is told. */
-export async function* mergeExtents(extents: AsyncIterable<Extent>): AsyncGenerator<Extent> {
-  let last: Extent | undefined;
+export async function* mergeExtents<E extends Joinable>(extents: AsyncIterable<E>): AsyncGenerator<E> {
+  let last: E | undefined;
   for await (const extent of extents) {
     if (extent.length === 0) continue;
     if (last !== undefined && isContinuedBy(last, extent)) {
@@ -106,9 +112,10 @@ export async function* mergeExtents(extents: AsyncIterable<Extent>): AsyncGenera
   if (last !== undefined) yield last;
 }
 
-function isContinuedBy(run: Extent, next: Extent): boolean {
+function isContinuedBy(run: Joinable, next: Joinable): boolean {
   if (run.kind !== next.kind || run.depth !== next.depth || run.start + run.length !== next.start) return false;
-  return run.fileOffset === undefined ? next.fileOffset === undefined : run.fileOffset + run.length === next.fileOffset;
+  const place = run.fileOffset ?? undefined;
+  return (place === undefined ? undefined : place + run.length) === (next.fileOffset ?? undefined);
 }
 
 /** The error of a write to a disk that was opened for reading. */

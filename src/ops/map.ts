@@ -1,4 +1,11 @@
-import { type ByteRange, type Disk, type Extent, resolveRange, type UnknownStretch } from '../disk/disk.ts';
+import {
+  type ByteRange,
+  type Disk,
+  type Extent,
+  mergeExtents,
+  resolveRange,
+  type UnknownStretch,
+} from '../disk/disk.ts';
 import { checkOptionNames, type VhdErrorCode } from '../errors.ts';
 import { dataRuns } from '../format/zeros.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
@@ -96,7 +103,7 @@ export async function* mapRuns(disk: Disk, options: MapOptions = {}): AsyncGener
   const { start, end } = resolveRange('mapRuns', options, disk.size);
   const meter = new ProgressMeter('map', end - start, onProgress);
   const known = knownRuns(disk, { start, length: end - start, coarse: options.coarse });
-  const runs = options.detectZeros === true ? joined(withZerosFound(disk, known, signal)) : known;
+  const runs = options.detectZeros === true ? mergeExtents(withZerosFound(disk, known, signal)) : known;
   for await (const run of runs) {
     signal?.throwIfAborted();
     if (run.kind === 'zero') meter.skipped(run.length);
@@ -174,23 +181,4 @@ function* cutRun(
     yield part(start, position, 'data');
   }
   if (position < piece.length) yield part(position, piece.length, 'zero');
-}
-
-/** Joins what was only cut to be read. */
-async function* joined(runs: AsyncIterable<MapRun>): AsyncGenerator<MapRun> {
-  let last: MapRun | undefined;
-  for await (const run of runs) {
-    if (last !== undefined && isContinuedBy(last, run)) {
-      last = { ...last, length: last.length + run.length };
-      continue;
-    }
-    if (last !== undefined) yield last;
-    last = run;
-  }
-  if (last !== undefined) yield last;
-}
-
-function isContinuedBy(run: MapRun, next: MapRun): boolean {
-  if (run.kind !== next.kind || run.depth !== next.depth || run.kind === 'unknown') return false;
-  return run.fileOffset === null ? next.fileOffset === null : run.fileOffset + run.length === next.fileOffset;
 }
