@@ -34,10 +34,10 @@ export class PlotGrid implements RunSink {
       const toColumn = (column + 1) * this.#columnBytes - position;
       const toRow = (row + 1) * this.#rowBytes - place;
       const length = Math.min(run.length - done, toColumn, toRow);
-      if (row < this.rowCount && column < this.columnCount) {
-        const index = row * this.columnCount + column;
-        this.#bytes[index] = (this.#bytes[index] ?? 0) + length;
-      }
+      // Places behind the end of the file would go on for ever, and there are no dots for them.
+      if (row >= this.rowCount || column >= this.columnCount) return;
+      const index = row * this.columnCount + column;
+      this.#bytes[index] = (this.#bytes[index] ?? 0) + length;
       done += length;
     }
   }

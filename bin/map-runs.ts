@@ -55,12 +55,12 @@ export function jsonListing(head: object, tail: object, write: (text: string) =>
 
 /** The runs as a table, as wide as the largest numbers there can be. */
 export function tableListing(
-  range: { readonly virtualSize: number; readonly fileSize: number | undefined },
+  range: { readonly virtualSize: number; readonly fileSize: number },
   write: (text: string) => Promise<void>,
 ): RunListing {
   const writer = new TextWriter(write);
   const digits = String(range.virtualSize).length;
-  const widths = [Math.max(digits, 5), Math.max(digits, 6), 7, Math.max(String(range.fileSize ?? '').length, 11), 5];
+  const widths = [Math.max(digits, 5), Math.max(digits, 6), 7, Math.max(String(range.fileSize).length, 11), 5];
   const line = (cells: readonly string[]): string =>
     `${cells
       .map((cell, index) => (index === 2 ? cell.padEnd(7) : cell.padStart(widths[index] ?? 0)))

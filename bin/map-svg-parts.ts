@@ -2,7 +2,7 @@ import { type CellFill, type CellGrid, SHADE_COUNT, shadeOf } from './map-cells.
 import { fullLabel, type PartFill, partLabel } from './map-partitions.ts';
 import { counted, type MappedImage, partShare, share } from './map-text.ts';
 import { formatBytes } from './sizes.ts';
-import { tag, textLine, xmlText } from './svg.ts';
+import { label, tag, textLine, xmlText } from './svg.ts';
 
 /** Width of everything, without the margins. */
 export const INNER_WIDTH = 896;
@@ -40,7 +40,7 @@ export function stripSection(strip: CellGrid, fill: PartFill, image: MappedImage
   const top = 14 + partsHeight;
   const axis = axisBelow(image.start, image.length, top + STRIP_HEIGHT);
   const table = partsTable(fill, image, top + STRIP_HEIGHT + 42);
-  const title = tag('text', { class: 'heading', x: 0, y: 0 }, 'The disk');
+  const title = label('The disk', { class: 'heading', x: 0, y: 0 });
   const body = title + partBoxes(fill, image, 14) + stripBoxes(strip, top) + axis + table.body;
   return { height: top + STRIP_HEIGHT + 28 + table.height, body };
 }
@@ -97,7 +97,7 @@ function partsTable(fill: PartFill, image: MappedImage, y: number): Section {
   const shown = fill.parts.slice(0, MAX_LISTED_PARTS);
   const columns = [LABEL_WIDTH + 480, LABEL_WIDTH + 600, LABEL_WIDTH + 720] as const;
   const end = (text: string, x: number, lineY: number, extra = ''): string =>
-    tag('text', { class: `end${extra}`, x, y: lineY }, xmlText(text));
+    label(text, { class: `end${extra}`, x, y: lineY });
   const heads = ['start', 'size', 'data'].map((text, index) => end(text, columns[index] ?? 0, y, ' muted')).join('');
   const lines = shown.map((part, index) => {
     const lineY = y + 18 * (index + 1);
@@ -110,8 +110,8 @@ function partsTable(fill: PartFill, image: MappedImage, y: number): Section {
   const rest =
     restCount === 0
       ? ''
-      : tag('text', { class: 'muted', x: LABEL_WIDTH, y: restY }, `and ${counted(restCount, 'more partition')}`);
-  const head = tag('text', { class: 'muted', x: LABEL_WIDTH, y }, 'partition') + heads;
+      : label(`and ${counted(restCount, 'more partition')}`, { class: 'muted', x: LABEL_WIDTH, y: restY });
+  const head = label('partition', { class: 'muted', x: LABEL_WIDTH, y }) + heads;
   return { height: 18 * (shown.length + (restCount === 0 ? 1 : 2)) + 6, body: head + lines.join('') + rest };
 }
 
@@ -122,7 +122,7 @@ export function axisBelow(start: number, length: number, y: number): string {
       const x = LABEL_WIDTH + ((position - start) / length) * SCALE_WIDTH;
       const anchor = x < LABEL_WIDTH + 20 ? 'muted' : x > INNER_WIDTH - 24 ? 'muted end' : 'muted middle';
       const mark = tag('path', { class: 'line', d: `M${x.toFixed(1)} ${y}v5` });
-      return mark + tag('text', { class: anchor, x, y: y + 18 }, tickLabel(position));
+      return mark + label(tickLabel(position), { class: anchor, x, y: y + 18 });
     })
     .join('');
 }
@@ -131,10 +131,9 @@ export function axisBelow(start: number, length: number, y: number): string {
 export function ticksOf(start: number, length: number, count: number): number[] {
   let step = 512;
   while (step * count < length) step *= 2;
-  const ticks: number[] = [];
-  for (let position = Math.ceil(start / step) * step; position <= start + length; position += step)
-    ticks.push(position);
-  return ticks;
+  const first = Math.ceil(start / step);
+  const last = Math.floor((start + length) / step);
+  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, index) => (first + index) * step);
 }
 
 /** A position in words: that of the start is short. */
@@ -151,20 +150,21 @@ export const GRID_ROWS = 16;
 /** The range slice by slice, in rows, with what the colours mean. */
 export function gridSection(grid: CellGrid, hasParents: boolean, hasUnknown: boolean): Section {
   const rowCount = Math.ceil(grid.cellCount / GRID_COLUMNS);
-  let body = tag('text', { class: 'heading', x: 0, y: 0 }, `Slices of ${formatBytes(grid.cellBytes)}`);
+  let body = label(`Slices of ${formatBytes(grid.cellBytes)}`, { class: 'heading', x: 0, y: 0 });
   let empty = '';
   for (let row = 0; row < rowCount; row++) {
     const y = 14 + row * CELL_PITCH;
     const position = grid.start + row * GRID_COLUMNS * grid.cellBytes;
-    body += tag('text', { class: 'muted end', x: LABEL_WIDTH - 8, y: y + 10.5 }, tickLabel(position));
+    body += label(tickLabel(position), { class: 'muted end', x: LABEL_WIDTH - 8, y: y + 10.5 });
   }
   for (let index = 0; index < grid.cellCount; index++) {
     const x = LABEL_WIDTH + (index % GRID_COLUMNS) * CELL_PITCH;
     const y = 14 + Math.floor(index / GRID_COLUMNS) * CELL_PITCH;
     const fill = grid.fill(index);
     const className = cellClass(fill);
+    const title = tag('title', {}, xmlText(cellTitle(grid, index, fill)));
     if (className === 'e') empty += `M${x} ${y}h12v12h-12z`;
-    else body += box(className, { x, y, width: 12, height: 12, rx: 2 }, tag('title', {}, cellTitle(grid, index, fill)));
+    else body += box(className, { x, y, width: 12, height: 12, rx: 2 }, title);
   }
   const emptyPath = empty === '' ? '' : tag('path', { class: 'e', d: empty });
   const legendY = 14 + rowCount * CELL_PITCH + 14;
@@ -184,7 +184,7 @@ function legend(y: number, hasParents: boolean, hasUnknown: boolean): string {
       body += box(className, { x, y: y - 10, width: 12, height: 12, rx: 2 });
       x += 14;
     }
-    body += tag('text', { class: 'muted', x: x + 4, y }, words);
+    body += label(words, { class: 'muted', x: x + 4, y });
     x += 4 + words.length * 7 + 20;
   };
   const shades = (letter: string): string[] =>

@@ -2,7 +2,7 @@ import type { MapFigures } from '../src/ops/map-figures.ts';
 import type { PlotGrid } from './map-plot.ts';
 import { axisBelow, LABEL_WIDTH, SCALE_WIDTH, type Section, tickLabel, ticksOf } from './map-svg-parts.ts';
 import { fileOrder, type MappedImage } from './map-text.ts';
-import { tag, xmlText } from './svg.ts';
+import { label, tag } from './svg.ts';
 
 const DOT = 4;
 /** Columns of the plot: positions on the disk. */
@@ -19,24 +19,24 @@ const SHADES = [
 
 /** Positions on the disk against places in the file: data in order is a rising line, scattered data a cloud. */
 export function plotSection(plot: PlotGrid, image: MappedImage, figures: MapFigures): Section {
-  const title = tag('text', { class: 'heading', x: 0, y: 0 }, 'Order in the file');
+  const title = label('Order in the file', { class: 'heading', x: 0, y: 0 });
   const sentence = plainCase(image, figures);
   if (sentence !== undefined) {
-    return { height: 22, body: title + tag('text', { class: 'muted', x: LABEL_WIDTH, y: 22 }, sentence) };
+    return { height: 22, body: title + label(sentence, { class: 'muted', x: LABEL_WIDTH, y: 22 }) };
   }
   const top = 36;
   const height = PLOT_ROWS * DOT;
   const words = `${fileOrder(figures) ?? ''}; up: place in the file, to the right: position on the disk`;
-  const caption = tag('text', { class: 'muted', x: LABEL_WIDTH, y: 22 }, xmlText(words));
+  const caption = label(words, { class: 'muted', x: LABEL_WIDTH, y: 22 });
   const frame = tag('rect', { class: 'line', x: LABEL_WIDTH, y: top, width: SCALE_WIDTH, height });
-  const body = title + caption + fileAxis(image.fileSize ?? 0, top, height) + dots(plot, top) + frame;
+  const body = title + caption + fileAxis(image.fileSize, top, height) + dots(plot, top) + frame;
   return { height: top + height + 22, body: body + axisBelow(image.start, image.length, top + height) };
 }
 
-function plainCase({ type, fileSize }: MappedImage, { dataRunCount }: MapFigures): string | undefined {
+function plainCase({ type }: MappedImage, { dataRunCount }: MapFigures): string | undefined {
   if (dataRunCount === 0) return 'Nothing of this is stored in the file.';
   if (type === 'fixed' || type === 'raw') return 'The file holds the disk one to one, from its start to its end.';
-  return fileSize === undefined ? 'Where in the file the data lies is not known.' : undefined;
+  return undefined;
 }
 
 function fileAxis(fileSize: number, top: number, height: number): string {
@@ -44,7 +44,7 @@ function fileAxis(fileSize: number, top: number, height: number): string {
     .map((offset) => {
       const y = top + height - (offset / fileSize) * height;
       const line = tag('path', { class: 'line', d: `M${LABEL_WIDTH} ${y.toFixed(1)}h${SCALE_WIDTH}` });
-      return line + tag('text', { class: 'muted end', x: LABEL_WIDTH - 8, y: y + 4 }, tickLabel(offset));
+      return line + label(tickLabel(offset), { class: 'muted end', x: LABEL_WIDTH - 8, y: y + 4 });
     })
     .join('');
 }

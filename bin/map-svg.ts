@@ -17,7 +17,7 @@ import { PLOT_COLUMNS, PLOT_ROWS, plotSection } from './map-svg-plot.ts';
 import { ROOT_CLASS, STYLE_SHEET } from './map-svg-style.ts';
 import { type MappedImage, share } from './map-text.ts';
 import { formatBytes } from './sizes.ts';
-import { tag, textLine, wrapText, xmlText } from './svg.ts';
+import { label, tag, textLine, wrapText, xmlText } from './svg.ts';
 
 const MARGIN = 32;
 const SECTION_GAP = 34;
@@ -38,7 +38,7 @@ export class SvgViews implements RunSink {
     this.#strip = new CellGrid(start, length, Math.max(1, Math.ceil(length / STRIP_CELLS)));
     this.#grid = new CellGrid(start, length, cellBytesFor(length, GRID_COLUMNS * GRID_ROWS));
     const size = { columnCount: PLOT_COLUMNS, rowCount: PLOT_ROWS };
-    this.#plot = new PlotGrid({ start, length, fileSize: image.fileSize ?? 0 }, size);
+    this.#plot = new PlotGrid({ start, length, fileSize: image.fileSize }, size);
   }
 
   add(run: MapRun): void {
@@ -89,11 +89,10 @@ function documentOf(image: MappedImage, sections: readonly Section[]): string {
 function header(image: MappedImage): Section {
   const { type, virtualSize, fileSize, start, length } = image;
   const kind = type === 'raw' ? 'raw image' : `${type} VHD`;
-  const words = [kind, `${formatBytes(virtualSize)} virtual`];
-  if (fileSize !== undefined) words.push(`${formatBytes(fileSize)} file`);
+  const words = [kind, `${formatBytes(virtualSize)} virtual`, `${formatBytes(fileSize)} file`];
   if (length !== virtualSize) words.push(`shown: ${formatBytes(length)} from ${formatBytes(start)} on`);
   const title = textLine(basename(image.path), { class: 'title', x: 0, y: 4 }, { font: 22, maxWidth: INNER_WIDTH });
-  return { height: 26, body: title + tag('text', { class: 'muted', x: 0, y: 26 }, xmlText(words.join(' · '))) };
+  return { height: 26, body: title + label(words.join(' · '), { class: 'muted', x: 0, y: 26 }) };
 }
 
 function alarm({ unknownBytes }: MapFigures, problem: MapProblem): Section {
@@ -102,7 +101,7 @@ function alarm({ unknownBytes }: MapFigures, problem: MapProblem): Section {
   const height = 12 + 16 * lines.length;
   const ground = tag('rect', { class: 'alarm-bg', x: 0, y: -18, width: INNER_WIDTH, height, rx: 4 });
   const edge = tag('rect', { class: 'alarm', x: 0, y: -18, width: 4, height });
-  const text = lines.map((line, index) => tag('text', { x: 14, y: 16 * index }, xmlText(line)));
+  const text = lines.map((line, index) => label(line, { x: 14, y: 16 * index }));
   return { height: height - 20, body: ground + edge + text.join('') };
 }
 
@@ -129,8 +128,8 @@ function tiles(image: MappedImage, figures: MapFigures): Section {
     const line = index === 0 ? '' : tag('path', { class: 'line', d: `M${(x - 14).toFixed(1)} -10v52` });
     return (
       line +
-      tag('text', { class: 'muted', x, y: 0 }, name) +
-      tag('text', { class: 'value', x, y: 22 }, value) +
+      label(name, { class: 'muted', x, y: 0 }) +
+      label(value, { class: 'value', x, y: 22 }) +
       textLine(note, { class: 'muted', x, y: 40 }, { font: 12, maxWidth: width - 16 })
     );
   });

@@ -10,8 +10,8 @@ export interface MappedImage {
   readonly path: string;
   readonly type: string;
   readonly virtualSize: number;
-  /** Bytes of the file; undefined where nobody knows. */
-  readonly fileSize: number | undefined;
+  /** Bytes of the file. */
+  readonly fileSize: number;
   /** The range that was mapped. */
   readonly start: number;
   readonly length: number;
@@ -81,7 +81,7 @@ export function summaryRows(image: MappedImage, figures: MapFigures): Row[] {
   return [
     ['type', image.type],
     ['virtual size', formatExactly(virtualSize)],
-    ['file size', fileSize === undefined ? undefined : formatExactly(fileSize)],
+    ['file size', formatExactly(fileSize)],
     ['mapped', isPart ? `${formatExactly(length)} from ${start} on` : undefined],
     ['data', `${formatExactly(figures.dataBytes)}${percent(figures.dataBytes, length)}`],
     ['in a parent', parentBytes === 0 ? undefined : formatExactly(parentBytes)],
@@ -124,14 +124,12 @@ function cellRows({ grid, fill }: MapPicture, style: TextStyle, marks: Marks): s
   for (let first = 0; first < grid.cellCount; first += style.cellsPerRow) {
     const end = Math.min(first + style.cellsPerRow, grid.cellCount);
     const ruler = rulerLine(grid, fill.parts, { first, end: first + style.cellsPerRow }, marks);
-    if (ruler !== '')
-      lines.push(`${INDENT}${' '.repeat(LABEL_COLUMNS)}${INDENT}${paint('dim', ruler, style.coloured)}`);
-    const label = formatBytes(grid.start + first * grid.cellBytes)
-      .replace(/ bytes?$/, '')
-      .padStart(LABEL_COLUMNS);
-    lines.push(
-      `${INDENT}${paint('dim', label, style.coloured)}${INDENT}${cellRow(grid, first, end, { style, marks })}`,
-    );
+    const position = formatBytes(grid.start + first * grid.cellBytes).replace(/ bytes?$/, '');
+    const line = (label: string, content: string): string => {
+      return `${INDENT}${paint('dim', label.padStart(LABEL_COLUMNS), style.coloured)}${INDENT}${content}`;
+    };
+    if (ruler !== '') lines.push(line('', paint('dim', ruler, style.coloured)));
+    lines.push(line(position, cellRow(grid, first, end, { style, marks })));
   }
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -29,13 +29,18 @@ export function xmlText(text: string): string {
     .replaceAll("'", '&#39;');
 }
 
+/** A text, as it is. */
+export function label(text: string, place: Attributes): string {
+  return tag('text', place, xmlText(text));
+}
+
 /** A line of text, cut with an ellipsis where it would be wider than `maxWidth` at its size. */
 export function textLine(
   text: string,
   place: Attributes,
   size: { readonly font: number; readonly maxWidth: number },
 ): string {
-  return tag('text', place, xmlText(fitText(text, size.font, size.maxWidth)));
+  return label(fitText(text, size.font, size.maxWidth), place);
 }
 
 /** As much of a text as fits, control characters escaped, with an ellipsis for the rest. */

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { Disk } from '../../src/disk/disk.ts';
 import { VhdError } from '../../src/errors.ts';
+import { escapeControls } from '../../src/format/bytes.ts';
 import { warningsOf } from '../../src/format/rules.ts';
 import type { DiskContents } from '../../src/inspect/partition-table.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
@@ -9,13 +11,14 @@ import { refuseSameFile, statOrNothing } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
-import { CellGrid, type RunSink } from '../map-cells.ts';
+import { CellGrid } from '../map-cells.ts';
 import { PartFill } from '../map-partitions.ts';
 import { jsonListing, type RunListing, tableListing } from '../map-runs.ts';
+import type { SvgViews } from '../map-svg.ts';
 import { isUnicode, type MappedImage, pictureCells, pictureText, summaryRows } from '../map-text.ts';
-import { diskRange, warnAbout } from '../opened.ts';
+import { type DiskRange, diskRange, warnAbout } from '../opened.ts';
 import { columnsOf, ProgressDisplay } from '../progress.ts';
-import { isColoured, keyValueTable, summaryText } from '../report.ts';
+import { isColoured, keyValueTable, paint, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatBytes, parseBytes } from '../sizes.ts';
 import { openTextTarget, type TextTarget } from '../text-target.ts';
@@ -91,28 +94,32 @@ async function mapOpened(session: Session, job: Job, flags: Flags): Promise<void
   const { image, opened, target } = job;
   const range = diskRange(opened.disk.size, image, flags);
   await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
-  const about: MappedImage = {
-    path: image,
-    type: opened.type,
-    virtualSize: opened.disk.size,
-    fileSize: await fileSizeOf(image, opened),
-    ...range,
-  };
-  const listing = listingOf(session, about, opened, flags);
-  const isDrawn = listing === undefined && target === undefined;
-  const { cellBytes, cellsPerRow } = pictureCells(range.length, columnsOf(session.io.stdout));
-  const grid = new CellGrid(range.start, isDrawn ? range.length : 0, cellBytes);
-  const svg = target === undefined ? undefined : new (await import('../map-svg.ts')).SvgViews(about);
-  const fill = new PartFill(
-    listing === undefined || svg !== undefined ? await contentsOf(session, job) : undefined,
-    opened.disk.size,
-  );
-  const sinks = [fill, ...(isDrawn ? [grid] : []), ...(svg === undefined ? [] : [svg])];
-  const { figures, problem } = await gather(session, job, { sinks, listing, range }, flags);
-  await listing?.finish(figures);
-  if (svg !== undefined) await target?.write(svg.text(figures, fill, problem));
-  if (listing === undefined) await show(session, { about, figures, grid, fill, cellsPerRow }, flags);
+  const fileSize = await fileSizeOf(image, opened);
+  const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, ...range };
+  const views = await viewsOf(session, job, about, flags);
+  const { figures, problem } = await gather(session, { disk: opened.disk, views, range }, flags);
+  await views.listing?.finish(figures);
+  if (views.svg !== undefined) await target?.write(views.svg.text(figures, views.fill, problem));
+  if (views.listing === undefined) await show(session, { about, figures, views }, flags);
   if (problem !== undefined) await session.fail(unknownError(image, figures, problem));
+}
+
+/** What the runs are gathered for: a list, a picture on the terminal, a picture in a file. */
+interface Views {
+  readonly listing: RunListing | undefined;
+  readonly picture: { readonly grid: CellGrid; readonly cellsPerRow: number } | undefined;
+  readonly svg: SvgViews | undefined;
+  readonly fill: PartFill;
+}
+
+async function viewsOf(session: Session, job: Job, about: MappedImage, flags: Flags): Promise<Views> {
+  const listing = listingOf(session, about, job.opened, flags);
+  const svg = job.target === undefined ? undefined : new (await import('../map-svg.ts')).SvgViews(about);
+  const { cellBytes, cellsPerRow } = pictureCells(about.length, columnsOf(session.io.stdout));
+  const isDrawn = listing === undefined && svg === undefined;
+  const picture = isDrawn ? { grid: new CellGrid(about.start, about.length, cellBytes), cellsPerRow } : undefined;
+  const contents = isDrawn || svg !== undefined ? await contentsOf(session, job) : undefined;
+  return { listing, picture, svg, fill: new PartFill(contents, about.virtualSize) };
 }
 
 /** What is on the disk, for a picture; what hides parts of it is told. */
@@ -142,29 +149,29 @@ function listingOf(
 }
 
 interface Gathering {
-  readonly sinks: readonly RunSink[];
-  readonly listing: RunListing | undefined;
-  readonly range: { readonly start: number; readonly length: number };
+  readonly disk: Disk;
+  readonly views: Views;
+  readonly range: DiskRange;
 }
 
 /** Goes through the runs once, for everything that wants them. */
 async function gather(
   session: Session,
-  { opened }: Job,
-  { sinks, listing, range }: Gathering,
+  { disk, views, range }: Gathering,
   flags: Flags,
 ): Promise<{ readonly figures: MapFigures; readonly problem: MapProblem | undefined }> {
   const progress = new ProgressDisplay(session, flags);
   const { detectZeros, coarse } = flags;
   const options = { ...range, detectZeros, coarse, signal: session.io.signal, onProgress: progress.listener };
+  const sinks = [views.fill, views.picture?.grid, views.svg].filter((sink) => sink !== undefined);
   const counter = new MapCounter();
   let problem: MapProblem | undefined;
   try {
-    for await (const run of mapRuns(opened.disk, options)) {
+    for await (const run of mapRuns(disk, options)) {
       counter.add(run);
       for (const sink of sinks) sink.add(run);
       problem ??= run.problem;
-      await listing?.add(run);
+      await views.listing?.add(run);
     }
   } finally {
     progress.clear();
@@ -175,23 +182,22 @@ async function gather(
 interface Shown {
   readonly about: MappedImage;
   readonly figures: MapFigures;
-  readonly grid: CellGrid;
-  readonly fill: PartFill;
-  readonly cellsPerRow: number;
+  readonly views: Views;
 }
 
-async function show(session: Session, { about, figures, grid, fill, cellsPerRow }: Shown, flags: Flags): Promise<void> {
+async function show(session: Session, { about, figures, views }: Shown, flags: Flags): Promise<void> {
   const rows = summaryRows(about, figures);
-  if (flags.svg !== undefined) {
-    if (flags.svg !== '-' && flags.quiet !== true) await session.print(summaryText(`wrote ${flags.svg}`, rows));
+  const { fill, picture } = views;
+  if (picture === undefined) {
+    if (flags.svg !== '-' && flags.quiet !== true) await session.print(summaryText(`wrote ${flags.svg ?? ''}`, rows));
     return;
   }
   const { stdout, env } = session.io;
   const coloured = isColoured(stdout, env);
-  const style = { coloured, unicode: isUnicode(env, process.platform), cellsPerRow };
-  const heading = summaryText(about.path, []);
-  const picture = pictureText({ image: about, figures, grid, fill }, style);
-  await session.print(`${heading}${keyValueTable(rows, coloured)}${picture}`);
+  const style = { coloured, unicode: isUnicode(env, process.platform), cellsPerRow: picture.cellsPerRow };
+  const heading = paint('bold', escapeControls(about.path), coloured);
+  const drawn = pictureText({ image: about, figures, grid: picture.grid, fill }, style);
+  await session.print(`${heading}\n${keyValueTable(rows, coloured)}${drawn}`);
 }
 
 /** What is wrong with an image of which not everything could be mapped. */
