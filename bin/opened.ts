@@ -6,6 +6,32 @@ export async function warnAbout(session: Session, image: string, warnings: reado
   for (const warning of warnings) await session.warn(`${image}: ${warning}`);
 }
 
+/** A range of the disk. */
+export interface DiskRange {
+  /** First byte. */
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/**
+ * The range that `--start` and `--length` mean on a disk.
+ * @throws UsageError if it reaches past its end
+ */
+export function diskRange(
+  size: number,
+  image: string,
+  { start, length }: { readonly start: number; readonly length?: number | undefined },
+): DiskRange {
+  checkStart(start, size, image);
+  if (length === undefined || start + length <= size) return { start, length: length ?? size - start };
+  throw new UsageError(
+    `--length: expected at most ${size - start} from ${start} on, found ${length}: the disk has ${size} bytes`,
+    undefined,
+    image,
+  );
+}
+
 /**
  * Checks where on a disk a verb is to begin.
  * @throws UsageError if that is past its end

@@ -69,8 +69,8 @@ export class ProgressDisplay {
   }
 }
 
-/** Some terminals say that they have no columns. */
-function columnsOf({ columns = 0 }: Output): number {
+/** How wide a terminal is; some say that they have no columns, and pipes do not say. */
+export function columnsOf({ columns = 0 }: Output): number {
   return columns >= 20 ? columns : 80;
 }
 

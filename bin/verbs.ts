@@ -17,6 +17,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   id: { summary: 'tell what files are', load: () => import('./commands/id.ts') },
   info: { summary: 'show everything about images', load: () => import('./commands/info.ts') },
   convert: { summary: 'convert between raw, fixed and dynamic images', load: () => import('./commands/convert.ts') },
+  map: { summary: 'show where the data is', load: () => import('./commands/map.ts') },
   read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },

@@ -5,7 +5,7 @@
 
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';
-export type { ByteRange, Disk, Extent, ExtentOptions } from './disk/disk.ts';
+export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
 export { FlatDisk } from './disk/flat.ts';
 export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';

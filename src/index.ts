@@ -5,7 +5,7 @@
 
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';
-export type { ByteRange, Disk, Extent, ExtentOptions } from './disk/disk.ts';
+export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
 export { FlatDisk } from './disk/flat.ts';
 export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
@@ -46,6 +46,9 @@ export type { IdentifyOptions } from './ops/identify.ts';
 export { identify } from './ops/identify.ts';
 export type { InfoReport, NamedParent, OtherSize, PartitionTable } from './ops/info.ts';
 export { readInfo } from './ops/info.ts';
+export type { DiskMap, MapOptions, MapProblem, MapRun } from './ops/map.ts';
+export { mapDisk, mapRuns } from './ops/map.ts';
+export type { MapFigures } from './ops/map-figures.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export { BlobStorage } from './storage/blob.ts';
 export type { FileStorageOptions } from './storage/file.ts';

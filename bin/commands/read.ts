@@ -13,7 +13,7 @@ import { refuseSameFile, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
-import { checkStart, warnAbout } from '../opened.ts';
+import { type DiskRange, diskRange, warnAbout } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -25,11 +25,6 @@ interface Flags extends InputFlags, LongFlags {
   readonly output: string;
   readonly force?: boolean | undefined;
   readonly pad?: boolean | undefined;
-}
-
-interface Range {
-  readonly start: number;
-  readonly length: number;
 }
 
 /** Declares `read IMAGE`. */
@@ -57,7 +52,7 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   const progress = new ProgressDisplay(session, flags);
   const startedAt = performance.now();
   try {
-    const range = rangeOn(opened.disk, image, flags);
+    const range = diskRange(opened.disk.size, image, flags);
     await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
     const meter = new ProgressMeter('read', range.length, progress.listener);
     if (sink === undefined) await readToFile(opened.disk, range, flags, { meter, signal: session.io.signal });
@@ -72,22 +67,12 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   }
 }
 
-function rangeOn({ size }: Disk, image: string, { start, length }: Flags): Range {
-  checkStart(start, size, image);
-  if (length === undefined || start + length <= size) return { start, length: length ?? size - start };
-  throw new UsageError(
-    `--length: expected at most ${size - start} from ${start} on, found ${length}: the disk has ${size} bytes`,
-    undefined,
-    image,
-  );
-}
-
 interface Running {
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal;
 }
 
-async function readToStream(disk: Disk, range: Range, target: Writable, { meter, signal }: Running): Promise<void> {
+async function readToStream(disk: Disk, range: DiskRange, target: Writable, { meter, signal }: Running): Promise<void> {
   async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of createReadStream(disk, { ...range, signal })) {
       const bytes = chunk as Uint8Array;
@@ -100,7 +85,7 @@ async function readToStream(disk: Disk, range: Range, target: Writable, { meter,
 }
 
 /** What is empty on the disk becomes a hole in the file. */
-async function readToFile(disk: Disk, range: Range, flags: Flags, { meter, signal }: Running): Promise<void> {
+async function readToFile(disk: Disk, range: DiskRange, flags: Flags, { meter, signal }: Running): Promise<void> {
   const output = await OutputFile.create(flags.output, { force: flags.force, blockingWrites: true });
   try {
     await output.storage.truncate(range.length);
@@ -122,7 +107,7 @@ async function readToFile(disk: Disk, range: Range, flags: Flags, { meter, signa
 
 interface Done {
   readonly opened: OpenedDisk;
-  readonly range: Range;
+  readonly range: DiskRange;
   readonly meter: ProgressMeter;
   readonly seconds: number;
 }

@@ -11,6 +11,11 @@ export interface Extent {
   readonly kind: 'data' | 'zero';
   /** How many links up the chain of parents the bytes are decided; 0 is the image itself. */
   readonly depth: number;
+  /**
+   * Byte offset, in the file of the image at `depth`, of what the run holds: it lies there in one piece. Only in runs of
+   * kind `data`, and only where {@link ExtentOptions.located} asks for it.
+   */
+  readonly fileOffset?: number | undefined;
 }
 
 /** A range of bytes: from `start` (default 0), `length` long (default: to the end). */
@@ -29,6 +34,23 @@ export interface ExtentOptions extends ByteRange {
    * Default false.
    */
   readonly coarse?: boolean | undefined;
+  /** Tell where in the file data lies; runs then end where the next bytes lie elsewhere in the file. Default false. */
+  readonly located?: boolean | undefined;
+  /**
+   * Called, in order, for every stretch about which the image says nothing that can be believed; the runs leave it out.
+   * Without it the iteration rejects with the error instead.
+   */
+  readonly onUnknown?: ((stretch: UnknownStretch) => void) | undefined;
+}
+
+/** A stretch of a virtual disk whose bytes nobody can tell, because the image is damaged there. */
+export interface UnknownStretch {
+  /** First byte on the virtual disk. */
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+  /** What reading it would reject with. */
+  readonly error: VhdError;
 }
 
 /**
@@ -76,12 +98,18 @@ export function resolveRange(where: string, range: ByteRange, size: number): { s
   return { start, end };
 }
 
-/** Joins neighbours of the same kind and depth, so that every run is as long as possible. */
-export async function* mergeExtents(extents: AsyncIterable<Extent>): AsyncGenerator<Extent> {
-  let last: Extent | undefined;
+/** What is joined: an {@link Extent}, or something like it. */
+interface Joinable extends Pick<Extent, 'start' | 'length' | 'depth'> {
+  readonly kind: string;
+  readonly fileOffset?: number | null | undefined;
+}
+
+/** Joins neighbours of the same kind and depth, so that every run is as long as possible; in the file too where it is told. */
+export async function* mergeExtents<E extends Joinable>(extents: AsyncIterable<E>): AsyncGenerator<E> {
+  let last: E | undefined;
   for await (const extent of extents) {
     if (extent.length === 0) continue;
-    if (last?.kind === extent.kind && last.depth === extent.depth) {
+    if (last !== undefined && isContinuedBy(last, extent)) {
       last = { ...last, length: last.length + extent.length };
       continue;
     }
@@ -89,6 +117,12 @@ export async function* mergeExtents(extents: AsyncIterable<Extent>): AsyncGenera
     last = extent;
   }
   if (last !== undefined) yield last;
+}
+
+function isContinuedBy(run: Joinable, next: Joinable): boolean {
+  if (run.kind !== next.kind || run.depth !== next.depth || run.start + run.length !== next.start) return false;
+  const place = run.fileOffset ?? undefined;
+  return (place === undefined ? undefined : place + run.length) === (next.fileOffset ?? undefined);
 }
 
 /** The error of a write to a disk that was opened for reading. */

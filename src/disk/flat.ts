@@ -60,7 +60,7 @@ export class FlatDisk implements Disk {
     let position = start;
     for await (const range of storedRanges(this.#findData, start, end, options.coarse === true)) {
       if (range.start > position) yield { start: position, length: range.start - position, kind: 'zero', depth: 0 };
-      yield { ...range, kind: 'data', depth: 0 };
+      yield { ...range, kind: 'data', depth: 0, ...(options.located === true ? { fileOffset: range.start } : {}) };
       position = range.start + range.length;
     }
     if (position < end) yield { start: position, length: end - position, kind: 'zero', depth: 0 };

@@ -1,4 +1,4 @@
-import { checkBytes, checkRange, VhdError } from '../errors.ts';
+import { checkBytes, checkRange, VhdError, type VhdErrorCode } from '../errors.ts';
 import { decodeBitmap, type SectorRun } from '../format/bitmap.ts';
 import { describeFinding, finding } from '../format/rules.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
@@ -28,6 +28,14 @@ interface BlockPiece {
 
 /** How many bitmaps `extents` reads side by side. */
 const BITMAP_WINDOW = 16;
+/** The errors that say of a block that its bytes cannot be told. */
+const UNKNOWN_CODES: readonly VhdErrorCode[] = ['ERR_VHD_CORRUPT', 'ERR_VHD_TRUNCATED', 'ERR_VHD_BITMAP'];
+
+/** Extents that are asked for, from `start` to `end` (exclusive), and how. */
+interface ExtentRequest extends Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'> {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** A dynamic disk: blocks that are in the file where something was written, zeros everywhere else. */
 export class SparseDisk implements Disk {
@@ -92,7 +100,7 @@ export class SparseDisk implements Disk {
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
     this.#checkUsable();
     const { start, end } = resolveRange('extents', options, this.size);
-    yield* mergeExtents(this.#blockExtents(start, end, options.coarse === true));
+    yield* mergeExtents(this.#blockExtents({ ...options, start, end }));
   }
 
   async flush(): Promise<void> {
@@ -251,49 +259,81 @@ export class SparseDisk implements Disk {
     }
   }
 
-  async *#blockExtents(start: number, end: number, coarse: boolean): AsyncGenerator<Extent> {
+  async *#blockExtents(request: ExtentRequest): AsyncGenerator<Extent> {
     const { blockSize } = this.#store.layout;
+    const { start, end, onUnknown } = request;
     const endIndex = Math.ceil(end / blockSize);
+    const zeros = (from: number, to: number): Extent => ({ start: from, length: to - from, kind: 'zero', depth: 0 });
     let position = start;
     while (position < end) {
       const indexes = this.#store.allocatedBlocks(Math.floor(position / blockSize), endIndex, BITMAP_WINDOW);
-      const blocks = coarse
-        ? indexes.map((blockIndex) => this.#wholeBlock(blockIndex, start, end))
-        : (await Promise.all(indexes.map((blockIndex) => this.#extentsOfBlock(blockIndex, start, end)))).flat();
-      for (const extent of blocks) {
-        if (extent.start > position) yield { start: position, length: extent.start - position, kind: 'zero', depth: 0 };
-        yield extent;
-        position = extent.start + extent.length;
+      const blocks = await Promise.all(indexes.map((blockIndex) => this.#extentsOfBlock(blockIndex, request)));
+      for (const [at, extents] of blocks.entries()) {
+        const { from, to } = this.#partOfBlock(indexes[at] ?? 0, request);
+        if (from > position) yield zeros(position, from);
+        if (extents instanceof VhdError) onUnknown?.({ start: from, length: to - from, error: extents });
+        else yield* extents;
+        position = to;
       }
       if (indexes.length < BITMAP_WINDOW) break;
     }
-    if (position < end) yield { start: position, length: end - position, kind: 'zero', depth: 0 };
+    if (position < end) yield zeros(position, end);
   }
 
-  #wholeBlock(blockIndex: number, start: number, end: number): Extent {
+  #partOfBlock(blockIndex: number, { start, end }: ExtentRequest): { from: number; to: number } {
     const { blockSize } = this.#store.layout;
-    const from = Math.max(start, blockIndex * blockSize);
-    const to = Math.min(end, (blockIndex + 1) * blockSize);
-    return { start: from, length: to - from, kind: 'data', depth: 0 };
+    return { from: Math.max(start, blockIndex * blockSize), to: Math.min(end, (blockIndex + 1) * blockSize) };
   }
 
-  async #extentsOfBlock(blockIndex: number, start: number, end: number): Promise<Extent[]> {
+  /** The extents of a block, or the error that makes it unknown where the request wants to hear of those. */
+  async #extentsOfBlock(blockIndex: number, request: ExtentRequest): Promise<Extent[] | VhdError> {
+    try {
+      return request.coarse === true
+        ? [this.#wholeBlock(blockIndex, request)]
+        : await this.#runsInBlock(blockIndex, request);
+    } catch (error) {
+      const isUnknown = error instanceof VhdError && UNKNOWN_CODES.includes(error.code);
+      if (request.onUnknown === undefined || !isUnknown) throw error;
+      return error;
+    }
+  }
+
+  #wholeBlock(blockIndex: number, request: ExtentRequest): Extent {
+    const { from, to } = this.#partOfBlock(blockIndex, request);
+    const extent = { start: from, length: to - from, kind: 'data', depth: 0 } as const;
+    const isPlaceWanted = request.located === true || request.onUnknown !== undefined;
+    const blockOffset = isPlaceWanted ? this.#store.locate(blockIndex) : undefined;
+    if (blockOffset === undefined || request.located !== true) return extent;
+    return { ...extent, fileOffset: this.#dataOffset(blockIndex, blockOffset, from) };
+  }
+
+  async #runsInBlock(blockIndex: number, request: ExtentRequest): Promise<Extent[]> {
     const { blockSize } = this.#store.layout;
     const blockStart = blockIndex * blockSize;
-    // Locked as a reading call: a write that fills the bitmap must not come between the bitmap and the bytes under it.
-    const runs = await this.#locks.run(blockStart, blockSize, false, () => this.#runsOfBlock(blockIndex));
     const extents: Extent[] = [];
-    for (const run of runs) {
-      const from = Math.max(start, blockStart + run.sector * SECTOR_BYTES);
-      const to = Math.min(end, blockStart + (run.sector + run.sectorCount) * SECTOR_BYTES);
-      if (to > from) extents.push({ start: from, length: to - from, kind: run.isSet ? 'data' : 'zero', depth: 0 });
-    }
+    // Locked as a reading call: a write that fills the bitmap must not come between the bitmap and the bytes under it.
+    await this.#locks.run(blockStart, blockSize, false, async () => {
+      const blockOffset = this.#store.locate(blockIndex);
+      for (const run of await this.#sectorRuns(blockIndex, blockOffset)) {
+        const from = Math.max(request.start, blockStart + run.sector * SECTOR_BYTES);
+        const to = Math.min(request.end, blockStart + (run.sector + run.sectorCount) * SECTOR_BYTES);
+        if (to <= from) continue;
+        const extent = { start: from, length: to - from, kind: run.isSet ? 'data' : 'zero', depth: 0 } as const;
+        const isPlaced = request.located === true && run.isSet && blockOffset !== undefined;
+        extents.push(isPlaced ? { ...extent, fileOffset: this.#dataOffset(blockIndex, blockOffset, from) } : extent);
+      }
+    });
     return extents;
   }
 
-  async #runsOfBlock(blockIndex: number): Promise<SectorRun[]> {
+  /** Where in the file the bytes of an allocated block lie, given one of them by its position on the disk. */
+  #dataOffset(blockIndex: number, blockOffset: number, position: number): number {
+    const { blockSize, bitmapBytes } = this.#store.layout;
+    return blockOffset + bitmapBytes + position - blockIndex * blockSize;
+  }
+
+  async #sectorRuns(blockIndex: number, blockOffset: number | undefined): Promise<SectorRun[]> {
     const sectorCount = this.#store.layout.blockSize / SECTOR_BYTES;
-    const blockOffset = this.#store.locate(blockIndex);
     if (blockOffset === undefined) return [{ sector: 0, sectorCount, isSet: false }];
     const bitmap = this.#policy === 'ignore' ? 'full' : await this.#store.bitmapOf(blockIndex, blockOffset);
     if (bitmap === 'full') return [{ sector: 0, sectorCount, isSet: true }];

@@ -5,7 +5,7 @@ import { vhd } from '../support/cli.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('cli-usage');
-const VERBS = ['create', 'info', 'convert', 'read', 'write', 'bench'];
+const VERBS = ['create', 'info', 'convert', 'map', 'read', 'write', 'bench'];
 
 describe('help', () => {
   it('is printed on request, and lists every verb', async () => {
@@ -29,7 +29,7 @@ describe('help', () => {
     expect((await vhd(['help', verb])).stdout).toBe(stdout);
   });
 
-  it.each(['info', 'convert', 'read', 'write'])('of %s has the options of every input', async (verb) => {
+  it.each(['info', 'convert', 'map', 'read', 'write'])('of %s has the options of every input', async (verb) => {
     const { stdout } = await vhd([verb, '--help']);
     for (const flag of ['--from', '--size-from', '--footer', '--bitmap']) expect(stdout).toContain(`  ${flag} `);
   });

@@ -1,7 +1,7 @@
 // What every disk must do, as a suite to run over any of them.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Disk, Extent } from '../../src/disk/disk.ts';
+import { type Disk, type Extent, mergeExtents } from '../../src/disk/disk.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
@@ -103,6 +103,32 @@ async function expectExtents(disk: Disk, start: number, end: number, content: Ui
   expect(position).toBe(end);
 }
 
+/** Located extents: the same kinds as the others, and the bytes of data stand in the file where they say. */
+async function expectPlaces(
+  disk: Disk,
+  storage: Storage,
+  range: { start: number; length: number },
+  content: Uint8Array,
+): Promise<void> {
+  const located = await collect(disk.extents({ ...range, located: true }));
+  const coarse = await collect(disk.extents({ ...range, located: true, coarse: true }));
+  for (const extent of [...located, ...coarse]) {
+    expect(extent.fileOffset === undefined, `${extent.kind} at ${extent.start}`).toBe(extent.kind === 'zero');
+  }
+  for (const { start, length, depth, fileOffset } of located) {
+    if (fileOffset === undefined || depth > 0) continue;
+    const bytes = new Uint8Array(length);
+    await storage.read(bytes, fileOffset);
+    expect(firstDifference(bytes, content.subarray(start, start + length)), `${start}+${length}`).toBe(-1);
+  }
+  const withoutPlaces = located.map(({ start, length, kind, depth }) => ({ start, length, kind, depth }));
+  expect(await collect(mergeExtents(listed(withoutPlaces)))).toEqual(await extentsOf(disk, range));
+}
+
+async function* listed<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}
+
 function extentSuite(subject: DiskSubject): void {
   it('has extents that are adjacent, maximal, cover the range, and are zero where they say so', async () => {
     const disk = await subject.open(subject.create(), false);
@@ -110,6 +136,26 @@ function extentSuite(subject: DiskSubject): void {
       await expectExtents(disk, position, position + length, subject.content);
     }
     expect((await extentsOf(disk)).reduce((sum, extent) => sum + extent.length, 0)).toBe(disk.size);
+    await disk.close();
+  });
+
+  it('tells where in the file its data lies', async () => {
+    const storage = subject.create();
+    const disk = await subject.open(storage, false);
+    for (const [position, length] of ranges(subject)) {
+      await expectPlaces(disk, storage, { start: position, length }, subject.content);
+    }
+    await disk.close();
+  });
+
+  it('tells it of what was just written, too', async () => {
+    const storage = subject.create();
+    const disk = await subject.open(storage, true);
+    const expected = subject.content.slice();
+    const source = pattern(subject.blockSize, 61);
+    await disk.write(source, subject.blockSize + 512);
+    expected.set(source, subject.blockSize + 512);
+    await expectPlaces(disk, storage, { start: 0, length: disk.size }, expected);
     await disk.close();
   });
 

@@ -5,9 +5,10 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { VhdError } from '../../src/errors.ts';
 import { openDisk, openVhd } from '../../src/open.ts';
+import { mapRuns } from '../../src/ops/map.ts';
 import { corpusForeignImages, corpusImages, describeWithCorpus, unpackCorpus } from '../support/corpus.ts';
 import { useTempFolder } from '../support/temp.ts';
-import { chunkDigest, rawDigest } from './digests.ts';
+import { chunkDigest, mappedDigest, rawDigest } from './digests.ts';
 
 /** A disk of size 0, as qemu-img makes one: refused or opened with nothing on it, both are right. */
 const isEmptyDisk = (image: { raw: { size: number } | undefined }): boolean => image.raw?.size === 0;
@@ -33,6 +34,16 @@ describeWithCorpus('the corpus', () => {
         if (raw !== undefined) expect(await rawDigest(disk)).toEqual(raw);
         else expect(await chunkDigest(disk)).toEqual(chunks);
         await disk.close();
+      });
+    }
+  });
+
+  describe('mapped, has its bytes in the file where the map says', () => {
+    for (const { name, raw } of plain) {
+      if (raw === undefined || raw.size > 256 * 1024 ** 2) continue;
+      test(name, async () => {
+        await using disk = await openVhd(temp.file(name));
+        expect(await mappedDigest(temp.file(name), mapRuns(disk))).toEqual(raw);
       });
     }
   });

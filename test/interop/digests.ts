@@ -1,7 +1,9 @@
 // What a disk holds, as one digest.
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { expect } from 'vitest';
 import type { Disk } from '../../src/disk/disk.ts';
+import type { MapRun } from '../../src/ops/map.ts';
 import type { ChunkDigest, RawDigest } from '../support/corpus.ts';
 import { isZero } from './contents.ts';
 
@@ -52,4 +54,26 @@ export async function chunkDigest(disk: Disk): Promise<ChunkDigest> {
     chunkCount++;
   }
   return { size: disk.size, chunkCount, sha256: hash.digest('hex') };
+}
+
+/** Digest of the bytes that a map says a disk has, taken from the file without the disk. */
+export async function mappedDigest(path: string, runs: AsyncIterable<MapRun>): Promise<RawDigest> {
+  const hash = createHash('sha256');
+  const file = await open(path);
+  const buffer = Buffer.alloc(MIB);
+  let position = 0;
+  for await (const { start, length, kind, fileOffset } of runs) {
+    expect(start).toBe(position);
+    expect(kind === 'data').toBe(fileOffset !== null);
+    for (const end = start + length; position < end; ) {
+      const piece = buffer.subarray(0, Math.min(MIB, end - position));
+      if (fileOffset === null) piece.fill(0);
+      else
+        expect((await file.read(piece, 0, piece.length, fileOffset + position - start)).bytesRead).toBe(piece.length);
+      hash.update(piece);
+      position += piece.length;
+    }
+  }
+  await file.close();
+  return { size: position, sha256: hash.digest('hex') };
 }
