@@ -119,7 +119,7 @@ describeWithPeers(['bash', 'script'], 'bash on a terminal', () => {
   async function typed(keys: string): Promise<string> {
     const result = folder.file('typed');
     await writeFile(result, '');
-    const child = spawn(findProgram('script') ?? '', ['-qec', 'bash --noprofile --norc -i', '/dev/null'], {
+    const child = spawn('script', ['-qec', 'bash --noprofile --norc -i', '/dev/null'], {
       cwd: folder.file('here'),
       env: { ...process.env, TERM: 'dumb' },
       stdio: ['pipe', 'pipe', 'ignore'],
