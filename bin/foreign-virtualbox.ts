@@ -54,8 +54,9 @@ function modify(call: ForeignCall): Translation {
   if (call.has('--resize')) return call.ours('resize', image, megabytes(call.value('--resize')));
   const bytes = call.value('--resizebyte');
   if (bytes !== undefined) return call.ours('resize', image, bytes);
-  if (call.has('--move', '--setlocation'))
+  if (call.has('--move', '--setlocation')) {
     return { advice: `vhd keeps no list of images: mv ${quoted(image)} NEW-PLACE` };
+  }
   return { advice: 'vhd keeps no list of images, only files: there is nothing else to modify' };
 }
 

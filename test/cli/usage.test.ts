@@ -56,7 +56,7 @@ describe('a usage error is one sentence and what to do', () => {
     [['nosuch', '--help'], "vhd: unknown command 'nosuch'", 'vhd --help shows what there is'],
     [['help', 'nosuch'], "vhd: unknown command 'nosuch'", 'vhd --help shows what there is'],
     [['constructor'], "vhd: unknown command 'constructor'", 'vhd --help shows what there is'],
-    [['convert', 'a'], 'vhd: DST is missing', 'vhd convert SRC DST; vhd convert --help shows the options'],
+    [['write'], 'vhd: IMAGE is missing', 'vhd write IMAGE [SRC]; vhd write --help shows the options'],
     [['info'], 'vhd: IMAGE is missing', 'vhd info IMAGE...; vhd info --help shows the options'],
     [
       ['write', 'a', 'b', 'c'],

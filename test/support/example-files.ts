@@ -8,7 +8,7 @@ import { findProgram, runPeer } from './peers.ts';
 interface ExampleFile {
   readonly what: string;
   readonly make: (path: string, folder: string) => Promise<unknown>;
-  /** Damaged or strange: there only where an example names it, so that `*.vhd` has nothing wrong. */
+  /** Damaged, or no file: there only where an example names it, so that what takes `*` finds nothing wrong. */
   readonly isStrange?: boolean;
 }
 
@@ -44,7 +44,7 @@ export const EXAMPLE_FILES: Readonly<Record<string, ExampleFile>> = {
   'disk.raw.gz': { what: 'disk.raw, compressed', make: packed('gzip') },
   'disk.raw.xz': { what: 'disk.raw, compressed', make: packed('xz') },
   'disk.raw.zst': { what: 'disk.raw, compressed', make: packed('zstd') },
-  images: { what: 'a directory with a copy of disk.vhd', make: copyInto },
+  images: { what: 'a directory with a copy of disk.vhd', make: copyInto, isStrange: true },
   'grown.vhd': {
     what: 'fixed.vhd with a MiB behind its footer',
     make: async (path, folder) => {
