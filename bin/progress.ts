@@ -88,14 +88,19 @@ export function barLine(progress: Progress, bytesPerSecond: number): string {
   const { phase, doneBytes, totalBytes, skippedBytes } = progress;
   const rate = bytesPerSecond > 0 ? `${formatBytes(Math.round(bytesPerSecond))}/s` : '';
   const empty = skippedBytes > 0 ? `${formatBytes(skippedBytes)} empty` : '';
-  if (totalBytes === undefined) return [phase, formatBytes(doneBytes), rate, empty].filter(Boolean).join('  ');
-  const share = totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes);
-  const filled = Math.round(share * BAR_CELLS);
-  const bar = `[${'='.repeat(filled)}${' '.repeat(BAR_CELLS - filled)}]`;
-  const percent = `${Math.floor(share * 100)}%`.padStart(4);
+  if (totalBytes === undefined) {
+    const bar = progress.share === undefined ? phase : `${phase} ${shareBar(progress.share)}`;
+    return [bar, formatBytes(doneBytes), rate, empty].filter(Boolean).join('  ');
+  }
+  const bar = shareBar(totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes));
   const left = bytesPerSecond > 0 ? `${formatDuration((totalBytes - doneBytes) / bytesPerSecond)} left` : '';
   const amount = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
-  return [`${phase} ${percent} ${bar}`, amount, rate, left, empty].filter(Boolean).join('  ');
+  return [`${phase} ${bar}`, amount, rate, left, empty].filter(Boolean).join('  ');
+}
+
+function shareBar(share: number): string {
+  const filled = Math.round(share * BAR_CELLS);
+  return `${`${Math.floor(share * 100)}%`.padStart(4)} [${'='.repeat(filled)}${' '.repeat(BAR_CELLS - filled)}]`;
 }
 
 function formatDuration(seconds: number): string {

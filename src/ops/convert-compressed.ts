@@ -16,6 +16,7 @@ import { decompressReader, restOf } from '../stream/decompress.ts';
 import { checkInside, endingInside, nameInside, refusingFooter, unpackCommand } from './compressed-inside.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { convertStream } from './convert-stream.ts';
+import type { ProgressListener } from './progress.ts';
 import { mayDecompressStream } from './source-compression.ts';
 
 const CHUNK_BYTES = 512 * 1024;
@@ -24,6 +25,8 @@ const CHUNK_BYTES = 512 * 1024;
 export interface CompressedFile {
   readonly path: string;
   readonly format: Compression;
+  /** Bytes of the file. */
+  readonly byteLength: number;
   /** Called when the file was read to its end, before anything is made of it; rejects if it changed meanwhile. */
   readonly checkUnchanged: () => Promise<void>;
 }
@@ -35,14 +38,16 @@ export async function convertCompressedFile(
   options: FullConvertOptions,
 ): Promise<Outcome> {
   refuseForCompressed(file, target, options);
-  const { path, format, checkUnchanged } = file;
-  const { signal, from } = options;
+  const { path, format, byteLength, checkUnchanged } = file;
+  const { signal, from, onProgress } = options;
   const source = createReadStream(path, { highWaterMark: CHUNK_BYTES });
   const unpacking = new Unpacking(source, { name: path, format, from, signal, checkUnchanged });
   try {
     // The name promises a VHD: what has no footer is no raw disk then.
     const promised = from === undefined && VHD_NAMES.includes(endingInside(path)) ? 'vhd' : from;
-    return await convertUnpacked(unpacking, target, { ...options, from: promised });
+    const tell: ProgressListener | undefined =
+      onProgress && ((progress) => onProgress({ ...progress, share: Math.min(1, source.bytesRead / byteLength) }));
+    return await convertUnpacked(unpacking, target, { ...options, from: promised, onProgress: tell });
   } finally {
     source.destroy();
   }

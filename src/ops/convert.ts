@@ -124,7 +124,8 @@ async function convertCompressed(
   const { convertCompressedFile } = await import('./convert-compressed.ts');
   try {
     const checkSource = (): Promise<void> => checkUnchanged(file.path, before);
-    return await convertCompressedFile({ ...file, checkUnchanged: checkSource }, target, options);
+    const source = { ...file, byteLength: before.size, checkUnchanged: checkSource };
+    return await convertCompressedFile(source, target, options);
   } catch (error) {
     throw await withChange(error, file.path, before);
   }

@@ -8,6 +8,8 @@ export interface Progress {
   readonly totalBytes: number | undefined;
   /** Bytes that did not have to be moved because they are empty. */
   readonly skippedBytes: number;
+  /** How much of a source was read whose total is not known, from 0 to 1: only compressed files tell it. */
+  readonly share?: number | undefined;
 }
 
 /** Called now and then, at most ten times a second and once at the end of a phase; also once before a device is written. */

@@ -9,7 +9,7 @@ import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('cli-compressed');
 const command = useBuiltCommand();
-const { file } = folder;
+const file = (name: string): string => folder.file(name);
 const ENDINGS = { gzip: 'gz', zstd: 'zst', xz: 'xz' } as const;
 const formats = ['gzip', 'zstd', 'xz'] as const;
 

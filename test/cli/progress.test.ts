@@ -91,6 +91,11 @@ describe('the progress bar', () => {
     expect(barLine(progress, 1024 ** 2)).toBe('copy  1 GiB  1 MiB/s');
   });
 
+  it('shows how much of a compressed file was read', () => {
+    const progress = { phase: 'copy', doneBytes: GIB, totalBytes: undefined, skippedBytes: 0, share: 0.5 };
+    expect(barLine(progress, 1024 ** 2)).toBe(`copy  50% [${'='.repeat(12)}${' '.repeat(12)}]  1 GiB  1 MiB/s`);
+  });
+
   it('tells hours', () => {
     const progress = { phase: 'copy', doneBytes: 0, totalBytes: 3661 * 1024, skippedBytes: 0 };
     expect(barLine(progress, 1024)).toContain('1:01:01 left');

@@ -3,11 +3,21 @@ import { createVhdStorage } from '../../src/disk/create-storage.ts';
 import type { Disk, Extent, ExtentOptions } from '../../src/disk/disk.ts';
 import { FlatDisk } from '../../src/disk/flat.ts';
 import { openVhdStorage } from '../../src/disk/open-storage.ts';
+import { openDisk } from '../../src/open.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 
 /** A raw disk in memory. */
 export function rawDisk(bytes: Uint8Array, readOnly = false): FlatDisk {
   return new FlatDisk(new MemoryStorage(bytes), bytes.length, readOnly);
+}
+
+/** All bytes of the disk in a file. */
+export async function contentOfFile(path: string): Promise<Uint8Array> {
+  const { disk } = await openDisk(path);
+  const bytes = new Uint8Array(disk.size);
+  await disk.read(bytes, 0);
+  await disk.close();
+  return bytes;
 }
 
 /** Where the bytes of a test disk stand. */

@@ -3,12 +3,11 @@ import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { openDisk } from '../../../src/open.ts';
 import { convert } from '../../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult } from '../../../src/ops/convert-options.ts';
 import { firstDifference, pattern } from '../../support/bytes.ts';
 import { concatenated, ODD_SAMPLES, SAMPLE, SAMPLES, storedFrame } from '../../support/compressed.ts';
-import { imageWith } from '../../support/streams-disks.ts';
+import { contentOfFile, imageWith } from '../../support/streams-disks.ts';
 import { WorkFolder } from '../../support/streams-files.ts';
 import { ChunkSource, failureOf, outcomeOf } from '../../support/streams-sources.ts';
 
@@ -20,14 +19,6 @@ const images = {
   dynamic: await imageWith('dynamic', SAMPLE.length, [{ position: 0, bytes: SAMPLE }]),
 };
 const gzip = (bytes: Uint8Array): Uint8Array => new Uint8Array(gzipSync(bytes));
-
-async function contentOf(path: string): Promise<Uint8Array> {
-  const { disk } = await openDisk(path);
-  const bytes = new Uint8Array(disk.size);
-  await disk.read(bytes, 0);
-  await disk.close();
-  return bytes;
-}
 
 /** Converts a file of this name and content to a raw file. */
 async function taken(name: string, bytes: Uint8Array, options: Partial<ConvertOptions> = {}): Promise<ConvertResult> {
@@ -41,7 +32,7 @@ describe('convert of a compressed file', () => {
     const result = await convert(folder.file(name, gzip(images[from])), target, { to });
     expect(result).toMatchObject({ type: to, sourceType: from, sourceCompression: 'gzip', warnings: [] });
     expect(result.virtualSize).toBe(SAMPLE.length);
-    expect(firstDifference(await contentOf(target), SAMPLE)).toBe(-1);
+    expect(firstDifference(await contentOfFile(target), SAMPLE)).toBe(-1);
   });
 
   it.each(['gzip', 'zstd', 'xz'] as const)('%s, whatever the name says of the format', async (format) => {
@@ -72,6 +63,14 @@ describe('convert of a compressed file', () => {
       const { warnings } = await taken(`disk.${format}`, ODD_SAMPLES[name]);
       expect(warnings).toEqual([`the ${format} data has no checksum: if it is damaged, nothing shows it`]);
     }
+  });
+
+  it('tells how much of the file was read', async () => {
+    const shares: unknown[] = [];
+    await taken('disk.raw.gz', gzip(new Uint8Array(24 * 1024 * 1024)), {
+      onProgress: ({ share, totalBytes }) => shares.push(totalBytes ?? share),
+    });
+    expect(shares.at(-1)).toBe(1);
   });
 
   it('fills up on demand', async () => {
@@ -216,7 +215,7 @@ describe('convert of a compressed stream', () => {
     const path = folder.file('stream', gzip(images[from]));
     const result = await convert(createReadStream(path), target, { to: 'dynamic' });
     expect(result).toMatchObject({ sourceType: from, sourceCompression: 'gzip' });
-    expect(firstDifference(await contentOf(target), SAMPLE)).toBe(-1);
+    expect(firstDifference(await contentOfFile(target), SAMPLE)).toBe(-1);
   });
 
   it('says which of both was damaged', async () => {

@@ -4,14 +4,14 @@ import { PassThrough, Readable, Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
 import { describe, expect, it } from 'vitest';
-import { openDisk, openVhd } from '../../../src/open.ts';
+import { openVhd } from '../../../src/open.ts';
 import { convert } from '../../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../../src/ops/convert-options.ts';
 import type { Progress } from '../../../src/ops/progress.ts';
 import { decodeVhd } from '../../../src/stream/decode.ts';
 import { buildImage, contentOf as contentOfShape } from '../../support/build-image.ts';
 import { firstDifference, pattern } from '../../support/bytes.ts';
-import { contentOfImage, IDENTITY, imageWith, rawDisk, vastDisk } from '../../support/streams-disks.ts';
+import { contentOfFile, contentOfImage, IDENTITY, imageWith, rawDisk, vastDisk } from '../../support/streams-disks.ts';
 import { WorkFolder } from '../../support/streams-files.ts';
 import { bytesOf, ChunkSource, failureOf, outcomeOf, sleep } from '../../support/streams-sources.ts';
 
@@ -33,14 +33,6 @@ const images: Readonly<Record<TargetType, Uint8Array>> = {
 };
 const types: readonly TargetType[] = ['raw', 'fixed', 'dynamic'];
 const pairs = types.flatMap((from) => types.map((to) => [from, to] as const));
-
-async function contentOfFile(path: string): Promise<Uint8Array> {
-  const { disk } = await openDisk(path);
-  const bytes = new Uint8Array(disk.size);
-  await disk.read(bytes, 0);
-  await disk.close();
-  return bytes;
-}
 
 /** Converts into memory. */
 async function toBytes(
