@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
+import { convertTypeFor } from '../convert-target.ts';
 import { convertText } from '../convert-text.ts';
-import { refuseUntyped, watchDevice } from '../device-target.ts';
+import { watchDevice } from '../device-target.ts';
 import { type StreamTarget, statOrNothing, streamSource, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
@@ -12,7 +13,7 @@ import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { parseBytes } from '../sizes.ts';
-import { geometryWarnings, nameWarnings, targetTypeOf } from '../target.ts';
+import { geometryWarnings, nameWarnings } from '../target.ts';
 
 interface Flags extends InputFlags, ImageFlags, LongFlags {
   readonly to?: TargetType | undefined;
@@ -90,7 +91,8 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   const { source, target, flags } = call;
   session.files = { input: source, output: target };
   const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
-  const to = typeFor(call, isDevice);
+  const { azure = false, inPlace = false } = flags;
+  const to = convertTypeFor({ source, target, to: flags.to, azure, inPlace, isDevice });
   const options = optionsFor(session, flags, to);
   const stream = await streamSource(session, source);
   if (stream !== undefined) refuseForStreams(source, flags);
@@ -107,27 +109,6 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   }
   session.aftermath = undefined;
   await tell(session, call, { ...result, path: target }, sink);
-}
-
-/** What the target is to be: as said, or as its name says. */
-function typeFor({ source, target, flags }: Call, isDevice: boolean): TargetType {
-  const { azure, inPlace, to } = flags;
-  if (to === undefined && isDevice) return refuseUntyped(target);
-  if (azure === true) {
-    const type = to ?? (target === '-' || inPlace === true ? 'fixed' : targetTypeOf(source, target));
-    if (type === 'fixed' || (to === undefined && type === 'dynamic')) return 'fixed';
-    throw new UsageError(
-      `--azure: Azure takes fixed VHDs, and the target is ${type}`,
-      'name it .vhd, and leave --to away',
-    );
-  }
-  if (inPlace !== true) return to ?? targetTypeOf(source, target);
-  if (to === undefined && source === target) {
-    throw new UsageError('--in-place: nothing says what the file is to become', 'say --to fixed or --to raw');
-  }
-  const type = to ?? targetTypeOf(source, target);
-  if (to === 'dynamic') throw new UsageError('--in-place: only raw and fixed change by their footer', 'leave it away');
-  return type === 'dynamic' ? 'fixed' : type;
 }
 
 function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOptions {

@@ -80,8 +80,9 @@ async function convertAny(
   options: FullConvertOptions,
 ): Promise<Outcome> {
   if (options.inPlace === true) {
-    if (typeof source !== 'string' || typeof target !== 'string')
+    if (typeof source !== 'string' || typeof target !== 'string') {
       throw new TypeError('inPlace: expected the path of a file');
+    }
     const { convertInPlace } = await import('./convert-in-place.ts');
     return convertInPlace(source, target, options);
   }

@@ -10,8 +10,9 @@ import { expectSize } from './expected-size.ts';
 
 /** The disk that comes down a stream: raw bytes, or a VHD that is told by its front or its end. */
 export async function decodeSource(reader: ByteReader, options: FullConvertOptions): Promise<DecodedVhd> {
-  if (options.azure === true && options.inputSize === undefined)
+  if (options.azure === true && options.inputSize === undefined) {
     refuseUnsizedGpt(await reader.peek(GPT_HEADER_END_BYTES));
+  }
   const decoded = await decodeAny(reader, options);
   return options.inputSize === undefined ? decoded : expectSize(decoded, options.inputSize);
 }

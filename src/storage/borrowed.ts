@@ -1,18 +1,19 @@
-import type { Storage } from './storage.ts';
+import { readAdjacent, type Storage, writeAdjacent } from './storage.ts';
 
 /** A storage lent to something that closes what it is given, such as a disk: `close` leaves it open. */
 export function borrowed(storage: Storage): Storage {
-  const { readv, writev, findData, cloneTo } = storage;
   return {
     name: storage.name,
     capabilities: storage.capabilities,
     size: () => storage.size(),
     read: (target, position) => storage.read(target, position),
-    ...(readv === undefined ? {} : { readv: readv.bind(storage) }),
+    readv: (targets, position) => readAdjacent(storage, targets, position),
+    findData: async (position, length) => {
+      return storage.findData === undefined ? { start: position, length } : storage.findData(position, length);
+    },
+    cloneTo: async (target) => (await storage.cloneTo?.(target)) === true,
     write: (source, position) => storage.write(source, position),
-    ...(writev === undefined ? {} : { writev: writev.bind(storage) }),
-    ...(findData === undefined ? {} : { findData: findData.bind(storage) }),
-    ...(cloneTo === undefined ? {} : { cloneTo: cloneTo.bind(storage) }),
+    writev: (sources, position) => writeAdjacent(storage, sources, position),
     truncate: (byteLength) => storage.truncate(byteLength),
     flush: () => storage.flush(),
     discard: (position, length) => storage.discard(position, length),

@@ -108,8 +108,9 @@ describe('convert --in-place', () => {
 describe('a reproducible conversion', () => {
   it('is what SOURCE_DATE_EPOCH asks for', async () => {
     const env = { SOURCE_DATE_EPOCH: '1700000000' };
-    for (const name of ['one.vhd', 'two.vhd'])
+    for (const name of ['one.vhd', 'two.vhd']) {
       await vhd(['convert', folder.file('disk.raw'), folder.file(name)], { env });
+    }
     const [one, two] = [await readFile(folder.file('one.vhd')), await readFile(folder.file('two.vhd'))];
     expect(firstDifference(one, two)).toBe(-1);
     const { stdout } = await vhd(['info', '--json', folder.file('one.vhd')]);

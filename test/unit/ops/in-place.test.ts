@@ -139,8 +139,9 @@ async function faultOf(image: Uint8Array, isFixed: boolean): Promise<string | un
   if (isFixed && type !== 'fixed') return `it is ${type}`;
   const { scheme, partitions } = await listPartitions(disk);
   const [first] = partitions;
-  if (scheme !== 'gpt' || first?.start !== MIB || first.name !== 'root')
+  if (scheme !== 'gpt' || first?.start !== MIB || first.name !== 'root') {
     return `its table is ${JSON.stringify(partitions)}`;
+  }
   const data = new Uint8Array(100_000);
   await disk.read(data, 4 * MIB);
   return firstDifference(data, pattern(100_000, 8)) === -1 ? undefined : 'its data changed';
@@ -175,8 +176,9 @@ describe('a crash while a disk is made fit for Azure in place', () => {
     const done = await convertStorageInPlace(storage, { ...FIXED, azure: true, blockSize: 1 });
     expect(done.changes.length).toBeGreaterThanOrEqual(2);
     left.push({ image: storage.crash('nothing-durable-only', random), isFixed: true, what: 'done' });
-    for (const { image, isFixed, what } of left)
+    for (const { image, isFixed, what } of left) {
       expect([what, await faultOf(image, isFixed)]).toEqual([what, undefined]);
+    }
     // Whatever was left, the same call finishes it.
     for (const { image, isFixed } of left) {
       if (!isFixed) continue;

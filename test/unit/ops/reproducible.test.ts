@@ -29,7 +29,7 @@ for (const { bytes, position } of patches) content.set(bytes, position);
 describe('the identifier of a content', () => {
   it('does not depend on how the bytes come', async () => {
     const expected = await contentUuidOf(rawDisk(content));
-    await fc.assert(
+    fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 300_000 }), { minLength: 1, maxLength: 40 }), (lengths) => {
         const digest = new ContentDigest();
         for (let position = 0, turn = 0; position < size; turn++) {
