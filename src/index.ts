@@ -21,6 +21,7 @@ export { detectCompression } from './format/compression.ts';
 export type { DynamicHeader } from './format/dynamic-header.ts';
 export type { Footer } from './format/footer.ts';
 export type { Geometry } from './format/geometry.ts';
+export type { FormatKind } from './format/magic.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
