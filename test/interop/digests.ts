@@ -69,8 +69,7 @@ export async function mappedDigest(path: string, runs: AsyncIterable<MapRun>): P
       const piece = buffer.subarray(0, Math.min(MIB, end - position));
       if (fileOffset === null) piece.fill(0);
       else {
-        const { bytesRead } = await file.read(piece, 0, piece.length, fileOffset + position - start);
-        expect(bytesRead).toBe(piece.length);
+        expect((await file.read(piece, 0, piece.length, fileOffset + position - start)).bytesRead).toBe(piece.length);
       }
       hash.update(piece);
       position += piece.length;
