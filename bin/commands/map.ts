@@ -102,6 +102,8 @@ async function mapOpened(session: Session, job: Job, flags: Flags): Promise<void
   if (views.svg !== undefined) await target?.write(views.svg.text(figures, views.fill, problem));
   if (views.listing === undefined) await show(session, { about, figures, views }, flags);
   if (problem !== undefined) await session.fail(unknownError(image, figures, problem));
+  // Where the image is damaged, what the partition table suffers from that has been told already.
+  else await warnAbout(session, image, views.tableErrors);
 }
 
 /** What the runs are gathered for: a list, a picture on the terminal, a picture in a file. */
@@ -110,6 +112,8 @@ interface Views {
   readonly picture: { readonly grid: CellGrid; readonly cellsPerRow: number } | undefined;
   readonly svg: SvgViews | undefined;
   readonly fill: PartFill;
+  /** What is wrong with the partition table, so that partitions may be missing. */
+  readonly tableErrors: readonly string[];
 }
 
 async function viewsOf(session: Session, job: Job, about: MappedImage, flags: Flags): Promise<Views> {
@@ -118,17 +122,17 @@ async function viewsOf(session: Session, job: Job, about: MappedImage, flags: Fl
   const { cellBytes, cellsPerRow } = pictureCells(about.length, columnsOf(session.io.stdout));
   const isDrawn = listing === undefined && svg === undefined;
   const picture = isDrawn ? { grid: new CellGrid(about.start, about.length, cellBytes), cellsPerRow } : undefined;
-  const contents = isDrawn || svg !== undefined ? await contentsOf(session, job) : undefined;
-  return { listing, picture, svg, fill: new PartFill(contents, about.virtualSize) };
+  const contents = isDrawn || svg !== undefined ? await contentsOf(job) : undefined;
+  const tableErrors = (contents?.findings ?? [])
+    .filter((item) => item.severity === 'error')
+    .map((item) => item.message);
+  return { listing, picture, svg, fill: new PartFill(contents, about.virtualSize), tableErrors };
 }
 
-/** What is on the disk, for a picture; what hides parts of it is told. */
-async function contentsOf(session: Session, { image, opened }: Job): Promise<DiskContents> {
+/** What is on the disk, for a picture. */
+async function contentsOf({ opened }: Job): Promise<DiskContents> {
   const { listPartitions } = await import('../../src/inspect/partitions.ts');
-  const contents = await listPartitions(opened.disk);
-  const errors = contents.findings.filter((item) => item.severity === 'error').map((item) => item.message);
-  await warnAbout(session, image, errors);
-  return contents;
+  return listPartitions(opened.disk);
 }
 
 async function fileSizeOf(image: string, { vhd, disk }: OpenedDisk): Promise<number> {

@@ -288,7 +288,7 @@ export class SparseDisk implements Disk {
   /** The extents of a block, or the error that makes it unknown where the request wants to hear of those. */
   async #extentsOfBlock(blockIndex: number, request: ExtentRequest): Promise<Extent[] | VhdError> {
     try {
-      return request.coarse === true
+      return request.coarse === true || this.#policy === 'ignore'
         ? [this.#wholeBlock(blockIndex, request)]
         : await this.#runsInBlock(blockIndex, request);
     } catch (error) {
@@ -301,8 +301,9 @@ export class SparseDisk implements Disk {
   #wholeBlock(blockIndex: number, request: ExtentRequest): Extent {
     const { from, to } = this.#partOfBlock(blockIndex, request);
     const extent = { start: from, length: to - from, kind: 'data', depth: 0 } as const;
-    const isPlaceWanted = request.located === true || request.onUnknown !== undefined;
-    const blockOffset = isPlaceWanted ? this.#store.locate(blockIndex) : undefined;
+    // Who asks for nothing but whole blocks is going to read them, and hears then of places that cannot be believed.
+    const isPlain = request.coarse === true && request.located !== true && request.onUnknown === undefined;
+    const blockOffset = isPlain ? undefined : this.#store.locate(blockIndex);
     if (blockOffset === undefined || request.located !== true) return extent;
     return { ...extent, fileOffset: this.#dataOffset(blockIndex, blockOffset, from) };
   }
@@ -335,7 +336,7 @@ export class SparseDisk implements Disk {
   async #sectorRuns(blockIndex: number, blockOffset: number | undefined): Promise<SectorRun[]> {
     const sectorCount = this.#store.layout.blockSize / SECTOR_BYTES;
     if (blockOffset === undefined) return [{ sector: 0, sectorCount, isSet: false }];
-    const bitmap = this.#policy === 'ignore' ? 'full' : await this.#store.bitmapOf(blockIndex, blockOffset);
+    const bitmap = await this.#store.bitmapOf(blockIndex, blockOffset);
     if (bitmap === 'full') return [{ sector: 0, sectorCount, isSet: true }];
     if (this.#policy === 'strict') await this.#checkUnset(blockIndex, blockOffset, bitmap);
     return decodeBitmap(bitmap, sectorCount);
