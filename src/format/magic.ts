@@ -28,8 +28,35 @@ const qemuImg = (format: string): string =>
 const unpack = (program: string): string => `${program} -dc FILE | vhd convert - FILE.vhd`;
 const convertFirst = 'vhd convert FILE FILE.vhd';
 
+/** Short names of the formats known beside VHD. */
+export type FormatKind =
+  | 'vhdx'
+  | 'qcow'
+  | 'qcow2'
+  | 'qed'
+  | 'vmdk'
+  | 'vdi'
+  | 'parallels'
+  | 'ewf'
+  | 'iso'
+  | 'udf'
+  | 'zip'
+  | '7z'
+  | 'gzip'
+  | 'zstd'
+  | 'xz'
+  | 'bzip2'
+  | 'lz4'
+  | 'lzip'
+  | 'lzma'
+  | 'tar'
+  | 'rar'
+  | 'cab'
+  | 'wim'
+  | 'dmg';
+
 /** Title, media type, and for what is never to be taken for a raw disk the command that converts it. */
-const FORMATS = {
+const FORMATS: Readonly<Record<FormatKind, readonly [title: string, mime: string, remedy: string | undefined]>> = {
   vhdx: ['VHDX', 'application/x-virtualbox-vhdx', qemuImg('vhdx')],
   qcow: ['QCOW', 'application/x-qemu-disk', qemuImg('qcow')],
   qcow2: ['QCOW2', 'application/x-qemu-disk', qemuImg('qcow2')],
@@ -54,10 +81,7 @@ const FORMATS = {
   cab: ['cabinet', 'application/vnd.ms-cab-compressed', undefined],
   wim: ['WIM', 'application/x-ms-wim', undefined],
   dmg: ['Apple disk', 'application/x-apple-diskimage', undefined],
-} as const satisfies Record<string, readonly [title: string, mime: string, remedy: string | undefined]>;
-
-/** Short names of the formats known beside VHD. */
-export type FormatKind = keyof typeof FORMATS;
+};
 
 interface Magic {
   readonly kind: FormatKind;

@@ -69,12 +69,14 @@ export async function planGptMove(
   if (!isGpt(mbr, front.subarray(SECTOR_BYTES))) return undefined;
   const primary = await readPrimary(read, front, oldSize);
   const place = placeFor(primary, newSize);
+  const protective = protectivePatch(front.subarray(0, SECTOR_BYTES), mbr, primary.header, place);
   if (primary.header.alternateLba === place.lastLba) {
     const isChecked = options.checkBackup === true && newSize <= oldSize;
-    return isChecked && !(await isBackupSound(read, primary)) ? [backupPatch(primary, keptPlace(primary, place))] : [];
+    const isMended = isChecked && !(await isBackupSound(read, primary));
+    return isMended ? [...protective, backupPatch(primary, keptPlace(primary, place))] : protective;
   }
   const parts = [
-    ...protectivePatch(front.subarray(0, SECTOR_BYTES), mbr, primary.header, place),
+    ...protective,
     { position: SECTOR_BYTES, bytes: inSector(primaryHeader(primary.header, place)) },
     ...wipePatches(primary, place),
     backupPatch(primary, place),

@@ -49,7 +49,7 @@ async function partitionsOf(path: string): Promise<string> {
   return stdout.slice(stdout.indexOf('Number  Start')) + (/GUID\): (\S+)/.exec(stdout)?.[1] ?? '');
 }
 
-async function checkResult(image: string, source: string, size: number): Promise<void> {
+async function checkResult(image: string, source: string, size: number, tableEnd = size): Promise<void> {
   const wanted = Math.max(20 * MIB, Math.ceil(size / MIB) * MIB);
   expect((await stat(image)).size).toBe(wanted + 512);
   await using disk = await openVhd(image);
@@ -69,11 +69,11 @@ async function checkResult(image: string, source: string, size: number): Promise
   expect([verified.code, verified.stderr]).toEqual([0, '']);
   expect((await runPeer('sfdisk', ['-l', raw])).stderr).toBe('');
   expect(await partitionsOf(raw)).toBe(await partitionsOf(source));
-  await checkBytes(await readFile(raw), await readFile(source));
+  checkBytes(await readFile(raw), (await readFile(source)).subarray(0, tableEnd));
 }
 
 /** Everything between the primary table and the old backup is as it was, everything behind it zero but the new backup. */
-async function checkBytes(after: Buffer, before: Buffer): Promise<void> {
+function checkBytes(after: Buffer, before: Buffer): void {
   const [front, tail] = [256 * 130, 512 * 70];
   const kept = before.length - tail;
   expect(firstDifference(after.subarray(front, kept), before.subarray(front, kept))).toBe(-1);
@@ -147,7 +147,7 @@ describeWithPeers(['sgdisk', 'sfdisk'], 'a disk with a GPT for Azure', () => {
     await file.truncate(30 * MIB);
     const { changes } = await convert(source, folder.file('longer.vhd'), AZURE);
     expect(changes).toEqual(['the backup of its GPT was put at its end, and the GPT follows']);
-    await checkResult(folder.file('longer.vhd'), source, 30 * MIB);
+    await checkResult(folder.file('longer.vhd'), source, 30 * MIB, 24 * MIB);
     await file.truncate(24 * MIB);
     await file.write(pattern(300), 0, 300, 24 * MIB - 400);
     await file.close();

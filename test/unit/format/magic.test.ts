@@ -80,7 +80,6 @@ describe('detectForeign', () => {
   it('refuses no raw disk for a weak magic, nor what may be a disk', () => {
     for (const head of [
       headWith([0, fromHex(LZMA)]),
-      tarHead(),
       headWith([0, 'MSCF\0\0\0\0']),
       headWith([32_768, '\0BEA01'], [34_816, '\0NSR02']),
     ]) {
@@ -94,6 +93,7 @@ describe('detectForeign', () => {
       kind: 'qcow',
       remedy: 'qemu-img convert -f qcow -O raw FILE FILE.raw && vhd convert FILE.raw FILE.vhd',
     });
-    expect(conversionOf('tar')).toBeUndefined();
+    expect(detectForeign(tarHead())).toMatchObject({ kind: 'tar', remedy: 'tar -xOf FILE | vhd convert - FILE.vhd' });
+    expect(conversionOf('lzma')).toBeUndefined();
   });
 });

@@ -182,6 +182,9 @@ describe('what a compressed file holds', () => {
   const qcow2 = concatenated(Uint8Array.from([0x51, 0x46, 0x49, 0xfb]), pattern(1020));
   const tar = new Uint8Array(2048);
   tar.set(new TextEncoder().encode('ustar'), 257);
+  // The sum of the header, its own eight bytes taken as spaces.
+  const tarSum = tar.reduce((sum, byte) => sum + byte, 8 * 0x20);
+  tar.set(new TextEncoder().encode(`${tarSum.toString(8).padStart(6, '0')}\0 `), 148);
 
   it.each([
     [
