@@ -1,7 +1,7 @@
 // Disks with a GPT made by sgdisk, made fit for Azure in every way there is, and looked at by sgdisk and sfdisk.
 import { createReadStream, createWriteStream } from 'node:fs';
 import { copyFile, open, readFile, stat } from 'node:fs/promises';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { openVhd } from '../../src/open.ts';
 import { convert } from '../../src/ops/convert.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
@@ -116,21 +116,27 @@ const WAYS: Readonly<Record<string, Way>> = {
   },
 };
 
+const sourceOf = ({ name }: Layout): string => folder.file(`${name.replaceAll(' ', '-')}.raw`);
+const FITTING: Layout = { name: 'fitting', size: 32 * MIB, table: THREE };
+const GROWN: Layout = { name: 'grown', size: 24 * MIB, table: THREE };
+const ODD: Layout = { name: 'odd', size: 24 * MIB + 512, table: THREE };
+
 describeWithPeers(['sgdisk', 'sfdisk'], 'a disk with a GPT for Azure', () => {
+  // All at once: sgdisk waits a second after it has written.
+  beforeAll(() => Promise.all([...LAYOUTS, FITTING, GROWN, ODD].map((layout) => makeDisk(sourceOf(layout), layout))));
+
   // Every layout in one way, every way with one layout: the plan is the same for all, only who carries it out differs.
   const ways = Object.keys(WAYS).map((way, index) => [way, LAYOUTS[(index * 2) % LAYOUTS.length]] as const);
   const cases = [...LAYOUTS.map((layout) => ['from a file', layout] as const), ...ways.slice(1)];
   it.each(cases.map(([way, layout]) => ({ way, layout })))('of $layout.name, $way', async ({ way, layout }) => {
     if (layout === undefined) throw new Error('no layout');
-    const stem = folder.file(`${layout.name}-${way}`.replaceAll(/[^a-z0-9]+/g, '-'));
-    await makeDisk(`${stem}.raw`, layout);
-    await WAYS[way]?.(`${stem}.raw`, `${stem}.vhd`, layout.size);
-    await checkResult(`${stem}.vhd`, `${stem}.raw`, layout.size);
+    const image = folder.file(`${layout.name}-${way}.vhd`.replaceAll(' ', '-'));
+    await WAYS[way]?.(sourceOf(layout), image, layout.size);
+    await checkResult(image, sourceOf(layout), layout.size);
   });
 
   it('leaves a disk that fits as it is, byte for byte', async () => {
-    const [source, image] = [folder.file('fits.raw'), folder.file('fits.vhd')];
-    await makeDisk(source, { name: '', size: 32 * MIB, table: THREE });
+    const [source, image] = [sourceOf(FITTING), folder.file('fits.vhd')];
     const { changes, virtualSize, uploadSize } = await convert(source, image, AZURE);
     expect({ changes, virtualSize, uploadSize }).toEqual({
       changes: [],
@@ -141,8 +147,7 @@ describeWithPeers(['sgdisk', 'sfdisk'], 'a disk with a GPT for Azure', () => {
   });
 
   it('moves a backup that a file made longer left behind, and mends one that is broken', async () => {
-    const source = folder.file('longer.raw');
-    await makeDisk(source, { name: '', size: 24 * MIB, table: THREE });
+    const source = sourceOf(GROWN);
     const file = await open(source, 'r+');
     await file.truncate(30 * MIB);
     const { changes } = await convert(source, folder.file('longer.vhd'), AZURE);
@@ -157,7 +162,7 @@ describeWithPeers(['sgdisk', 'sfdisk'], 'a disk with a GPT for Azure', () => {
 
   it('refuses a GPT whose primary is broken, and says where', async () => {
     const source = folder.file('broken.raw');
-    await makeDisk(source, { name: '', size: 24 * MIB + 512, table: THREE });
+    await copyFile(sourceOf(ODD), source);
     const file = await open(source, 'r+');
     await file.write(pattern(1), 0, 1, 512 + 60);
     await file.close();
@@ -165,8 +170,7 @@ describeWithPeers(['sgdisk', 'sfdisk'], 'a disk with a GPT for Azure', () => {
   });
 
   it('wants the size of a pipe, and tells what the GPT says of it', async () => {
-    const source = folder.file('unsized.raw');
-    await makeDisk(source, { name: '', size: 24 * MIB + 512, table: THREE });
+    const source = sourceOf(ODD);
     await expect(convert(createReadStream(source), folder.file('unsized.vhd'), AZURE)).rejects.toMatchObject({
       code: 'ERR_VHD_STREAM',
       remedy: expect.stringContaining(`--input-size ${24 * MIB + 512}`) as string,
