@@ -1,21 +1,13 @@
 import * as process from 'node:process';
-import * as zlib from 'node:zlib';
 import { nativeSupport } from '../src/storage/native.ts';
 import { jsonText, keyValueTable, type Row } from './report.ts';
 import type { Session } from './session.ts';
 import { version } from './version.ts';
 
-/** Something that is there or not, depending on the machine. */
-interface Feature {
-  readonly name: string;
-  readonly isActive: boolean;
-  readonly detail: string;
-}
-
-/** Prints the version, what it runs on, and which of the things that depend on the machine are there. */
+/** Prints the version, what it runs on, and which of the help that depends on the machine is there. */
 export async function printVersionReport(session: Session): Promise<void> {
   const native = await nativeSupport();
-  const features: readonly Feature[] = [...native.features, zstdFeature()];
+  const { features } = native;
   const { arch, platform } = process;
   const node = process.version;
   if (session.isJson) {
@@ -37,9 +29,4 @@ export async function printVersionReport(session: Session): Promise<void> {
     ...features.map(({ name, isActive, detail }): Row => [name, `${isActive ? 'on' : 'off'}: ${detail}`]),
   ];
   await session.print(`vhd ${version()}\n${keyValueTable(rows)}`);
-}
-
-function zstdFeature(): Feature {
-  const isActive = 'createZstdDecompress' in zlib;
-  return { name: 'zstd', isActive, detail: isActive ? 'part of this Node' : 'this Node has none; 22.15 and later do' };
 }

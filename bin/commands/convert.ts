@@ -39,7 +39,7 @@ export function declare(command: Command, session: Session): void {
     )
     .option(
       '--compression <format>',
-      'how the source is compressed: gzip, zstd, xz or none (default: recognised, see README)',
+      'how the source is compressed: gzip, zstd, xz or none (default: recognised)',
       oneOf('--compression', ['gzip', 'zstd', 'xz', 'none']),
     )
     .option('--force', 'replace a file that exists, overwrite a block device')
@@ -53,11 +53,10 @@ export function declare(command: Command, session: Session): void {
   addExamples(
     command,
     'vhd convert disk.raw disk.vhd',
-    'vhd convert disk.vhd azure.vhd --to fixed',
-    'vhd convert disk.raw azure.vhd --azure --force',
-    'vhd convert disk.raw.xz disk.vhd --force',
-    'xz -dc disk.raw.xz | vhd convert - disk.vhd --force',
-    'vhd convert disk.vhd /dev/sdX --to raw --force',
+    'vhd convert disk.vhd azure.vhd --azure',
+    'vhd convert disk.raw.xz disk.vhd',
+    'zstd -dc disk.raw.zst | vhd convert - azure.vhd --azure --input-size 4M',
+    'vhd convert disk.raw disk.vhd --in-place',
   );
   command.action((source: string, target: string | undefined, flags: Flags) => {
     return convertVerb(session, { source, target: targetFor(source, target, flags), flags });
