@@ -1,3 +1,4 @@
+import type { Patch } from '../disk/overlay.ts';
 import { VhdError } from '../errors.ts';
 import { copyOf } from '../format/bytes.ts';
 import { isPrimaryHeader } from './gpt.ts';
@@ -12,14 +13,6 @@ import {
   sealHeader,
 } from './gpt-header.ts';
 import { decodeMbr, type Mbr, protectiveEntry, SECTOR_BYTES, sectorCountOffset } from './mbr.ts';
-
-/** Bytes to be written at a place of a disk. */
-export interface Patch {
-  /** First byte on the disk. */
-  readonly position: number;
-  /** What goes there. */
-  readonly bytes: Uint8Array;
-}
 
 /** Fills `target` with the bytes of a disk from `position` on. */
 export type ReadBytes = (target: Uint8Array, position: number) => Promise<void>;
@@ -36,8 +29,8 @@ export interface GptMoveOptions {
 /** Nothing above this is read to plan a move, so that the front of a pipe is enough. */
 export const GPT_FRONT_BYTES: number = 1024 * 1024;
 const LARGE_SECTOR_BYTES = 4096;
-/** Enough to see a header at 4096 too. */
-const FIRST_READ_BYTES = 8192;
+/** Bytes from the start of a disk that tell whether it has a GPT: enough to see a header at 4096 too. */
+export const GPT_SIGN_BYTES = 8192;
 /** What UEFI keeps free for the entries at the least: 16 KiB. */
 const MIN_ENTRY_SECTORS = 32;
 const MAX_MBR_SECTORS = 0xffff_ffff;
@@ -54,7 +47,7 @@ const ENTRIES_OFFSET = 72;
  * @param oldSize its size in bytes
  * @param newSize the size it gets or has already, in bytes; a multiple of 512
  * @returns patches by position, none overlapping; none if all is as it should be; undefined if the disk has no GPT
- * @throws VhdError `ERR_VHD_CORRUPT` if the primary GPT is broken, `ERR_VHD_SIZE` if the partitions or the backup do
+ * @throws VhdError `ERR_VHD_CORRUPT` if the primary GPT is broken, `ERR_VHD_TRUNCATED` if the disk ends in a partition, `ERR_VHD_SIZE` if the partitions or the backup do
  * not fit into `newSize`, `ERR_VHD_LIMIT` if the entries do not lie in the first MiB
  */
 export async function planGptMove(
@@ -64,16 +57,18 @@ export async function planGptMove(
   options: GptMoveOptions = {},
 ): Promise<readonly Patch[] | undefined> {
   if (oldSize < SECTOR_BYTES * 2) return undefined;
-  const front = await readBytes(read, 0, Math.min(FIRST_READ_BYTES, oldSize));
+  const front = await readBytes(read, 0, Math.min(GPT_SIGN_BYTES, oldSize));
   const mbr = decodeMbr(front.subarray(0, SECTOR_BYTES));
   if (!isGpt(mbr, front.subarray(SECTOR_BYTES))) return undefined;
   const primary = await readPrimary(read, front, oldSize);
+  checkWhole(primary, oldSize);
   const place = placeFor(primary, newSize);
   const protective = protectivePatch(front.subarray(0, SECTOR_BYTES), mbr, primary.header, place);
   if (primary.header.alternateLba === place.lastLba) {
-    const isChecked = options.checkBackup === true && newSize <= oldSize;
-    const isMended = isChecked && !(await isBackupSound(read, primary));
-    return isMended ? [...protective, backupPatch(primary, keptPlace(primary, place))] : protective;
+    // A disk that was cut short and grows to what it was has lost its backup.
+    const isInside = place.lastLba < Math.floor(oldSize / SECTOR_BYTES);
+    const isThere = isInside && (options.checkBackup !== true || (await isBackupSound(read, primary)));
+    return isThere ? protective : [...protective, ...backupAnew(primary, keptPlace(primary, place))];
   }
   const parts = [
     ...protective,
@@ -95,6 +90,36 @@ async function readBytes(read: ReadBytes, position: number, length: number): Pro
   const bytes = new Uint8Array(length);
   await read(bytes, position);
   return bytes;
+}
+
+/** Partitions past the end of the disk were there once: it was cut short, and zeros would pass for what they held. */
+function checkWhole(primary: GptCopy, byteLength: number): void {
+  const least = (lastPartitionLba(primary) + 1) * SECTOR_BYTES;
+  if (least <= byteLength) return;
+  const madeFor = (primary.header.alternateLba + 1) * SECTOR_BYTES;
+  throw new VhdError(
+    'ERR_VHD_TRUNCATED',
+    `the disk ends inside a partition: expected ${least} bytes or more, found ${byteLength}`,
+    {
+      offset: byteLength,
+      expected: `${least} bytes or more`,
+      found: `${byteLength} bytes`,
+      remedy: `get the whole disk: its GPT was made for ${madeFor} bytes`,
+    },
+  );
+}
+
+/**
+ * What the first {@link GPT_SIGN_BYTES} of a disk say of a GPT: the size it was made for, as far as that can be read;
+ * undefined if there is no GPT. Of sectors of 512 or 4096 bytes.
+ */
+export function gptSignIn(front: Uint8Array): { readonly madeForBytes: number | undefined } | undefined {
+  if (front.length < SECTOR_BYTES * 2) return undefined;
+  const mbr = decodeMbr(front.subarray(0, SECTOR_BYTES));
+  const isLarge = isPrimaryHeader(front, LARGE_SECTOR_BYTES);
+  if (!isGpt(mbr, front.subarray(SECTOR_BYTES)) && !isLarge) return undefined;
+  const { header } = decodeGptHeader(front.subarray(SECTOR_BYTES, SECTOR_BYTES * 2), 1);
+  return { madeForBytes: header === undefined ? undefined : (header.alternateLba + 1) * SECTOR_BYTES };
 }
 
 /** A GPT that an MBR with partitions of its own does not declare is a left-over. */
@@ -231,6 +256,13 @@ function backupPatch({ header, entries }: GptCopy, place: BackupPlace): Patch {
   bytes.set(entries);
   bytes.set(backupHeader(header, place), bytes.length - SECTOR_BYTES);
   return { position: place.entriesLba * SECTOR_BYTES, bytes };
+}
+
+/** A backup that is missing, and the primary header where that has to follow. */
+function backupAnew(primary: GptCopy, place: BackupPlace): Patch[] {
+  const backup = backupPatch(primary, place);
+  if (place.lastUsableLba === primary.header.lastUsableLba) return [backup];
+  return [{ position: SECTOR_BYTES, bytes: inSector(primaryHeader(primary.header, place)) }, backup];
 }
 
 /** Zeros over the old backup, as far as it lies before the new one and behind everything that is in use. */

@@ -1,9 +1,8 @@
 import type { Disk } from '../disk/disk.ts';
 import { OverlayDisk, type Patch } from '../disk/overlay.ts';
 import { VhdError } from '../errors.ts';
-import { viewOf } from '../format/bytes.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
-import { planGptMove } from '../inspect/gpt-move.ts';
+import { gptSignIn, planGptMove, type ReadBytes } from '../inspect/gpt-move.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -48,11 +47,7 @@ export function azureSizeFor(byteLength: number): number {
  * @param isWhole true if `read` reaches the end of the disk, where a GPT keeps its backup
  * @throws VhdError `ERR_VHD_LIMIT`, and `ERR_VHD_CORRUPT` if there is a GPT that cannot be trusted
  */
-export async function planAzure(
-  read: (target: Uint8Array, position: number) => Promise<void>,
-  byteLength: number,
-  isWhole: boolean,
-): Promise<AzureShape> {
+export async function planAzure(read: ReadBytes, byteLength: number, isWhole: boolean): Promise<AzureShape> {
   const size = azureSizeFor(byteLength);
   const patches = (await planGptMove(read, byteLength, size, { checkBackup: isWhole })) ?? [];
   const changes = sizeChanges(byteLength, size);
@@ -87,26 +82,24 @@ export function azureWarnings(size: number): string[] {
   return [];
 }
 
-/** Bytes from the start of a disk that {@link refuseUnsizedGpt} wants to see. */
-export const GPT_HEADER_END_BYTES: number = 2 * SECTOR_BYTES;
-
 /**
  * Refuses a stream whose disk has a GPT and whose size is not told: where its backup belongs is known at the end, when
  * the headers that say so are written already, and a stream that was cut short would pass for a smaller disk.
+ * @param front the first {@link GPT_SIGN_BYTES} of the disk
  * @throws VhdError `ERR_VHD_STREAM`, with the size its GPT was made for as remedy
  */
 export function refuseUnsizedGpt(front: Uint8Array): void {
-  if (front.length < GPT_HEADER_END_BYTES) return;
-  const header = front.subarray(SECTOR_BYTES);
-  if (String.fromCharCode(...header.subarray(0, 8)) !== 'EFI PART') return;
-  const sizeTold = (Number(viewOf(header).getBigUint64(32, true)) + 1) * SECTOR_BYTES;
+  const sign = gptSignIn(front);
+  if (sign === undefined) return;
+  const { madeForBytes } = sign;
   throw new VhdError('ERR_VHD_STREAM', 'the disk in the stream has a GPT, and its size is not known before its end', {
     storage: '-',
     offset: SECTOR_BYTES,
     expected: 'its size',
     found: 'a stream of unknown length',
-    remedy: Number.isSafeInteger(sizeTold)
-      ? `say --input-size; its GPT was made for --input-size ${sizeTold}`
-      : 'say --input-size',
+    remedy:
+      madeForBytes === undefined
+        ? 'say --input-size'
+        : `say --input-size; its GPT was made for --input-size ${madeForBytes}`,
   });
 }

@@ -1,17 +1,18 @@
 import { VhdError } from '../errors.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
+import { GPT_SIGN_BYTES } from '../inspect/gpt-move.ts';
 import { checkNotForeign } from '../open.ts';
 import type { ByteReader } from '../stream/byte-reader.ts';
 import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
-import { GPT_HEADER_END_BYTES, refuseUnsizedGpt } from './azure.ts';
+import { refuseUnsizedGpt } from './azure.ts';
 import type { FullConvertOptions } from './convert-options.ts';
 import { expectSize } from './expected-size.ts';
 
 /** The disk that comes down a stream: raw bytes, or a VHD that is told by its front or its end. */
 export async function decodeSource(reader: ByteReader, options: FullConvertOptions): Promise<DecodedVhd> {
   if (options.azure === true && options.inputSize === undefined) {
-    refuseUnsizedGpt(await reader.peek(GPT_HEADER_END_BYTES));
+    refuseUnsizedGpt(await reader.peek(GPT_SIGN_BYTES));
   }
   const decoded = await decodeAny(reader, options);
   return options.inputSize === undefined ? decoded : expectSize(decoded, options.inputSize);

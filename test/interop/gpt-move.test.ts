@@ -1,7 +1,8 @@
 // A GPT made by sgdisk, moved by us for another size, judged by sgdisk and sfdisk.
 import { copyFile, type FileHandle, open, readFile, truncate } from 'node:fs/promises';
 import { beforeAll, expect, it } from 'vitest';
-import { type GptMoveOptions, type Patch, planGptMove } from '../../src/inspect/gpt-move.ts';
+import type { Patch } from '../../src/disk/overlay.ts';
+import { type GptMoveOptions, planGptMove } from '../../src/inspect/gpt-move.ts';
 import { describeWithPeers, runPeer } from '../support/peers.ts';
 import { useTempFolder } from '../support/temp.ts';
 

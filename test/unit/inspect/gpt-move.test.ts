@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { type GptMoveOptions, type Patch, planGptMove } from '../../../src/inspect/gpt-move.ts';
+import type { Patch } from '../../../src/disk/overlay.ts';
+import { type GptMoveOptions, planGptMove } from '../../../src/inspect/gpt-move.ts';
 import { listPartitions } from '../../../src/inspect/partitions.ts';
+import { numberFromEnv, Random } from '../../support/seed.ts';
 import { bootRecord, CountingDisk, gptDisk, LINUX, resealHeader } from '../../support/tables.ts';
 
 const SECTORS = 4096;
@@ -69,6 +71,50 @@ describe('planGptMove', () => {
     const target = await moved(gptDisk({ sectorCount: SECTORS, entries: ENTRIES, mbr }), 9999 * 512);
     expect(new DataView(target.buffer).getUint32(446 + 12, true)).toBe(wanted);
     expect((await listPartitions(new CountingDisk(target))).findings).toEqual([]);
+  });
+
+  it('writes the backup of a disk that was cut short and grows to what it was', async () => {
+    const disk = gptDisk({ sectorCount: SECTORS, entries: ENTRIES.slice(0, 1) });
+    for (const lost of [1, 2, 33, 34, 100]) {
+      const cut = disk.subarray(0, SIZE - lost * 512);
+      expect(Buffer.compare(await moved(cut, SIZE), disk)).toBe(0);
+    }
+  });
+
+  it('refuses a disk that ends inside a partition', async () => {
+    const error = { code: 'ERR_VHD_TRUNCATED', expected: `${(SECTORS - 33) * 512} bytes or more` };
+    for (const newSize of [SIZE, SIZE * 2]) {
+      await expect(plan(sound().subarray(0, SIZE - 34 * 512), newSize)).rejects.toMatchObject(error);
+    }
+    expect(await plan(sound().subarray(0, SIZE - 33 * 512), SIZE)).toHaveLength(1);
+  });
+
+  it('leaves a table that nothing is wrong with, whatever it was, and never writes into a partition', async () => {
+    const runs = numberFromEnv('VHDKIT_RUNS', 400);
+    const random = new Random(numberFromEnv('VHDKIT_SEED', 20_261_124));
+    for (let run = 0; run < runs; run++) {
+      const sectorCount = 4096 + random.below(300) + random.pick([0, 1, 33, 2048]);
+      const entryCount = random.pick([128, 4, 56, 200]);
+      const entryBytes = random.pick([128, 256]);
+      const arraySectors = Math.ceil((entryCount * entryBytes) / 512);
+      const first = 2 + arraySectors + random.below(100);
+      const last = Math.min(first + random.below(4000), sectorCount - arraySectors - 2);
+      const entries = [{ type: LINUX, first, last: Math.max(first, last) }];
+      const disk = gptDisk({ sectorCount, entries, entryCount, entryBytes });
+      const source = disk.subarray(0, disk.length - random.pick([0, 0, 1, arraySectors, arraySectors + 1]) * 512);
+      const damaged = Uint8Array.from(source);
+      if (random.oneIn(3)) damaged.fill(7, damaged.length - 600);
+      const newSize = Math.max(source.length, disk.length) + random.pick([0, 0, 1, 20, 33, 5000]) * 512;
+      const patches = (await plan(damaged, newSize, { checkBackup: true })) ?? [];
+      const target = new Uint8Array(newSize);
+      target.set(damaged);
+      for (const { position, bytes } of patches) {
+        expect(position >= (last + 1) * 512 || position + bytes.length <= first * 512).toBe(true);
+        target.set(bytes, position);
+      }
+      const { findings, partitions } = await listPartitions(new CountingDisk(target));
+      expect([run, findings, partitions.length]).toEqual([run, [], 1]);
+    }
   });
 
   it('never writes into a partition that lies where the old backup is', async () => {
