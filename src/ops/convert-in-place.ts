@@ -1,38 +1,41 @@
-import { realpath, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { identityFields } from '../disk/create-storage.ts';
+import type { Disk } from '../disk/disk.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { applyPatches, OverlayDisk, type Patch } from '../disk/overlay.ts';
+import { examine } from '../disk/recognise.ts';
+import type { VhdDisk } from '../disk/vhd-disk.ts';
 import { VhdError } from '../errors.ts';
-import { encodeFooter } from '../format/footer.ts';
+import { decodeFooter, encodeFooter, isFooter } from '../format/footer.ts';
 import { geometryFor } from '../format/geometry.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { warningsOf } from '../format/rules.ts';
-import { SECTOR_BYTES } from '../format/spec.ts';
+import { FOOTER_BYTES, FOOTER_COOKIE, SECTOR_BYTES } from '../format/spec.ts';
+import { formatUuid } from '../format/uuid.ts';
 import { isAllZeros } from '../format/zeros.ts';
-import { GPT_FRONT_BYTES } from '../inspect/gpt-move.ts';
+import { GPT_FRONT_BYTES, type ReadBytes } from '../inspect/gpt-move.ts';
 import { type OpenedDisk, openDisk } from '../open.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
+import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import { type AzureShape, planAzure } from './azure.ts';
 import { contentUuidOf } from './content-uuid.ts';
 import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
-import { checkTarget, codeOf, renameFile, syncDirectory } from './output-file.ts';
+import { checkInPlaceName, giveName } from './in-place-name.ts';
 import { paddedWarnings } from './padding.ts';
+
+const COOKIE_BYTE = FOOTER_COOKIE.charCodeAt(0);
 
 /**
  * Makes a raw file a fixed image, or the other way round, by its footer alone, and renames it if `target` is another
- * name. Nothing is copied. A process killed in the middle leaves a file that the same call finishes.
- * @throws VhdError `ERR_VHD_UNSUPPORTED` for images with blocks and for what is no regular file, `ERR_VHD_EXISTS`, and
- *   what `openDisk` throws
+ * name. Nothing is copied. A process killed while it makes a fixed image leaves a file that the same call finishes.
+ * @throws VhdError `ERR_VHD_UNSUPPORTED` for images with blocks, for what is no regular file or has several names, and for
+ *   a new identity of an image that has one; `ERR_VHD_EXISTS`; and what `openDisk` throws
  */
 export async function convertInPlace(path: string, target: string, options: FullConvertOptions): Promise<Outcome> {
-  if (options.to === 'dynamic') throw new TypeError('inPlace: expected to: raw or fixed, found dynamic');
-  await checkRegular(path);
-  const isRenamed = !(await isSameName(path, target));
-  if (isRenamed) await checkTarget(target, options.force === true);
+  checkInPlaceOptions(options);
+  const name = await checkInPlaceName(path, target, options.force === true);
   const storage = await FileStorage.open(path, { writable: true });
   let outcome: Outcome;
   try {
@@ -40,39 +43,15 @@ export async function convertInPlace(path: string, target: string, options: Full
   } finally {
     await storage.close();
   }
-  if (isRenamed && options.dryRun !== true) {
-    await renameFile(path, target, options.force === true).catch((error: unknown) => {
-      throw codeOf(error) === 'EXDEV' ? otherFileSystemError(target, error) : error;
-    });
-    await syncDirectory(dirname(target));
-  }
+  if (options.dryRun !== true) await giveName(name);
   return outcome;
 }
 
-async function checkRegular(path: string): Promise<void> {
-  if ((await stat(path)).isFile()) return;
-  throw new VhdError('ERR_VHD_UNSUPPORTED', 'only a regular file can be changed in place', {
-    storage: path,
-    remedy: 'leave --in-place away, and write a new image',
-  });
-}
-
-async function isSameName(path: string, target: string): Promise<boolean> {
-  if (resolve(path) === resolve(target)) return true;
-  const real = await realpath(target).catch(() => undefined);
-  return real !== undefined && real === (await realpath(path));
-}
-
-function otherFileSystemError(target: string, cause: unknown): VhdError {
-  return new VhdError(
-    'ERR_VHD_UNSUPPORTED',
-    'the new name lies on another file system, so the file keeps its old one',
-    {
-      storage: target,
-      remedy: 'everything else is done: move it with mv',
-      cause,
-    },
-  );
+/** What copies honour and a footer alone cannot. */
+function checkInPlaceOptions({ to, sizeFrom, preallocate }: FullConvertOptions): void {
+  if (to === 'dynamic') throw new TypeError('inPlace: expected to: raw or fixed, found dynamic');
+  if (sizeFrom === 'chs') throw new TypeError("inPlace: sizeFrom 'chs' is for copies only");
+  if (preallocate === true) throw new TypeError('inPlace: preallocate is for copies only');
 }
 
 /**
@@ -80,8 +59,9 @@ function otherFileSystemError(target: string, cause: unknown): VhdError {
  * of power until then the file may be left longer, with zeros in place of the footer.
  */
 export async function convertStorageInPlace(storage: Storage, options: FullConvertOptions): Promise<Outcome> {
-  const { from, footer, pad } = options;
+  const { footer, pad } = options;
   const byteLength = await storage.size();
+  const from = await finishedKind(storage, options);
   const opened = await openDisk(borrowed(storage), { from, footer, pad });
   checkFlat(opened, storage.name);
   if (opened.vhd !== undefined) await checkFixed(opened, storage, options);
@@ -92,6 +72,32 @@ export async function convertStorageInPlace(storage: Storage, options: FullConve
   const warnings = [...warningsOf(opened.vhd?.findings ?? []), ...padded];
   const { size: virtualSize, fileSize, changes } = plan;
   return { sourceType: opened.type, virtualSize, fileSize, copiedBytes: 0, skippedBytes: 0, warnings, changes };
+}
+
+/**
+ * What to open the file as, if it is to become a fixed image: one with the footer of such an image right behind its disk
+ * is one already, whatever its name is; an earlier call may have been killed before it gave the new one.
+ * @throws VhdError `ERR_VHD_AMBIGUOUS` if it was said to be raw: the footer would become a part of the disk
+ */
+async function finishedKind(
+  storage: Storage,
+  { to, from, footer }: FullConvertOptions,
+): Promise<'raw' | 'vhd' | undefined> {
+  if (to !== 'fixed' || from === 'vhd') return from;
+  const { type, virtualSize, endFooterOffset, refusal } = await examine(storage, { footer });
+  if (type !== 'fixed' || refusal !== undefined || endFooterOffset !== virtualSize) return from;
+  if (from === undefined) return 'vhd';
+  throw new VhdError(
+    'ERR_VHD_AMBIGUOUS',
+    'it ends in the footer of a fixed VHD already, which would become a part of the disk',
+    {
+      storage: storage.name,
+      offset: endFooterOffset,
+      expected: 'no footer in a raw image',
+      found: 'a footer',
+      remedy: 'leave --from away; if it does belong to the disk, convert to a new file',
+    },
+  );
 }
 
 function checkFlat({ type }: OpenedDisk, name: string): void {
@@ -109,7 +115,14 @@ function checkFlat({ type }: OpenedDisk, name: string): void {
 }
 
 /** A fixed image that may be written to, and whose footer stands right behind its disk. */
-async function checkFixed(opened: OpenedDisk, storage: Storage, { footer }: FullConvertOptions): Promise<void> {
+async function checkFixed(opened: OpenedDisk, storage: Storage, options: FullConvertOptions): Promise<void> {
+  const { footer, uuid, creator, geometry } = options;
+  if (options.to === 'fixed' && [uuid, creator, geometry].some((given) => given !== undefined)) {
+    throw new VhdError('ERR_VHD_UNSUPPORTED', 'it is a fixed VHD already, which keeps its identity in place', {
+      storage: storage.name,
+      remedy: 'leave --uuid, --creator and --chs away, or convert to a new file',
+    });
+  }
   await (await openVhdStorage(borrowed(storage), { writable: true, footer })).close();
   const dataEnd = opened.vhd?.findings.find((item) => item.rule === 'fixed.long')?.found;
   if (dataEnd === undefined) return;
@@ -128,30 +141,53 @@ async function checkFixed(opened: OpenedDisk, storage: Storage, { footer }: Full
 
 /** What is to be done to the file. */
 interface Change extends AzureShape {
-  /** Bytes of the disk before. */
-  readonly sizeBefore: number;
-  /** The footer to be put behind the disk; undefined where there is to be none. */
+  /** The footer to be put behind the disk; undefined where there is to be none, or the one that is there is right. */
   readonly footer: Uint8Array | undefined;
-  /** True if there is a footer now. */
-  readonly hasFooter: boolean;
+  /** Where a footer lies that becomes a part of the disk, as zeros. */
+  readonly oldFooterOffset: number | undefined;
   /** Bytes of the file afterwards. */
   readonly fileSize: number;
 }
 
 async function planChange(opened: OpenedDisk, options: FullConvertOptions): Promise<Change> {
   const { disk, vhd } = opened;
-  const sizeBefore = disk.size;
-  const read = (bytes: Uint8Array, position: number): Promise<void> => disk.read(bytes, position);
+  const read: ReadBytes = (bytes, position) => disk.read(bytes, position);
   const shape =
-    options.azure === true ? await planAzure(read, sizeBefore, true) : { size: sizeBefore, patches: [], changes: [] };
-  const hasFooter = vhd !== undefined;
-  const isNew = options.to === 'fixed' && (!hasFooter || shape.changes.length > 0);
+    options.azure === true ? await planAzure(read, disk.size, true) : { size: disk.size, patches: [], changes: [] };
+  if (options.to === 'raw') {
+    const told = vhd === undefined ? [] : ['the footer behind the disk was taken off'];
+    return { ...shape, changes: told, footer: undefined, oldFooterOffset: undefined, fileSize: shape.size };
+  }
+  const isLegacy = vhd?.findings.some((item) => item.rule === 'footer.legacy') === true;
+  const told = [
+    ...(vhd === undefined ? ['a footer was put behind the disk'] : []),
+    ...(isLegacy ? ['its footer of 511 bytes became one of 512'] : []),
+  ];
+  const isNew = vhd === undefined || isLegacy || shape.size !== disk.size;
   const footer = isNew ? await footerFor(opened, shape, options) : undefined;
-  const fileSize = options.to === 'raw' ? shape.size : shape.size + SECTOR_BYTES;
-  const told = [];
-  if (isNew && !hasFooter) told.push('a footer was put behind the disk');
-  if (options.to === 'raw' && hasFooter) told.push('the footer behind the disk was taken off');
-  return { ...shape, changes: [...shape.changes, ...told], sizeBefore, footer, hasFooter, fileSize };
+  const oldFooterOffset = vhd === undefined ? undefined : await oldFooterOf(disk, vhd, shape.size);
+  const changes = [...shape.changes, ...told];
+  return { ...shape, changes, footer, oldFooterOffset, fileSize: shape.size + FOOTER_BYTES };
+}
+
+/** How far from the end a footer can lie that a call left which was killed while it made an image fit for Azure. */
+const MAX_AZURE_GROWTH_BYTES = 21 * 1024 * 1024;
+
+/** Where the footer lies that is no longer the last: that of the size before, or one that a killed call left. */
+async function oldFooterOf(disk: Disk, { footer }: VhdDisk, newSize: number): Promise<number | undefined> {
+  if (newSize !== disk.size) return disk.size;
+  const start = Math.max(0, disk.size - MAX_AZURE_GROWTH_BYTES);
+  for await (const piece of readAhead(disk, piecesOf(start, disk.size))) {
+    for (let offset = 0; offset + FOOTER_BYTES <= piece.length; offset += SECTOR_BYTES) {
+      if (piece.bytes[offset] !== COOKIE_BYTE) continue;
+      const decoded = decodeFooter(piece.bytes.subarray(offset, offset + FOOTER_BYTES));
+      const { currentSize, uniqueId } = decoded.value;
+      const isOwn = formatUuid(uniqueId) === formatUuid(footer.uniqueId);
+      if (isFooter(decoded) && isOwn && currentSize === piece.start + offset) return currentSize;
+    }
+    piece.release();
+  }
+  return undefined;
 }
 
 /** The footer of the image to come; one that is there keeps its identity. */
@@ -178,8 +214,7 @@ async function perform(change: Change, storage: Storage, options: FullConvertOpt
     await storage.flush();
     return;
   }
-  if (change.footer === undefined) return;
-  await putFooter(storage, change.footer, change.size);
+  if (change.footer !== undefined) await putFooter(storage, change.footer, change.size);
   await putPatches(storage, change);
 }
 
@@ -196,14 +231,17 @@ async function putFooter(storage: Storage, footer: Uint8Array, position: number)
   }
 }
 
-/** One table of a GPT is good at any moment: the new backup is durable before the primary names it, and that before the old one goes. */
-async function putPatches(storage: Storage, { patches, hasFooter, sizeBefore, size }: Change): Promise<void> {
+/**
+ * The primary GPT is good at any moment, and names its new backup last: until then a call that was killed is made good by
+ * the next one.
+ */
+async function putPatches(storage: Storage, { patches, oldFooterOffset }: Change): Promise<void> {
   const zeros = patches.filter((patch) => isAllZeros(patch.bytes));
   const tables = patches.filter((patch) => !zeros.includes(patch));
   const steps = [
     tables.filter((patch) => patch.position >= GPT_FRONT_BYTES),
+    [...zeros, ...(oldFooterOffset === undefined ? [] : [oldFooterPatch(oldFooterOffset, patches)])],
     tables.filter((patch) => patch.position < GPT_FRONT_BYTES),
-    [...zeros, ...(hasFooter && size > sizeBefore ? [oldFooterPatch(sizeBefore, patches)] : [])],
   ];
   for (const step of steps.filter((some) => some.length > 0)) {
     for (const { bytes, position } of step) await storage.write(bytes, position);

@@ -121,7 +121,7 @@ async function copyOwner(handle: fs.FileHandle, owner: FileOwner): Promise<void>
 }
 
 /** The path behind symbolic links, also where the last of them leads to nothing yet. */
-async function followLinks(path: string): Promise<string> {
+export async function followLinks(path: string): Promise<string> {
   let current = path;
   for (let hops = 0; hops < 40; hops++) {
     const target = await fs.readlink(current).catch(() => undefined);

@@ -1,4 +1,4 @@
-import { link, readFile, stat } from 'node:fs/promises';
+import { link, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { NO_OFFSET } from '../../../src/format/bytes.ts';
@@ -101,13 +101,75 @@ describe('in place', () => {
     }
   });
 
-  it('refuses the same file under another name, and what is no file', async () => {
+  it('refuses a file with other names, and takes the one away where the new name is the other', async () => {
     const path = folder.file('linked.raw', content);
-    await link(path, folder.fresh('link.vhd'));
-    const name = folder.namesWith('link.vhd').map((found) => `${folder.path}/${found}`)[0] ?? '';
-    await expect(convert(path, name, FIXED)).rejects.toMatchObject({ code: 'ERR_VHD_EXISTS' });
+    const [first, second] = [folder.fresh('first.vhd'), folder.fresh('second.vhd')];
+    await link(path, first);
+    await link(path, second);
+    for (const target of [path, first]) {
+      await expect(convert(path, target, FIXED)).rejects.toMatchObject({ code: 'ERR_VHD_UNSUPPORTED' });
+    }
+    expect(firstDifference(await readFile(path), content)).toBe(-1);
+    await rm(second);
+    await convert(path, first, FIXED);
+    await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect((await readInfo(first)).readable).toBe(true);
+  });
+
+  it('follows links, and refuses to give one a new name', async () => {
+    const path = folder.file('behind.raw', content);
+    const source = folder.fresh('link.raw');
+    await symlink(path, source);
+    await expect(convert(source, folder.fresh('new.vhd'), FIXED)).rejects.toMatchObject({
+      code: 'ERR_VHD_UNSUPPORTED',
+    });
+    expect((await stat(path)).size).toBe(content.length);
+    const target = folder.fresh('dangling.vhd');
+    const behind = folder.fresh('behind.vhd');
+    await symlink(behind, target);
+    await convert(path, target, FIXED);
+    expect((await stat(behind)).size).toBe(content.length + 512);
+  });
+
+  it.each(['nodir/disk.vhd', '.'])('says what is wrong with the name %s before the file is touched', async (name) => {
+    const path = folder.file('kept.raw', content);
+    await expect(convert(path, `${folder.path}/${name}`, FIXED)).rejects.toThrow();
+    expect(firstDifference(await readFile(path), content)).toBe(-1);
+  });
+
+  it('goes on where a killed call ended, whatever the name, and puts no footer behind a footer', async () => {
+    const image = await imageWith('fixed', content.length, [{ position: 0, bytes: content }]);
+    const path = folder.file('killed.raw', image);
+    const target = folder.fresh('killed.vhd');
+    await expect(convert(path, target, { ...FIXED, from: 'raw' })).rejects.toMatchObject({ code: 'ERR_VHD_AMBIGUOUS' });
+    expect(firstDifference(await readFile(path), image)).toBe(-1);
+    expect(await convert(path, target, FIXED)).toMatchObject({ sourceType: 'fixed', changes: [] });
+    expect(firstDifference(await readFile(target), image)).toBe(-1);
+  });
+
+  it('makes a footer of 511 bytes one of 512, and tells the size that is there', async () => {
+    const image = await imageWith('fixed', 20 * MIB, [{ position: 0, bytes: content }]);
+    for (const azure of [true, false]) {
+      const path = folder.file('legacy.vhd', image.subarray(0, image.length - 1));
+      const done = await convert(path, path, { ...FIXED, azure });
+      expect([done.fileSize, (await stat(path)).size]).toEqual([image.length, image.length]);
+      expect(done.changes).toEqual(['its footer of 511 bytes became one of 512']);
+      expect((await readInfo(path)).findings).toEqual([]);
+    }
+  });
+
+  it('refuses what a footer alone cannot do', async () => {
+    const image = await imageWith('fixed', content.length, []);
+    const path = folder.file('options.vhd', image);
+    await expect(convert(path, path, { ...FIXED, creator: 'abcd' })).rejects.toMatchObject({
+      code: 'ERR_VHD_UNSUPPORTED',
+    });
+    for (const option of [{ sizeFrom: 'chs' }, { preallocate: true }] as const) {
+      await expect(convert(path, path, { ...RAW, ...option })).rejects.toThrow(TypeError);
+    }
     await expect(convert('/dev/null', '/dev/null', FIXED)).rejects.toMatchObject({ code: 'ERR_VHD_UNSUPPORTED' });
     await expect(convert(path, path, { ...FIXED, to: 'dynamic' })).rejects.toThrow(TypeError);
+    expect(firstDifference(await readFile(path), image)).toBe(-1);
   });
 
   it('leaves the file as it was when there is no room for the footer', async () => {
@@ -179,14 +241,21 @@ describe('a crash while a disk is made fit for Azure in place', () => {
     for (const { image, isFixed, what } of left) {
       expect([what, await faultOf(image, isFixed)]).toEqual([what, undefined]);
     }
-    // Whatever was left, the same call finishes it.
+    // Whatever was left, the same call finishes it, and the disk is what it was, with zeros behind it.
+    const before = partitioned(false);
     for (const { image, isFixed } of left) {
-      if (!isFixed) continue;
-      const again = new MemoryStorage(image);
-      await convertStorageInPlace(again, { ...FIXED, azure: true, blockSize: 1, from: 'vhd' });
+      // Of a raw disk whose footer is not durable yet only a killed process is promised anything.
+      const again = new MemoryStorage(image, { name: 'disk.raw' });
+      if (wasFixed && !isFixed) continue;
+      await convertStorageInPlace(again, { ...FIXED, azure: true, blockSize: 1 });
       const { disk } = await openDisk(again, { from: 'vhd' });
       expect((await listPartitions(disk)).findings).toEqual([]);
       expect(disk.size).toBe(21 * MIB);
+      const bytes = new Uint8Array(disk.size);
+      await disk.read(bytes, 0);
+      const backup = 33 * 512;
+      expect(firstDifference(bytes.subarray(MIB, before.length - backup), before.subarray(MIB, -backup))).toBe(-1);
+      expect(bytes.subarray(before.length - backup, -backup).every((byte) => byte === 0)).toBe(true);
     }
   });
 });
