@@ -115,6 +115,7 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
   if (blockSize !== undefined && to !== 'dynamic') {
     throw new UsageError(`--block-size: a ${to} image has no blocks`, 'leave it away, or say --to dynamic');
   }
+  if (inPlace === true) refuseForInPlace(flags);
   if (preallocate === true && to === 'dynamic') {
     throw new UsageError(
       '--preallocate: a dynamic disk takes room as it is written',
@@ -143,6 +144,13 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
     blockingWrites,
     signal,
   };
+}
+
+/** What copies can do and a footer alone cannot. */
+function refuseForInPlace({ sizeFrom, preallocate }: Flags): void {
+  const flag = sizeFrom === 'chs' ? '--size-from chs' : preallocate === true ? '--preallocate' : undefined;
+  if (flag === undefined) return;
+  throw new UsageError(`${flag}: is for copies, and --in-place makes none`, 'leave one of them away');
 }
 
 /** What needs a source that can be read twice, or from its end. */

@@ -1,16 +1,15 @@
 import type { Writable } from 'node:stream';
-import { checkImageSize, createVhdStorage, identityFields } from '../disk/create-storage.ts';
+import { checkImageSize, createVhdStorage } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeZeros } from '../disk/flat.ts';
-import { encodeFooter } from '../format/footer.ts';
 import { frontByteLength } from '../format/front.ts';
 import { blockEnd, blockLayout, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
-import { newFooter } from '../format/new-footer.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import { type FullConvertOptions, identityOf, type Outcome } from './convert-options.ts';
 import { cloneDisk, copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
+import { fixedFooter } from './fixed-footer.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 import { leadsToDevice } from './same-file.ts';
@@ -60,7 +59,7 @@ async function fillFile(
   }
   await fillFlat(disk, storage, options, meter);
   if (to === 'raw') return;
-  await storage.write(encodeFooter(newFooter({ type: to, size: disk.size, ...identityFields(identity) })), disk.size);
+  await storage.write(fixedFooter(disk.size, options), disk.size);
 }
 
 async function fillFlat(

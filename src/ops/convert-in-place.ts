@@ -1,4 +1,3 @@
-import { identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { applyPatches, OverlayDisk, type Patch } from '../disk/overlay.ts';
@@ -7,7 +6,6 @@ import type { VhdDisk } from '../disk/vhd-disk.ts';
 import { VhdError } from '../errors.ts';
 import { decodeFooter, encodeFooter, isFooter } from '../format/footer.ts';
 import { geometryFor } from '../format/geometry.ts';
-import { newFooter } from '../format/new-footer.ts';
 import { warningsOf } from '../format/rules.ts';
 import { FOOTER_BYTES, FOOTER_COOKIE, SECTOR_BYTES } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
@@ -20,8 +18,9 @@ import type { Storage } from '../storage/storage.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import { type AzureShape, planAzure } from './azure.ts';
 import { contentUuidOf } from './content-uuid.ts';
-import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } from './convert-options.ts';
+import { type FullConvertOptions, type Outcome, wantsContentUuid } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
+import { fixedFooter } from './fixed-footer.ts';
 import { checkInPlaceName, giveName } from './in-place-name.ts';
 import { paddedWarnings } from './padding.ts';
 
@@ -200,11 +199,10 @@ async function footerFor(
   if (vhd !== undefined) {
     return encodeFooter({ ...vhd.footer, originalSize: size, currentSize: size, geometry: geometryFor(size) });
   }
-  const identity = identityOf(options);
-  const uuid = wantsContentUuid(options)
+  const contentUuid = wantsContentUuid(options)
     ? await contentUuidOf(new OverlayDisk(disk, size, patches), options.signal)
-    : identity.uuid;
-  return encodeFooter(newFooter({ type: 'fixed', size, ...identityFields({ ...identity, uuid }) }));
+    : undefined;
+  return fixedFooter(size, options, contentUuid);
 }
 
 async function perform(change: Change, storage: Storage, options: FullConvertOptions): Promise<void> {

@@ -1,11 +1,9 @@
 import type { Writable } from 'node:stream';
-import { identityFields } from '../disk/create-storage.ts';
-import { encodeFooter } from '../format/footer.ts';
-import { newFooter } from '../format/new-footer.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import type { ByteReader } from '../stream/byte-reader.ts';
 import { ContentDigest } from './content-uuid.ts';
-import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } from './convert-options.ts';
+import { type FullConvertOptions, type Outcome, wantsContentUuid } from './convert-options.ts';
+import { fixedFooter } from './fixed-footer.ts';
 import { paddedWarnings } from './padding.ts';
 import { ProgressMeter } from './progress.ts';
 import { pumpTo } from './pump.ts';
@@ -35,10 +33,4 @@ export async function pipeStream(reader: ByteReader, target: Writable, options: 
   const fileSize = size + (options.to === 'fixed' ? FOOTER_BYTES : 0);
   const warnings = paddedWarnings(dataBytes, paddedSize(dataBytes, options));
   return { virtualSize: size, fileSize, sourceType, copiedBytes: size, skippedBytes: 0, warnings, changes };
-}
-
-function fixedFooter(size: number, options: FullConvertOptions, contentUuid: Uint8Array | undefined): Uint8Array {
-  const identity = identityOf(options);
-  const fields = identityFields({ ...identity, uuid: contentUuid ?? identity.uuid });
-  return encodeFooter(newFooter({ type: 'fixed', size, ...fields }));
 }

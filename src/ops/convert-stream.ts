@@ -4,8 +4,6 @@ import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
 import { settleAll } from '../disk/settle.ts';
 import { VhdError } from '../errors.ts';
-import { encodeFooter } from '../format/footer.ts';
-import { newFooter } from '../format/new-footer.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns, isAllZeros } from '../format/zeros.ts';
 import { borrowed } from '../storage/borrowed.ts';
@@ -17,6 +15,7 @@ import { type AzureShape, planAzure } from './azure.ts';
 import { type FullConvertOptions, identityOf, type Outcome, wantsContentUuid } from './convert-options.ts';
 import { pipeStream } from './convert-pipe.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
+import { fixedFooter } from './fixed-footer.ts';
 import { OutputFile } from './output-file.ts';
 import { paddedWarnings } from './padding.ts';
 import { ProgressMeter } from './progress.ts';
@@ -180,7 +179,7 @@ async function finishFlat(
   if (options.to === 'raw') return { virtualSize: byteLength, changes: [] };
   const { size, changes } =
     options.azure === true ? await shapeFile(storage, byteLength) : { size: byteLength, changes: [] };
-  await storage.write(encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) })), size);
+  await storage.write(fixedFooter(size, options), size);
   return { virtualSize: size, changes };
 }
 

@@ -1,18 +1,16 @@
 import { realpath } from 'node:fs/promises';
-import { identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { writeZeros } from '../disk/flat.ts';
 import { VhdError } from '../errors.ts';
 import { readLatin1 } from '../format/bytes.ts';
-import { encodeFooter } from '../format/footer.ts';
-import { newFooter } from '../format/new-footer.ts';
 import { FOOTER_BYTES, FOOTER_COOKIE } from '../format/spec.ts';
 import { FileStorage } from '../storage/file.ts';
 import { sectorNotes } from '../storage/file-device-use.ts';
 import type { DecodedVhd } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
-import { type FullConvertOptions, identityOf, type Outcome, type WrittenDevice } from './convert-options.ts';
+import { type FullConvertOptions, type Outcome, type WrittenDevice } from './convert-options.ts';
+import { fixedFooter } from './fixed-footer.ts';
 import { ProgressMeter } from './progress.ts';
 
 /** Bytes between two barriers: else a slow medium would take all of it at once, and minutes at the end to write it. */
@@ -205,7 +203,7 @@ export async function writeDiskToDevice(
   beforeEnd: () => Promise<void>,
 ): Promise<Written> {
   const { to } = options;
-  const footer = to === 'fixed' ? footerFor(disk.size, options) : undefined;
+  const footer = to === 'fixed' ? fixedFooter(disk.size, options) : undefined;
   const device = await OutputDevice.open(path, options);
   try {
     device.checkRoom(disk.size, to);
@@ -226,10 +224,6 @@ async function ended(device: OutputDevice, meter: ProgressMeter, byteLength: num
   meter.finish();
   const { copiedBytes, skippedBytes } = meter;
   return { fileSize: byteLength, copiedBytes, skippedBytes, device: written };
-}
-
-function footerFor(size: number, options: FullConvertOptions): Uint8Array {
-  return encodeFooter(newFooter({ type: 'fixed', size, ...identityFields(identityOf(options)) }));
 }
 
 /** Writes every byte of a disk, zeros too. */

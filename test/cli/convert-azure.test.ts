@@ -98,6 +98,8 @@ describe('convert --in-place', () => {
     [['place.raw', '--in-place'], /nothing says what the file is to become/],
     [['place.raw', '--in-place', '--to', 'dynamic'], /only raw and fixed change by their footer/],
     [['-', '--in-place', '--to', 'raw'], /expected the name of a file, found -/],
+    [['place.vhd', '--in-place', '--to', 'raw', '--size-from', 'chs'], /is for copies/],
+    [['place.vhd', '--in-place', '--to', 'raw', '--preallocate'], /is for copies/],
   ])('refuses %j', async (args, message) => {
     const words = args.map((word) => (/\.(raw|vhd)$/.test(word) ? folder.file(word) : word));
     const { code, stderr } = await vhd(['convert', ...words]);

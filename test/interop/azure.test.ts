@@ -1,6 +1,6 @@
 // Disks with a GPT made by sgdisk, made fit for Azure in every way there is, and looked at by sgdisk and sfdisk.
 import { createReadStream, createWriteStream } from 'node:fs';
-import { copyFile, open, readFile, stat } from 'node:fs/promises';
+import { copyFile, open, readFile, stat, truncate } from 'node:fs/promises';
 import { beforeAll, expect, it } from 'vitest';
 import { openVhd } from '../../src/open.ts';
 import { convert } from '../../src/ops/convert.ts';
@@ -167,6 +167,38 @@ describeWithPeers(['sgdisk', 'sfdisk'], 'a disk with a GPT for Azure', () => {
     await file.write(pattern(1), 0, 1, 512 + 60);
     await file.close();
     await expect(convert(source, folder.file('broken.vhd'), AZURE)).rejects.toMatchObject({ code: 'ERR_VHD_CORRUPT' });
+  });
+
+  it('writes the backup of a disk that lost only that, and refuses one that lost more', async () => {
+    const source = folder.file('cut.raw');
+    await copyFile(sourceOf(FITTING), source);
+    for (const [lost, outcome] of [
+      [1, undefined],
+      [33, undefined],
+      [34, 'ERR_VHD_TRUNCATED'],
+    ] as const) {
+      await truncate(source, 32 * MIB - lost * 512);
+      const image = folder.file(`cut-${lost}.vhd`);
+      if (outcome === undefined) {
+        await convert(source, image, AZURE);
+        await checkResult(image, sourceOf(FITTING), 32 * MIB);
+      } else await expect(convert(source, image, AZURE)).rejects.toMatchObject({ code: outcome });
+    }
+  });
+
+  it.each([512, 4096])('refuses a GPT at %d that it cannot trust down a pipe as from a file', async (headerAt) => {
+    const source = folder.file(`untrusted-${headerAt}.raw`);
+    await copyFile(sourceOf(ODD), source);
+    const file = await open(source, 'r+');
+    const header = new Uint8Array(512);
+    await file.read(header, 0, 512, 512);
+    await file.write(new Uint8Array(512), 0, 512, 512);
+    if (headerAt === 4096) await file.write(header, 0, 512, 4096);
+    await file.close();
+    const target = createWriteStream(folder.file('untrusted.vhd'));
+    await expect(convert(createReadStream(source), target, AZURE)).rejects.toMatchObject({ code: 'ERR_VHD_STREAM' });
+    await expect(convert(source, folder.file('untrusted.vhd'), { ...AZURE, force: true })).rejects.toThrow(/GPT/);
+    target.destroy();
   });
 
   it('wants the size of a pipe, and tells what the GPT says of it', async () => {
