@@ -28,7 +28,7 @@ export function convertText(result: ConvertResult, told: Told): string {
     ...changes.map((change): Row => ['changed', change]),
     ...(told.isInPlace ? [] : movedRows(result, told.isDryRun)),
   ];
-  return summaryText(headingOf(path, told), rows);
+  return summaryText(headingOf(result, told), rows);
 }
 
 function movedRows(
@@ -46,8 +46,10 @@ function movedRows(
   ];
 }
 
-function headingOf(path: string, { sourceName, isDryRun, isInPlace }: Told): string {
+function headingOf({ path, changes }: ConvertResult, { sourceName, isDryRun, isInPlace }: Told): string {
   if (!isInPlace) return `${isDryRun ? 'would write' : 'wrote'} ${path === '-' ? 'to standard output' : path}`;
-  const renamed = path === sourceName ? '' : `, now ${path}`;
+  const isRenamed = path !== sourceName;
+  if (changes.length === 0 && !isRenamed) return `nothing to change in ${sourceName}`;
+  const renamed = isRenamed ? `, now ${path}` : '';
   return `${isDryRun ? 'would change' : 'changed'} ${sourceName} in place${renamed}`;
 }

@@ -4,15 +4,20 @@ import { EXIT_CODE_OF, Interrupted, type TerminationSignal } from './interrupted
 import { run } from './program.ts';
 import type { Io } from './session.ts';
 
+/** Signals that come closer together than this mean the same. */
+const PATIENCE_MILLISECONDS = 1000;
 const SIGNALS: readonly TerminationSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /** Runs the command in this process: its streams, its signals, its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const controller = new AbortController();
+  let abortedAt = 0;
   for (const name of SIGNALS) {
     process.on(name, () => {
-      // Whoever asks twice does not want to wait for the cleaning up.
-      if (controller.signal.aborted) process.exit(EXIT_CODE_OF[name]);
+      // Whoever asks again after a while does not want to wait for the cleaning up. Two at once are one: what ends a
+      // process often signals it and its group.
+      if (!controller.signal.aborted) abortedAt = performance.now();
+      else if (performance.now() - abortedAt > PATIENCE_MILLISECONDS) process.exit(EXIT_CODE_OF[name]);
       controller.abort(new Interrupted(name));
     });
   }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
@@ -48,7 +49,7 @@ export function declare(command: Command, session: Session): void {
     .option('--azure', 'make it fit for Azure: fixed, a whole number of MiB, the backup of a GPT at the new end')
     .option('--in-place', 'change SRC itself between raw and fixed by its footer; DST, if given, is its new name')
     .option('--input-size <size>', 'bytes the disk in SRC has; another size is an error', parseInputSize)
-    .option('--reproducible', 'the same file from the same content: --uuid from the content, --timestamp 2000-01-01');
+    .option('--reproducible', 'the same file whenever it is made: --uuid from the content, --timestamp 2000-01-01');
   addLongFlags(addImageOptions(addInputOptions(command)));
   addExamples(
     command,
@@ -93,10 +94,7 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   const { azure = false, inPlace = false } = flags;
   const to = convertTypeFor({ source, target, to: flags.to, azure, inPlace, isDevice });
   const options = optionsFor(session, flags, to);
-  const stream = await streamSource(session, source);
-  if (stream !== undefined) refuseForStreams(source, flags);
-  // A dry run writes nothing, so nothing has to be opened for it.
-  const sink = flags.dryRun === true ? undefined : await streamTarget(session, target);
+  const { stream, sink } = inPlace ? {} : await openEnds(session, call);
   const progress = new ProgressDisplay(session, flags);
   const onProgress = isDevice ? watchDevice(session, target, progress.listener) : progress.listener;
   let result: ConvertResult;
@@ -108,6 +106,20 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   }
   session.aftermath = undefined;
   await tell(session, call, { ...result, path: target }, sink);
+}
+
+interface Ends {
+  readonly stream?: Readable | undefined;
+  readonly sink?: StreamTarget | undefined;
+}
+
+/** What of source and target is a stream; what is changed in place is a file, or refused. */
+async function openEnds(session: Session, { source, target, flags }: Call): Promise<Ends> {
+  const stream = await streamSource(session, source);
+  if (stream !== undefined) refuseForStreams(source, flags);
+  // A dry run writes nothing, so nothing has to be opened for it.
+  const sink = flags.dryRun === true ? undefined : await streamTarget(session, target);
+  return { stream, sink };
 }
 
 function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOptions {
@@ -189,8 +201,8 @@ async function tell(session: Session, call: Call, result: ConvertResult, sink?: 
 async function warningsAboutTarget({ target, flags }: Call, result: ConvertResult): Promise<string[]> {
   const about = [...nameWarnings(target, result.type), ...geometryWarnings(flags.chs, result.virtualSize, target)];
   const warnings = [...about, ...(result.device?.notes ?? []).map((note) => `${target}: ${note}`)];
-  const mayReplace = flags.dryRun !== true || flags.force === true || target === '-';
-  if (!mayReplace && (await statOrNothing(target)) !== undefined) {
+  const mayExist = flags.dryRun !== true || flags.force === true || flags.inPlace === true || target === '-';
+  if (!mayExist && (await statOrNothing(target)) !== undefined) {
     warnings.push(`${target}: the output exists already, --force will be needed`);
   }
   return warnings;

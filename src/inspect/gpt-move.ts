@@ -68,7 +68,7 @@ export async function planGptMove(
     // A disk that was cut short and grows to what it was has lost its backup.
     const isInside = place.lastLba < Math.floor(oldSize / SECTOR_BYTES);
     const isThere = isInside && (options.checkBackup !== true || (await isBackupSound(read, primary)));
-    return isThere ? protective : [...protective, ...backupAnew(primary, keptPlace(primary, place))];
+    return [...fits(protective, mbr), ...(isThere ? [] : backupAnew(primary, keptPlace(primary, place)))];
   }
   const parts = [
     ...protective,
@@ -77,6 +77,11 @@ export async function planGptMove(
     backupPatch(primary, place),
   ];
   return parts.sort((first, second) => first.position - second.position);
+}
+
+/** Windows says that it covers as much as can be said, of disks of any size: nothing to mend where all else fits. */
+function fits(protective: Patch[], mbr: Mbr | undefined): Patch[] {
+  return protectiveEntry(mbr)?.sectorCount === MAX_MBR_SECTORS ? [] : protective;
 }
 
 /** Where the backup goes. */
@@ -158,7 +163,7 @@ function brokenError({ what, expected, found, fieldOffset }: GptProblem, positio
       offset: position + fieldOffset,
       expected,
       found,
-      remedy: 'mend it first, from its backup: gdisk (r, b, w) on a raw copy of the disk',
+      remedy: 'mend it first on a raw copy of the disk: gdisk (r, b, w) takes the backup, if that is whole',
     },
   );
 }
@@ -168,7 +173,7 @@ function largeSectorError(): VhdError {
     'ERR_VHD_UNSUPPORTED',
     'the GPT of the disk is made for sectors of 4096 bytes and cannot be moved',
     {
-      offset: SECTOR_BYTES,
+      offset: LARGE_SECTOR_BYTES,
       expected: 'a header at 512',
       found: 'one at 4096',
       remedy: 'move it with a program that has the disk with sectors of 4096 bytes',

@@ -2,6 +2,7 @@ import type { Disk } from '../disk/disk.ts';
 import { OverlayDisk, type Patch } from '../disk/overlay.ts';
 import { VhdError } from '../errors.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { isAllZeros } from '../format/zeros.ts';
 import { gptSignIn, planGptMove, type ReadBytes } from '../inspect/gpt-move.ts';
 
 const MIB = 1024 * 1024;
@@ -50,9 +51,16 @@ export function azureSizeFor(byteLength: number): number {
 export async function planAzure(read: ReadBytes, byteLength: number, isWhole: boolean): Promise<AzureShape> {
   const size = azureSizeFor(byteLength);
   const patches = (await planGptMove(read, byteLength, size, { checkBackup: isWhole })) ?? [];
-  const changes = sizeChanges(byteLength, size);
-  if (patches.length > 0) changes.push('the backup of its GPT was put at its end, and the GPT follows');
+  const changes = [...sizeChanges(byteLength, size), ...gptChanges(patches)];
   return { size, patches, changes };
+}
+
+/** What the user is told of a GPT that followed. */
+function gptChanges(patches: readonly Patch[]): string[] {
+  if (patches.length === 0) return [];
+  const isBackup = patches.some((patch) => patch.position > 0 && !isAllZeros(patch.bytes));
+  if (!isBackup) return ['the protective MBR of its GPT was made to cover it'];
+  return ['the backup of its GPT was put at its end, and what points there was made to fit'];
 }
 
 /** What the user is told of a new size. */

@@ -68,9 +68,16 @@ export async function convertStorageInPlace(storage: Storage, options: FullConve
   const plan = await planChange(opened, options);
   if (options.dryRun !== true) await perform(plan, storage, options);
   const padded = opened.type === 'raw' ? paddedWarnings(byteLength, opened.disk.size) : [];
-  const warnings = [...warningsOf(opened.vhd?.findings ?? []), ...padded];
+  const warnings = [...warningsOf(opened.vhd?.findings ?? []), ...padded, ...keptWarnings(opened, options)];
   const { size: virtualSize, fileSize, changes } = plan;
   return { sourceType: opened.type, virtualSize, fileSize, copiedBytes: 0, skippedBytes: 0, warnings, changes };
+}
+
+/** What was asked for and is left as it is. */
+function keptWarnings({ vhd }: OpenedDisk, { to, reproducible, timestamp }: FullConvertOptions): string[] {
+  const isAsked = reproducible === true || timestamp !== undefined;
+  if (vhd === undefined || to !== 'fixed' || !isAsked) return [];
+  return ['it is a fixed VHD already, and keeps its identifier and its time in place'];
 }
 
 /**

@@ -107,6 +107,32 @@ describe('convert --in-place', () => {
   });
 });
 
+describe('convert --in-place, told', () => {
+  it('says so if there is nothing to change, and changes nothing in a dry run', async () => {
+    await vhd(['convert', folder.file('disk.raw'), folder.file('told.vhd'), '--to', 'fixed']);
+    const same = await vhd(['convert', folder.file('told.vhd'), '--in-place', '--to', 'fixed']);
+    expect([same.code, same.stderr]).toEqual([0, '']);
+    expect(same.stdout).toMatch(/^nothing to change in .*told\.vhd\n/);
+    const dry = await vhd(['convert', folder.file('told.vhd'), '--in-place', '--to', 'raw', '--dry-run']);
+    expect([dry.code, dry.stderr]).toEqual([0, expect.stringContaining('it is a raw image') as string]);
+    expect(dry.stdout).toMatch(/^would change /);
+    expect((await stat(folder.file('told.vhd'))).size).toBe(disk.length + 512);
+  });
+
+  it('says that an image keeps its identity', async () => {
+    const env = { SOURCE_DATE_EPOCH: '1700000000' };
+    const { stderr } = await vhd(['convert', folder.file('told.vhd'), '--in-place', '--to', 'fixed'], { env });
+    expect(stderr).toContain('keeps its identifier and its time in place');
+    const refused = await vhd(['convert', folder.file('told.vhd'), '--in-place', '--to', 'fixed', '--creator', 'abcd']);
+    expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('which keeps its identity') as string]);
+  });
+
+  it.each(['/dev/null', '/dev/zero'])('refuses %s', async (name) => {
+    const { code, stderr } = await vhd(['convert', name, '--in-place', '--to', 'fixed']);
+    expect([code, stderr]).toEqual([3, expect.stringContaining('only a regular file') as string]);
+  });
+});
+
 describe('a reproducible conversion', () => {
   it('is what SOURCE_DATE_EPOCH asks for', async () => {
     const env = { SOURCE_DATE_EPOCH: '1700000000' };

@@ -27,13 +27,13 @@ async function appears(name: RegExp, child: ChildProcess): Promise<void> {
 }
 
 /** Feeds a conversion without end, and interrupts it when it is at work. */
-async function interruptConversion(args: readonly string[], signal: NodeJS.Signals): Promise<ProcessResult> {
+async function interruptConversion(args: readonly string[], ...signals: NodeJS.Signals[]): Promise<ProcessResult> {
   const child = start(['convert', '-', ...args], 'pipe');
   const end = ended(child);
   // Something to work with, and then nothing: it is waiting for more when the signal comes.
   child.stdin?.on('error', () => undefined).write(pattern(3 * 1024 ** 2));
   await appears(/^\.out\..*\.tmp$/, child);
-  child.kill(signal);
+  for (const signal of signals) child.kill(signal);
   return end;
 }
 
@@ -45,6 +45,13 @@ describe.each([
     const result = await interruptConversion(args, signal);
     expect(result).toEqual({ code, signal: null, stdout: '', stderr: `vhd: ${word}\n` });
     expect((await readdir(folder.path)).filter((name) => name.includes('out.'))).toEqual([]);
+  });
+
+  it('sent twice at once, as to a process and its group, is one', async () => {
+    for (let round = 0; round < 4; round++) {
+      expect(await interruptConversion(['out.vhd'], signal, signal, 'SIGHUP')).toMatchObject({ code });
+      expect((await readdir(folder.path)).filter((name) => name.includes('out.'))).toEqual([]);
+    }
   });
 
   it('leaves a file alone that was to be replaced', async () => {
