@@ -6,6 +6,8 @@ import { Fields } from './fields.ts';
 export const MAX_ENTRIES_BYTES: number = 1024 * 1024;
 /** What the header of a GPT begins with. */
 export const GPT_SIGNATURE = 'EFI PART';
+/** Bytes of a sector of tables made for disks with large ones, which a VHD does not have. */
+export const LARGE_SECTOR_BYTES = 4096;
 /** Offset of the checksum of the header in it. */
 export const HEADER_CRC_OFFSET = 16;
 const MIN_HEADER_BYTES = 92;

@@ -1,6 +1,7 @@
 import type { Patch } from '../disk/overlay.ts';
 import { VhdError } from '../errors.ts';
 import { copyOf } from '../format/bytes.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { isPrimaryHeader } from './gpt.ts';
 import { type GptCopy, usedEntries } from './gpt-entries.ts';
 import {
@@ -10,9 +11,10 @@ import {
   type GptHeader,
   type GptProblem,
   hasGptSignature,
+  LARGE_SECTOR_BYTES,
   sealHeader,
 } from './gpt-header.ts';
-import { decodeMbr, type Mbr, protectiveEntry, SECTOR_BYTES, sectorCountOffset } from './mbr.ts';
+import { decodeMbr, type Mbr, protectiveEntry, sectorCountOffset } from './mbr.ts';
 
 /** Fills `target` with the bytes of a disk from `position` on. */
 export type ReadBytes = (target: Uint8Array, position: number) => Promise<void>;
@@ -28,7 +30,6 @@ export interface GptMoveOptions {
 
 /** Nothing above this is read to plan a move, so that the front of a pipe is enough. */
 export const GPT_FRONT_BYTES: number = 1024 * 1024;
-const LARGE_SECTOR_BYTES = 4096;
 /** Bytes from the start of a disk that tell whether it has a GPT: enough to see a header at 4096 too. */
 export const GPT_SIGN_BYTES = 8192;
 /** What UEFI keeps free for the entries at the least: 16 KiB. */

@@ -1,5 +1,6 @@
 import { hex } from '../format/bytes.ts';
-import { decodeMbr, isExtended, type Mbr, type MbrEntry, PROTECTIVE_TYPE, SECTOR_BYTES } from './mbr.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
+import { decodeMbr, isExtended, type Mbr, type MbrEntry, PROTECTIVE_TYPE } from './mbr.ts';
 import { alignmentOf, placeFindings, type TableContents, type TableEntry } from './partition-checks.ts';
 import type { TableFinding } from './partition-table.ts';
 import { mbrTypeName } from './partition-types.ts';

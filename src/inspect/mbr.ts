@@ -1,8 +1,7 @@
 import { hex } from '../format/bytes.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { Fields } from './fields.ts';
 
-/** Bytes of a sector: all tables on a VHD count in these. */
-export const SECTOR_BYTES = 512;
 /** Type of the entry that stands for a GPT. */
 export const PROTECTIVE_TYPE = 0xee;
 const EXTENDED_TYPES: readonly number[] = [0x05, 0x0f, 0x85];

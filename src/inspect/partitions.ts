@@ -1,7 +1,9 @@
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { Fields } from './fields.ts';
 import { probeFileSystem } from './file-systems.ts';
 import { isPrimaryHeader, readGpt } from './gpt.ts';
-import { decodeMbr, type Mbr, PROTECTIVE_TYPE, protectiveEntry, SECTOR_BYTES } from './mbr.ts';
+import { LARGE_SECTOR_BYTES } from './gpt-header.ts';
+import { decodeMbr, type Mbr, PROTECTIVE_TYPE, protectiveEntry } from './mbr.ts';
 import { listMbr } from './mbr-partitions.ts';
 import { limitFindings, type TableContents, type TableEntry } from './partition-checks.ts';
 import type { DiskContents, Partition, ReadableDisk, TableFinding } from './partition-table.ts';
@@ -10,7 +12,6 @@ import { isFatBootSector } from './superblocks-fat.ts';
 
 /** Reaches behind the header of a GPT made for sectors of 4096 bytes. */
 const FRONT_BYTES = 8192;
-const LARGE_SECTOR_BYTES = 4096;
 const MAX_PROBED_PARTITIONS = 256;
 
 /**

@@ -1,11 +1,11 @@
 import { viewOf } from '../format/bytes.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { type Area, fileSystem } from './area.ts';
 import { crc32 } from './crc32.ts';
 import { Fields } from './fields.ts';
 import type { FileSystem } from './partition-table.ts';
 
-const SECTOR_BYTES = 512;
 const RAID_MAGIC = 0xa92b_4efc;
 const RAID_0_ALIGNMENT = 64 * 1024;
 const RAID_0_BYTES = 4096;
