@@ -4,7 +4,6 @@ import { remedyFor, shellPath } from '../format/shell.ts';
 import { FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import type { DisplacedFooter } from '../inspect/displaced-footer.ts';
-import { reachOf } from '../inspect/displaced-footer-reach.ts';
 import type { ReadableDisk } from '../inspect/partition-table.ts';
 
 /** What is to be done about a footer that is not at the end of its file. */
@@ -59,6 +58,7 @@ export function displacedText({ offset, excessBytes }: DisplacedFooter, judgemen
 
 /** Why what follows a footer may be something; undefined if it is certainly nothing. */
 async function doubtAbout(file: ReadableDisk, offset: number, path: string): Promise<string | undefined> {
+  const { reachOf } = await import('../inspect/displaced-footer-reach.ts');
   const reach = await reachOf(file);
   // What covers the footer has been written by what takes the file for a raw disk.
   if (reach !== undefined && reach.end > offset) {
