@@ -1,12 +1,11 @@
 import { contradictionOf } from '../disk/footer-choice.ts';
-import { formatBytes } from '../format/byte-count.ts';
 import { readLatin1, viewOf } from '../format/bytes.ts';
 import type { Footer } from '../format/footer.ts';
 import { warningsOf } from '../format/rules.ts';
-import { remedyFor } from '../format/shell.ts';
 import { DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
 import { type DisplacedFooter, findDisplacedFooter, readDisplacedFooter } from '../inspect/displaced-footer.ts';
 import type { Verdict } from './identification.ts';
+import { displacedRemedy, displacedText } from './identify-displaced-remedy.ts';
 import { type Subject, soundHeader, vhdVerdict } from './identify-vhd.ts';
 import { lookInside } from './look-inside.ts';
 
@@ -39,7 +38,7 @@ async function footerBehindGpt({ file, ends }: Subject, isWanted: boolean): Prom
 }
 
 async function displacedVerdict(subject: Subject, found: DisplacedFooter): Promise<Verdict | undefined> {
-  const { storage, ends } = subject;
+  const { storage, file, ends } = subject;
   const { footer, offset, excessBytes } = found;
   const type = vhdTypeOf(footer.diskType);
   // At the end after all, which the search for a displaced one has no business with; or the copy at the start.
@@ -50,20 +49,18 @@ async function displacedVerdict(subject: Subject, found: DisplacedFooter): Promi
   if (type === 'dynamic' && (!inside.isOpened || inside.findings.some((item) => item.severity === 'error'))) {
     return undefined;
   }
-  const isFixable = type !== 'differencing';
-  const remedy = isFixable ? remedyFor(`truncate -s ${end} FILE`, storage.name) : null;
-  const what =
-    excessBytes > 0
-      ? `${formatBytes(excessBytes)} too many follow its footer`
-      : `the last ${formatBytes(-excessBytes)} of its footer are cut off`;
-  const told = `${what} (at offset ${offset})${remedy === null ? '' : `, to be mended by: ${remedy}`}`;
+  // What a differencing image needs is in its parent, and could not be looked at.
+  const { problem, remedy } =
+    type === 'differencing'
+      ? { problem: displacedText(found), remedy: null }
+      : await displacedRemedy(file, found, storage.name);
   return {
     ...vhdVerdict(type, footer, soundHeader(ends.head, footer.dataOffset)),
     kind: 'vhd-displaced-footer',
     footerOffset: offset,
     excessBytes,
     contents: inside.contents,
-    problems: isFixable ? [told, ...warningsOf(inside.findings), ...inside.problems] : [told],
+    problems: remedy === null ? [problem] : [problem, ...warningsOf(inside.findings), ...inside.problems],
     remedy,
   };
 }

@@ -47,8 +47,8 @@ const HOLDS_FILES: readonly FormatKind[] = [
 
 /**
  * Tells what a file is, from both of its ends: a VHD (also a damaged one, and one with its footer in the wrong place),
- * another format for disks or archives, a raw disk, a bare file system. It reads little of it whatever its size, and
- * nothing a file holds makes it fail.
+ * another format for disks or archives, a raw disk, a bare file system. It reads little of it whatever its size
+ * (behind a footer in the wrong place, up to 64 MiB), and nothing a file holds makes it fail.
  * @param source path, or a storage, which stays open
  * @throws errors of the system, unwrapped, if the file cannot be read
  * @throws TypeError on an unknown option

@@ -77,7 +77,7 @@ describe('id', () => {
   it('mends what it says it does also where the name is odd and bytes are missing', async () => {
     const [odd, image] = [folder.file("-it's $HOME.vhd"), folder.file('dynamic.vhd')];
     await copyFile(image, odd);
-    await appendFile(odd, 'x'.repeat(700));
+    await appendFile(odd, 'x'.repeat(300));
     const { remedy } = JSON.parse((await vhd(['id', '--json', odd])).stdout) as { remedy: string };
     execFileSync('sh', ['-c', remedy]);
     await rename(odd, folder.file('odd.vhd'));
