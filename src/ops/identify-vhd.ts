@@ -4,7 +4,7 @@ import { NO_OFFSET, quote } from '../format/bytes.ts';
 import { type DynamicHeader, decodeDynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { describeFinding, warningsOf } from '../format/rules.ts';
-import { DYNAMIC_HEADER_BYTES, FOOTER_BYTES, type VhdType, vhdTypeOf } from '../format/spec.ts';
+import { DYNAMIC_HEADER_BYTES, FOOTER_BYTES, LEGACY_FOOTER_BYTES, type VhdType, vhdTypeOf } from '../format/spec.ts';
 import { type FileEnds, TAIL_BYTES } from '../inspect/containers.ts';
 import type { ReadableDisk } from '../inspect/partition-table.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -103,8 +103,11 @@ export function endsInFooter(ends: FileEnds): boolean {
   return hasCookie(ends.tail);
 }
 
+/** The word alone is no footer: a file too short for one holds something else. */
 function hasCookie(bytes: Uint8Array): boolean {
-  return decodeFooter(bytes).findings.every((item) => item.rule !== 'footer.cookie');
+  return (
+    bytes.length >= LEGACY_FOOTER_BYTES && decodeFooter(bytes).findings.every((item) => item.rule !== 'footer.cookie')
+  );
 }
 
 /** What is wrong with the footer at the end, or else at the start; and the footer, unless nothing of it is left. */

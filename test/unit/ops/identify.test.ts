@@ -293,6 +293,7 @@ describe('a file of nothing known', () => {
 
   it('is no raw disk for sure because of its name, and no VHD either', async () => {
     expect(await idOf(pattern(4096), 'x.raw')).toMatchObject({ kind: 'unknown', nameMismatch: null });
+    expect(await idOf(Buffer.from('conectix'))).toMatchObject({ kind: 'unknown', problems: [] });
     expect(await idOf(pattern(4096), 'x.vhd')).toMatchObject({
       nameMismatch: 'named .vhd, but it has no footer of a VHD',
     });
