@@ -103,11 +103,8 @@ export function endsInFooter(ends: FileEnds): boolean {
   return hasCookie(ends.tail);
 }
 
-/** The word alone is no footer: a file too short for one holds something else. */
 function hasCookie(bytes: Uint8Array): boolean {
-  return (
-    bytes.length >= LEGACY_FOOTER_BYTES && decodeFooter(bytes).findings.every((item) => item.rule !== 'footer.cookie')
-  );
+  return decodeFooter(bytes).findings.every((item) => item.rule !== 'footer.cookie');
 }
 
 /** What is wrong with the footer at the end, or else at the start; and the footer, unless nothing of it is left. */
@@ -119,6 +116,8 @@ function damagedFooter(
     [tail, fileSize - TAIL_BYTES],
     [head.subarray(0, FOOTER_BYTES), 0],
   ] as const;
+  // The word alone is no footer.
+  if (fileSize < LEGACY_FOOTER_BYTES) return undefined;
   for (const [bytes, offset] of places) {
     const decoded = decodeFooter(bytes, offset);
     const [first] = decoded.findings;
