@@ -99,6 +99,19 @@ export function checkOneOf(name: string, value: unknown, words: readonly string[
 }
 
 /**
+ * Checks that options that say yes or no are a boolean, or not given: another value would be taken for no.
+ * @throws TypeError naming the option and what it is
+ */
+export function checkBooleans(options: object, names: readonly string[]): void {
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    if (value === undefined || typeof value === 'boolean' || !names.includes(name)) continue;
+    throw new TypeError(
+      `${name}: expected true or false, found ${typeof value === 'string' ? `'${value}'` : String(value)}`,
+    );
+  }
+}
+
+/**
  * Checks that something is an array of bytes: of wider elements `length` is not the number of bytes.
  * @throws TypeError with what it is
  */
