@@ -6,6 +6,7 @@ import { VhdError } from '../errors.ts';
 import { readLatin1 } from '../format/bytes.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { newFooter } from '../format/new-footer.ts';
+import { shellPath } from '../format/shell.ts';
 import { FOOTER_BYTES, FOOTER_COOKIE } from '../format/spec.ts';
 import { FileStorage } from '../storage/file.ts';
 import { sectorNotes } from '../storage/file-device-use.ts';
@@ -166,7 +167,7 @@ function dynamicError(name: string): VhdError {
 function elsewhereError(name: string): VhdError {
   return new VhdError('ERR_VHD_UNSUPPORTED', 'block devices are overwritten on Linux only', {
     storage: name,
-    remedy: `vhd convert SRC - --to raw | dd of=${name} bs=1m`,
+    remedy: `vhd convert SRC - --to raw | dd of=${shellPath(name)} bs=1m`,
   });
 }
 
