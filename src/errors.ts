@@ -93,9 +93,22 @@ export function checkOptionNames(where: string, options: object, known: readonly
  */
 export function checkOneOf(name: string, value: unknown, words: readonly string[]): void {
   if (value === undefined || (typeof value === 'string' && words.includes(value))) return;
-  throw new TypeError(
-    `${name}: expected ${words.join(', ')}, found ${typeof value === 'string' ? `'${value}'` : typeof value}`,
-  );
+  throw new TypeError(`${name}: expected ${words.join(', ')}, found ${told(value)}`);
+}
+
+function told(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : typeof value;
+}
+
+/**
+ * Checks that options that say yes or no are a boolean, or not given: another value would be taken for no.
+ * @throws TypeError naming the option and what it is
+ */
+export function checkBooleans(options: object, names: readonly string[]): void {
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    if (value === undefined || typeof value === 'boolean' || !names.includes(name)) continue;
+    throw new TypeError(`${name}: expected true or false, found ${told(value)}`);
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
-import { checkRange } from '../errors.ts';
+import { checkBytes, checkRange } from '../errors.ts';
+import { closedError } from '../storage/storage.ts';
 import { type Disk, type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
 
 /** Bytes that stand in place of those of a disk. */
@@ -9,12 +10,15 @@ export interface Patch {
   readonly bytes: Uint8Array;
 }
 
+const NAME = 'a changed view of a disk';
+
 /** A disk as it would be if it were larger and some of its bytes others; for reading only. What it gains is zero. */
 export class OverlayDisk implements Disk {
   readonly size: number;
   readonly readOnly = true;
   readonly #base: Disk;
   readonly #patches: readonly Patch[];
+  #closing: Promise<void> | undefined;
 
   /**
    * Shows `base` with `size` bytes, at least as many as it has, and `patches` over them; closes it with itself.
@@ -27,6 +31,8 @@ export class OverlayDisk implements Disk {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
+    this.#checkOpen();
+    checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     const stored = Math.min(Math.max(this.#base.size - position, 0), target.length);
     if (stored > 0) await this.#base.read(target.subarray(0, stored), position);
@@ -35,28 +41,37 @@ export class OverlayDisk implements Disk {
   }
 
   async write(): Promise<void> {
-    throw readOnlyDiskError('a changed view of a disk');
+    this.#checkOpen();
+    throw readOnlyDiskError(NAME);
   }
 
   async discard(): Promise<void> {
-    throw readOnlyDiskError('a changed view of a disk');
+    this.#checkOpen();
+    throw readOnlyDiskError(NAME);
   }
 
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
+    this.#checkOpen();
     const { start, end } = resolveRange('extents', options, this.size);
     yield* mergeExtents(this.#patchedExtents(start, end, options.coarse));
   }
 
   async flush(): Promise<void> {
+    this.#checkOpen();
     await this.#base.flush();
   }
 
   async close(): Promise<void> {
-    await this.#base.close();
+    this.#closing ??= this.#base.close();
+    await this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw closedError(NAME);
   }
 
   async *#patchedExtents(start: number, end: number, coarse: boolean | undefined): AsyncGenerator<Extent> {
@@ -80,17 +95,17 @@ export function applyPatches(target: Uint8Array, position: number, patches: read
   }
 }
 
-/** An extent cut where patches begin and end; what is patched is data. */
-function* withPatches(extent: Extent, patches: readonly Patch[]): Generator<Extent> {
-  const end = extent.start + extent.length;
-  let position = extent.start;
+/** An extent cut where patches begin and end; what is patched is data. Where it lies in a file is not told. */
+function* withPatches({ start, length, kind, depth }: Extent, patches: readonly Patch[]): Generator<Extent> {
+  const end = start + length;
+  let position = start;
   for (const patch of patches) {
     const from = Math.max(patch.position, position);
     const to = Math.min(patch.position + patch.bytes.length, end);
     if (from >= to) continue;
-    yield { ...extent, start: position, length: from - position };
-    yield { ...extent, start: from, length: to - from, kind: 'data' };
+    yield { start: position, length: from - position, kind, depth };
+    yield { start: from, length: to - from, kind: 'data', depth };
     position = to;
   }
-  yield { ...extent, start: position, length: end - position };
+  yield { start: position, length: end - position, kind, depth };
 }

@@ -8,8 +8,8 @@ export const COMPRESSIONS: readonly Compression[] = ['gzip', 'zstd', 'xz'];
 
 /** Bytes from the start of a file that {@link detectCompression} wants to see. */
 export const COMPRESSION_MAGIC_BYTES = 6;
-/** Bytes from the start of a file that {@link lacksChecksum} wants to see. */
-export const COMPRESSION_HEAD_BYTES = 8;
+/** Bytes from the start of a frame that {@link zstdLacksChecksum} wants to see. */
+export const ZSTD_HEAD_BYTES = 5;
 
 /** All but the first byte, which is 0x50 to 0x5F, of the mark of a skippable frame of zstd (RFC 8878, 3.1.2). */
 const ZSTD_SKIPPABLE = [0x2a, 0x4d, 0x18];
@@ -24,11 +24,7 @@ export function detectCompression(head: Uint8Array): Compression | undefined {
   return COMPRESSIONS.find((compression) => compression === kind);
 }
 
-/** True if the data that begins like this has no checksum, as far as its first frame or stream tells. */
-export function lacksChecksum(head: Uint8Array): boolean {
-  const format = detectCompression(head);
-  // RFC 8878, 3.1.1.1.1: the descriptor follows the mark of a frame.
-  if (format === 'zstd') return head[0] === ZSTD_FRAME && ((head[4] ?? 0xff) & ZSTD_CHECKSUM_FLAG) === 0;
-  // The .xz file format, 2.1.1.2: the type of check is in the second of the stream flags, 0 is none.
-  return format === 'xz' && head[7] === 0;
+/** True if the frame of zstd that begins like this holds content without a checksum (RFC 8878, 3.1.1.1.1). */
+export function zstdLacksChecksum(head: Uint8Array): boolean {
+  return head[0] === ZSTD_FRAME && ((head[4] ?? 0xff) & ZSTD_CHECKSUM_FLAG) === 0;
 }

@@ -5,6 +5,7 @@ import { decodeFooter, isFooter } from '../format/footer.ts';
 import { detectForeign, type ForeignFormat } from '../format/magic.ts';
 import { remedyFor, shellPath } from '../format/shell.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
+import { join } from '../stream/byte-reader.ts';
 import { compressedEnding } from './source-compression.ts';
 
 /** The name of what a compressed file holds: its own without the ending that says how it is compressed. */
@@ -55,7 +56,7 @@ function remedyInside(foreign: ForeignFormat, path: string, format: Compression)
 export async function* refusingFooter(bytes: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
   let tail: Uint8Array = new Uint8Array(0);
   for await (const chunk of bytes) {
-    tail = chunk.length >= FOOTER_BYTES ? chunk.slice(-FOOTER_BYTES) : joined(tail, chunk).slice(-FOOTER_BYTES);
+    tail = chunk.length >= FOOTER_BYTES ? chunk.slice(-FOOTER_BYTES) : join([tail, chunk]).slice(-FOOTER_BYTES);
     yield chunk;
   }
   if (tail.length < FOOTER_BYTES || !isFooter(decodeFooter(tail))) return;
@@ -65,11 +66,4 @@ export async function* refusingFooter(bytes: AsyncIterable<Uint8Array>, path: st
     found: 'a footer',
     remedy: 'say --from raw or --from vhd',
   });
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
 }

@@ -1,18 +1,13 @@
 import { createReadStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { VhdError } from '../errors.ts';
-import {
-  COMPRESSION_HEAD_BYTES,
-  COMPRESSIONS,
-  type Compression,
-  detectCompression,
-  lacksChecksum,
-} from '../format/compression.ts';
+import { COMPRESSION_MAGIC_BYTES, COMPRESSIONS, type Compression, detectCompression } from '../format/compression.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { shellPath } from '../format/shell.ts';
 import { RAW_NAMES, VHD_NAMES } from '../open.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
-import { decompressReader, restOf } from '../stream/decompress.ts';
+import { CompressedInput } from '../stream/compressed-input.ts';
+import { decompressInput, restOf } from '../stream/decompress.ts';
 import { checkInside, endingInside, nameInside, refusingFooter, unpackCommand } from './compressed-inside.ts';
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { convertStream } from './convert-stream.ts';
@@ -111,7 +106,7 @@ class Unpacking implements AsyncIterable<Uint8Array> {
   readonly #source: AsyncIterable<Uint8Array>;
   readonly #options: UnpackingOptions;
   #format: Compression | undefined;
-  #lacksChecksum = false;
+  #input: CompressedInput | undefined;
   #failure: unknown;
 
   constructor(source: AsyncIterable<Uint8Array>, options: UnpackingOptions) {
@@ -136,7 +131,8 @@ class Unpacking implements AsyncIterable<Uint8Array> {
     const format = this.#format;
     if (format === undefined) return { warnings };
     const unchecked = `the ${format} data has no checksum: if it is damaged, nothing shows it`;
-    return { sourceCompression: format, warnings: this.#lacksChecksum ? [...warnings, unchecked] : warnings };
+    const isUnchecked = this.#input?.lacksChecksum === true;
+    return { sourceCompression: format, warnings: isUnchecked ? [...warnings, unchecked] : warnings };
   }
 
   /** An error of what was inside says so: its offsets are not those of the file. */
@@ -153,14 +149,13 @@ class Unpacking implements AsyncIterable<Uint8Array> {
 
   async *#unpack(reader: ByteReader): AsyncGenerator<Uint8Array> {
     const { name, format, checkUnchanged } = this.#options;
-    const head = await reader.peek(COMPRESSION_HEAD_BYTES);
-    this.#format = format ?? detectCompression(head);
-    this.#lacksChecksum = lacksChecksum(head);
+    this.#format = format ?? detectCompression(await reader.peek(COMPRESSION_MAGIC_BYTES));
     if (this.#format === undefined) {
       yield* restOf(reader);
       return;
     }
-    const bytes = this.#checked(decompressReader(reader, this.#format, name), this.#format);
+    this.#input = new CompressedInput(reader, this.#format, name);
+    const bytes = this.#checked(decompressInput(this.#input), this.#format);
     yield* RAW_NAMES.includes(endingInside(name)) && this.#options.from === undefined
       ? refusingFooter(bytes, name)
       : bytes;

@@ -1,7 +1,6 @@
 import type { ImageIdentity } from '../disk/create-storage.ts';
 import type { Compression } from '../format/compression.ts';
 import { VHD_EPOCH_UNIX_SECONDS, type VhdType } from '../format/spec.ts';
-
 import type { OpenDiskOptions } from '../open.ts';
 import type { ProgressListener } from './progress.ts';
 

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { VhdDisk } from '../disk/vhd-disk.ts';
-import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { COMPRESSIONS, type Compression } from '../format/compression.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
@@ -18,7 +18,6 @@ import {
 } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
 import { paddedWarnings } from './padding.ts';
-
 import { leadsToDevice, refuseSameFile } from './same-file.ts';
 import { compressionOf } from './source-compression.ts';
 import { deviceWarnings } from './source-device.ts';
@@ -29,6 +28,9 @@ const CONVERT_OPTIONS: readonly string[] = [
   ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
   ...['to', 'compression', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
   ...['azure', 'inputSize', 'reproducible', 'inPlace'],
+];
+const BOOLEAN_OPTIONS: readonly string[] = [
+  ...['azure', 'inPlace', 'reproducible', 'force', 'pad', 'dryRun', 'preallocate', 'blockingWrites'],
 ];
 
 /**
@@ -64,8 +66,10 @@ export async function convert(
   return { ...result, uploadSize: uploadSizeFor(result.virtualSize), warnings };
 }
 
-function checkConvertOptions({ to, compression, blockSize, azure, inputSize }: ConvertOptions): void {
+function checkConvertOptions(options: ConvertOptions): void {
+  const { to, compression, blockSize, azure, inputSize } = options;
   if (!TARGET_TYPES.includes(to)) throw new TypeError(`to: expected raw, fixed or dynamic, found ${to}`);
+  checkBooleans(options, BOOLEAN_OPTIONS);
   checkOneOf('compression', compression, [...COMPRESSIONS, 'none']);
   if (blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', blockSize);
   if (azure === true && to !== 'fixed') throw new TypeError(`azure: Azure takes fixed images, found to: ${to}`);

@@ -2,14 +2,15 @@ import { realpath } from 'node:fs/promises';
 import type { Disk } from '../disk/disk.ts';
 import { writeZeros } from '../disk/flat.ts';
 import { VhdError } from '../errors.ts';
-import { readLatin1 } from '../format/bytes.ts';
-import { FOOTER_BYTES, FOOTER_COOKIE } from '../format/spec.ts';
+import { shellPath } from '../format/shell.ts';
+import { FOOTER_BYTES } from '../format/spec.ts';
 import { FileStorage } from '../storage/file.ts';
 import { sectorNotes } from '../storage/file-device-use.ts';
 import type { DecodedVhd } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
-import { type FullConvertOptions, type Outcome, type WrittenDevice } from './convert-options.ts';
+import type { FullConvertOptions, Outcome, WrittenDevice } from './convert-options.ts';
+import { remainders } from './device-remainders.ts';
 import { fixedFooter } from './fixed-footer.ts';
 import { ProgressMeter } from './progress.ts';
 
@@ -164,35 +165,8 @@ function dynamicError(name: string): VhdError {
 function elsewhereError(name: string): VhdError {
   return new VhdError('ERR_VHD_UNSUPPORTED', 'block devices are overwritten on Linux only', {
     storage: name,
-    remedy: `vhd convert SRC - --to raw | dd of=${name} bs=1m`,
+    remedy: `vhd convert SRC - --to raw | dd of=${shellPath(name)} bs=1m`,
   });
-}
-
-const GPT_SIGNATURE = 'EFI PART';
-
-/** What lies behind an image on a larger device and will confuse somebody, one sentence each. */
-async function remainders(storage: FileStorage, byteLength: number, deviceSize: number): Promise<string[]> {
-  const textAt = async (position: number): Promise<string> => {
-    const bytes = new Uint8Array(GPT_SIGNATURE.length);
-    if (position + bytes.length <= deviceSize) await storage.read(bytes, position);
-    return readLatin1(bytes, 0, bytes.length);
-  };
-  if (byteLength === deviceSize) return [];
-  const notes: string[] = [];
-  for (const sectorBytes of [512, 4096]) {
-    const hasTable = sectorBytes < byteLength && (await textAt(sectorBytes)) === GPT_SIGNATURE;
-    const backupOffset = deviceSize - sectorBytes;
-    const hasOldBackup = backupOffset >= byteLength && (await textAt(backupOffset)) === GPT_SIGNATURE;
-    if (hasOldBackup) notes.push(`an old backup partition table (GPT) is left at its end, offset ${backupOffset}`);
-    if (hasTable) {
-      notes.push('the backup of its partition table (GPT) is not at the end of the device: sgdisk -e moves it there');
-    }
-  }
-  const footerOffset = deviceSize - FOOTER_BYTES;
-  if (footerOffset >= byteLength && (await textAt(footerOffset)) === FOOTER_COOKIE) {
-    notes.push(`the footer of an old VHD is left at its end, offset ${footerOffset}: read the device with --from raw`);
-  }
-  return notes;
 }
 
 /** Writes a disk to a block device; `beforeEnd` may still refuse, but by then the device is overwritten. */

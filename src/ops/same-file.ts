@@ -19,7 +19,7 @@ export async function refuseSameFile(source: string, target: string): Promise<vo
   const isSame = first.ino === second.ino && first.dev === second.dev;
   if (!isSame && !first.isBlockDevice() && !second.isBlockDevice()) return;
   // Loaded when it is needed: most people never name a device.
-  const isShared = isSame || (await (await import('../storage/file-device-use.ts')).holdSameBytes(first, second));
+  const isShared = isSame || (await (await import('../storage/file-device-bytes.ts')).holdSameBytes(first, second));
   if (!isShared) return;
   const message = isSame ? 'source and target are the same file' : 'source and target are the same bytes of one disk';
   throw new VhdError('ERR_VHD_SAME_FILE', message, { storage: target, remedy: 'give the target another name' });

@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { examine } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
@@ -70,12 +69,13 @@ function notNamedCompressed(path: string, extension: string, found: Compression)
 }
 
 async function headOf(path: string, byteLength: number): Promise<Uint8Array> {
-  const handle = await open(path, 'r');
+  const storage = await FileStorage.open(path, { writable: false });
   try {
-    const { buffer, bytesRead } = await handle.read(new Uint8Array(byteLength), 0, byteLength, 0);
-    return buffer.subarray(0, bytesRead);
+    const head = new Uint8Array(Math.min(byteLength, await storage.size()));
+    await storage.read(head, 0);
+    return head;
   } finally {
-    await handle.close();
+    await storage.close();
   }
 }
 

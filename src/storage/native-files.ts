@@ -14,6 +14,8 @@ const WORTHWHILE_HOLE_BYTES = 16 * 1024 * 1024;
 const WORTHWHILE_CLONE_BYTES = 16 * 1024 * 1024;
 /** So many look-ups in a row may pass before other work of the process gets its turn. */
 const CALLS_PER_TURN = 64;
+/** What somebody makes a hole of between two look-ups is looked up again, so often; then the rest counts as stored. */
+const SEEK_ATTEMPTS = 8;
 
 /**
  * File systems that report what is still on its way to the disk as data, by their magic number (statfs(2)): ext2, ext3
@@ -72,9 +74,15 @@ export class HoleFinder {
   /** The first data before `end`; `nothing` if the file has none from `position` on, undefined if the system failed. */
   #seek({ native, fd }: Seekable, position: number, end: number): StoredRange | 'nothing' | undefined {
     try {
-      const start = native.seekData(fd, position);
-      if (start === undefined || start >= end) return 'nothing';
-      return { start, length: Math.min(native.seekHole(fd, start), end) - start };
+      let start = position;
+      for (let attempt = 0; attempt < SEEK_ATTEMPTS; attempt++) {
+        const data = native.seekData(fd, start);
+        if (data === undefined || data >= end) return 'nothing';
+        start = data;
+        const hole = native.seekHole(fd, start);
+        if (hole > start) return { start, length: Math.min(hole, end) - start };
+      }
+      return { start, length: end - start };
     } catch {
       return undefined;
     }

@@ -129,7 +129,8 @@ function checkChunk(chunk: unknown): void {
   }
 }
 
-function join(parts: readonly Uint8Array[]): Uint8Array {
+/** The bytes of all parts in one array; that of the part itself where there is only one. */
+export function join(parts: readonly Uint8Array[]): Uint8Array {
   const byteLength = parts.reduce((sum, part) => sum + part.length, 0);
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return only;

@@ -19,14 +19,17 @@ const UNPACKING: Readonly<Record<Compression, string>> = {
 /** Compressed bytes on their way to a decoder, and what to say of them. */
 export class CompressedInput {
   readonly reader: ByteReader;
-  readonly #format: Compression;
+  /** What it is. */
+  readonly format: Compression;
+  /** True if some of the content, as far as it was decoded, has no checksum. */
+  lacksChecksum = false;
   readonly #name: string;
   #turnStartedAt = performance.now();
 
   /** `name` is the storage that errors name. */
   constructor(reader: ByteReader, format: Compression, name: string) {
     this.reader = reader;
-    this.#format = format;
+    this.format = format;
     this.#name = name;
   }
 
@@ -40,10 +43,10 @@ export class CompressedInput {
   /** The data ends before it is complete. */
   truncated(cause?: unknown): VhdError {
     const offset = this.reader.position;
-    const message = `the ${this.#format} data ends too early: expected more behind byte ${offset}, found its end`;
+    const message = `the ${this.format} data ends too early: expected more behind byte ${offset}, found its end`;
     return this.#error('ERR_VHD_TRUNCATED', message, {
       offset,
-      expected: `more ${this.#format} data`,
+      expected: `more ${this.format} data`,
       found: 'the end',
       remedy: 'get the whole file: a copy or a download ended too early',
       cause,
@@ -52,17 +55,17 @@ export class CompressedInput {
 
   /** The data is damaged: `what` is a clause that says how, `offset` where it was noticed. */
   corrupt(offset: number, what: string, cause?: unknown): VhdError {
-    const message = `the ${this.#format} data is damaged: at about byte ${offset}, ${what}`;
-    const expected = `undamaged ${this.#format} data`;
-    const remedy = `get a good copy of it; ${this.#format} -t tells whether one is good`;
+    const message = `the ${this.format} data is damaged: at about byte ${offset}, ${what}`;
+    const expected = `undamaged ${this.format} data`;
+    const remedy = `get a good copy of it; ${this.format} -t tells whether one is good`;
     return this.#error('ERR_VHD_CORRUPT', message, { offset, expected, found: what, remedy, cause });
   }
 
   /** Other bytes follow what is complete: dropping them, or the disk before them, would be a guess. */
   trailing(offset: number, cause?: unknown): VhdError {
-    const message = `the ${this.#format} data is followed by other bytes, at about byte ${offset}`;
+    const message = `the ${this.format} data is followed by other bytes, at about byte ${offset}`;
     const remedy = 'get a good copy of it, or cut off what does not belong to it';
-    const context = { offset, expected: `the end, or more ${this.#format} data`, found: 'other bytes' };
+    const context = { offset, expected: `the end, or more ${this.format} data`, found: 'other bytes' };
     return this.#error('ERR_VHD_CORRUPT', message, { ...context, remedy, cause });
   }
 
@@ -70,14 +73,14 @@ export class CompressedInput {
   unsupported(code: VhdErrorCode, what: string, expected: string, found: string): VhdError {
     const offset = this.reader.position;
     const path = this.#name === '-' ? 'FILE' : shellPath(this.#name);
-    const remedy = `${UNPACKING[this.#format]} ${path} | vhd convert - DISK.vhd`;
-    return this.#error(code, `the ${this.#format} data ${what}`, { offset, expected, found, remedy });
+    const remedy = `${UNPACKING[this.format]} ${path} | vhd convert - DISK.vhd`;
+    return this.#error(code, `the ${this.format} data ${what}`, { offset, expected, found, remedy });
   }
 
   /** The first bytes are not those of the format that was stated. */
   notOfFormat(): VhdError {
-    const message = `this is no ${this.#format} data: expected its mark at the start, found other bytes`;
-    const context = { offset: 0, expected: `the mark of ${this.#format}`, found: 'other bytes' };
+    const message = `this is no ${this.format} data: expected its mark at the start, found other bytes`;
+    const context = { offset: 0, expected: `the mark of ${this.format}`, found: 'other bytes' };
     const remedy = 'leave the format away to have it recognised';
     return this.#error('ERR_VHD_CORRUPT', message, { ...context, remedy });
   }

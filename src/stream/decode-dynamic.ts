@@ -17,7 +17,7 @@ import {
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
-import type { ByteReader } from './byte-reader.ts';
+import { type ByteReader, join } from './byte-reader.ts';
 import type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './decode.ts';
 import { onceOnly } from './once.ts';
 
@@ -232,14 +232,11 @@ function isSameImage(end: Footer, start: Footer): boolean {
 
 /** The stream must end with the footer it began with: that is how a cut one is told from a whole one. */
 async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
-  let held = new Uint8Array(0);
+  let held: Uint8Array = new Uint8Array(0);
   for (;;) {
     const chunk = await reader.next(CHUNK_BYTES);
     if (chunk === undefined) break;
-    const joined = new Uint8Array(held.length + chunk.length);
-    joined.set(held);
-    joined.set(chunk, held.length);
-    held = joined.slice(Math.max(0, joined.length - FOOTER_BYTES));
+    held = join([held, chunk]).slice(-FOOTER_BYTES);
   }
   for (const byteLength of [FOOTER_BYTES, LEGACY_FOOTER_BYTES]) {
     if (held.length < byteLength) continue;

@@ -1,6 +1,7 @@
 import type { CompressedInput } from './compressed-input.ts';
 import { INPUT_BYTES } from './compressed-input.ts';
 import type { XzModule } from './wasm-decoders.ts';
+import { XzChecks } from './xz-checks.ts';
 
 /** Codes of XZ Embedded (`enum xz_ret` in `xz.h`). */
 const XZ_OK = 0;
@@ -20,10 +21,12 @@ export async function* unxz(input: CompressedInput): AsyncGenerator<Uint8Array> 
   const { instantiateXz } = await import('./wasm-decoders.ts');
   const context = new XzContext(await instantiateXz());
   const { reader } = input;
+  const checks = new XzChecks((type) => (input.lacksChecksum ||= type === 0));
   for (;;) {
     const chunk = await reader.next(INPUT_BYTES);
     const start = reader.position - (chunk?.length ?? 0);
     context.supply(chunk ?? new Uint8Array(0));
+    if (chunk !== undefined) checks.take(chunk);
     for (;;) {
       const { code, bytes, isDrained } = context.step();
       if (bytes.length > 0) yield bytes;

@@ -1,3 +1,4 @@
+import { ZSTD_HEAD_BYTES, zstdLacksChecksum } from '../format/compression.ts';
 import type { CompressedInput } from './compressed-input.ts';
 import { INPUT_BYTES } from './compressed-input.ts';
 import type { ZstdModule } from './wasm-decoders.ts';
@@ -25,6 +26,7 @@ export async function* unzstd(input: CompressedInput): AsyncGenerator<Uint8Array
   const { instantiateZstd } = await import('./wasm-decoders.ts');
   const context = new ZstdContext(await instantiateZstd());
   const { reader } = input;
+  const head = new FrameHead();
   let isInFrame = false;
   let frameEnd = 0;
   for (;;) {
@@ -33,7 +35,9 @@ export async function* unzstd(input: CompressedInput): AsyncGenerator<Uint8Array
     const start = reader.position - chunk.length;
     context.supply(chunk);
     for (;;) {
+      const from = context.position;
       const { code, bytes, isDrained } = context.step();
+      if (head.take(chunk.subarray(from, context.position), isInFrame)) input.lacksChecksum = true;
       if (code < 0) throw zstdError(input, code, isInFrame ? start + context.position : frameEnd);
       isInFrame = code > 0;
       if (!isInFrame) frameEnd = start + context.position;
@@ -43,6 +47,22 @@ export async function* unzstd(input: CompressedInput): AsyncGenerator<Uint8Array
     }
   }
   if (isInFrame) throw input.truncated();
+}
+
+/** The first bytes of each frame, which tell whether it has a checksum. */
+class FrameHead {
+  readonly #bytes = new Uint8Array(ZSTD_HEAD_BYTES);
+  #length = 0;
+
+  /** Takes what the decoder took; true if that makes it clear that a frame has no checksum. */
+  take(taken: Uint8Array, isInFrame: boolean): boolean {
+    if (!isInFrame) this.#length = 0;
+    if (this.#length === ZSTD_HEAD_BYTES) return false;
+    const more = taken.subarray(0, ZSTD_HEAD_BYTES - this.#length);
+    this.#bytes.set(more, this.#length);
+    this.#length += more.length;
+    return this.#length === ZSTD_HEAD_BYTES && zstdLacksChecksum(this.#bytes);
+  }
 }
 
 function zstdError(input: CompressedInput, code: number, offset: number): Error {

@@ -42,19 +42,15 @@ async function* start(source: AsyncIterable<Uint8Array>, options: DecompressOpti
   const reader = new ByteReader(source, signal);
   try {
     const format = options.format ?? detectCompression(await reader.peek(COMPRESSION_MAGIC_BYTES));
-    yield* format === undefined ? restOf(reader) : decompressReader(reader, format, name);
+    yield* format === undefined ? restOf(reader) : decompressInput(new CompressedInput(reader, format, name));
   } finally {
     await reader.cancel();
   }
 }
 
 /** The same for bytes that are being read already. Does not cancel the reader. */
-export async function* decompressReader(
-  reader: ByteReader,
-  format: Compression,
-  name: string,
-): AsyncGenerator<Uint8Array> {
-  const input = new CompressedInput(reader, format, name);
+export async function* decompressInput(input: CompressedInput): AsyncGenerator<Uint8Array> {
+  const { reader, format } = input;
   if (detectCompression(await reader.peek(COMPRESSION_MAGIC_BYTES)) !== format) throw input.notOfFormat();
   yield* DECODERS[format](input);
 }

@@ -31,17 +31,24 @@ export interface XzModule {
 
 /** The part of WebAssembly that is used here; the types of Node have none of it. */
 interface WebAssemblyGlobal {
-  instantiate(module: WebAssembly.Module, imports: object): Promise<WebAssembly.Instance>;
+  compile(bytes: ArrayBuffer): Promise<WebAssembly.Module>;
+  instantiate: (module: WebAssembly.Module | ArrayBuffer, imports: object) => Promise<WebAssembly.Instance>;
+}
+
+function webAssembly(): WebAssemblyGlobal {
+  return (globalThis as unknown as { WebAssembly: WebAssemblyGlobal }).WebAssembly;
 }
 
 let zstdModule: Promise<WebAssembly.Module> | undefined;
 
 /** A libzstd of its own: what it needs of memory goes with it. */
 export async function instantiateZstd(): Promise<ZstdModule> {
-  zstdModule ??= compileZstd();
+  zstdModule ??= compileZstd().catch((error: unknown) => {
+    zstdModule = undefined;
+    throw error;
+  });
   const imports = { env: { emscripten_notify_memory_growth: () => undefined } };
-  const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyGlobal };
-  const { exports } = await WebAssembly.instantiate(await zstdModule, imports);
+  const { exports } = await webAssembly().instantiate(await zstdModule, imports);
   return exports as unknown as ZstdModule;
 }
 
@@ -61,28 +68,47 @@ async function compileZstd(): Promise<WebAssembly.Module> {
 
 interface XzClass {
   _getModuleInstance(): Promise<void>;
-  _moduleInstance: { readonly exports: XzModule } | undefined;
 }
 
-let lastXz: Promise<unknown> = Promise.resolve();
+let xzModule: Promise<WebAssembly.Module> | undefined;
 
 /** An XZ Embedded of its own: what it needs of memory goes with it. */
-export function instantiateXz(): Promise<XzModule> {
-  // One after the other: each leaves its instance in the same place.
-  const instance = lastXz.then(newXz);
-  lastXz = instance.catch(() => undefined);
-  return instance;
+export async function instantiateXz(): Promise<XzModule> {
+  xzModule ??= compileXz().catch((error: unknown) => {
+    xzModule = undefined;
+    throw error;
+  });
+  const { exports } = await webAssembly().instantiate(await xzModule, {});
+  return exports as unknown as XzModule;
 }
 
-async function newXz(): Promise<XzModule> {
+async function compileXz(): Promise<WebAssembly.Module> {
   const loaded = (await import('xz-decompress')) as unknown as XzPackage;
   const owner = loaded.XzReadableStream ?? loaded.default?.XzReadableStream;
   if (owner === undefined) throw new Error('xz-decompress has no XzReadableStream');
-  await owner._getModuleInstance();
-  const instance = owner._moduleInstance;
-  if (instance === undefined) throw new Error('xz-decompress does not show its module');
-  owner._moduleInstance = undefined;
-  return instance.exports;
+  return webAssembly().compile(programOf(owner));
+}
+
+/**
+ * The program that xz-decompress carries. The package only ever puts an instance where every user of it in the process
+ * finds that, so it is let come as far as handing the program over. All of that happens in this call: nobody else sees it.
+ */
+function programOf(owner: XzClass): ArrayBuffer {
+  const engine = webAssembly();
+  const { instantiate } = engine;
+  let program: ArrayBuffer | undefined;
+  engine.instantiate = (bytes) => {
+    program = bytes as ArrayBuffer;
+    // Never settled: so the package stores nothing.
+    return new Promise(() => undefined);
+  };
+  try {
+    void owner._getModuleInstance();
+  } finally {
+    engine.instantiate = instantiate;
+  }
+  if (program === undefined) throw new Error('xz-decompress does not show its program');
+  return program;
 }
 
 /** A CommonJS package: Node and the bundlers put its exports in different places. */

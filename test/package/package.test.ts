@@ -119,6 +119,19 @@ describe.each(['zstd', 'xz'] as const)('what %s needs is there', (format) => {
 });
 
 describe('the installed library', () => {
+  it('decompresses where the program used zstddec before', async () => {
+    const code = `(async () => {
+      const { ZSTDDecoder } = await import('zstddec/stream');
+      await new ZSTDDecoder().init();
+      const { decompress } = await import('vhdkit');
+      const bytes = Buffer.from('${Buffer.from(SAMPLES.zstd).toString('base64')}', 'base64');
+      let byteLength = 0;
+      for await (const chunk of decompress((async function* () { yield bytes; })())) byteLength += chunk.length;
+      console.log(byteLength);
+    })()`;
+    expect(await run(app, process.execPath, '-e', code)).toBe(String(SAMPLE.length));
+  });
+
   const names = [
     ['vhdkit', 'openVhd'],
     ['vhdkit/core', 'MemoryStorage'],

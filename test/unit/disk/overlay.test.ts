@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Extent } from '../../../src/disk/disk.ts';
 import { FlatDisk } from '../../../src/disk/flat.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { OverlayDisk, type Patch } from '../../../src/disk/overlay.ts';
@@ -75,5 +76,31 @@ describe('a changed view of a disk', () => {
     await expect(disk.read(new Uint8Array(2), 2 * KiB - 1)).rejects.toThrow(RangeError);
     await disk[Symbol.asyncDispose]();
     await expect(storage.size()).rejects.toMatchObject({ code: 'ERR_VHD_CLOSED' });
+  });
+
+  it('is not usable when it is closed, though nothing of it lies on the base', async () => {
+    const disk = new OverlayDisk(new FlatDisk(new MemoryStorage(new Uint8Array(KiB)), KiB, false), 2 * KiB, []);
+    await disk.close();
+    await disk.close();
+    const closed = { code: 'ERR_VHD_CLOSED' };
+    await expect(disk.read(new Uint8Array(1), KiB)).rejects.toMatchObject(closed);
+    await expect(collect(disk.extents({ start: KiB }))).rejects.toMatchObject(closed);
+    for (const call of [disk.write(), disk.discard(), disk.flush()]) await expect(call).rejects.toMatchObject(closed);
+  });
+
+  it('takes bytes only', async () => {
+    const disk = new OverlayDisk(new FlatDisk(new MemoryStorage(new Uint8Array(KiB)), KiB, false), 2 * KiB, []);
+    await expect(disk.read(new Uint16Array(4) as never, 0)).rejects.toThrow(TypeError);
+  });
+
+  it('tells no place in a file, which would be wrong for what is cut', async () => {
+    class Located extends FlatDisk {
+      override extents(options: object = {}): AsyncGenerator<Extent> {
+        return super.extents({ ...options, located: true });
+      }
+    }
+    const base = new Located(new MemoryStorage(pattern(KiB)), KiB, false);
+    const disk = new OverlayDisk(base, KiB, [{ position: 100, bytes: pattern(50) }]);
+    expect(await collect(disk.extents())).toEqual([{ start: 0, length: KiB, kind: 'data', depth: 0 }]);
   });
 });

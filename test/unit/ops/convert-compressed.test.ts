@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { convert } from '../../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult } from '../../../src/ops/convert-options.ts';
 import { firstDifference, pattern } from '../../support/bytes.ts';
-import { concatenated, ODD_SAMPLES, SAMPLE, SAMPLES, storedFrame } from '../../support/compressed.ts';
+import { concatenated, ODD_SAMPLES, SAMPLE, SAMPLES, skippableFrame, storedFrame } from '../../support/compressed.ts';
 import { contentOfFile, imageWith } from '../../support/streams-disks.ts';
 import { WorkFolder } from '../../support/streams-files.ts';
 import { ChunkSource, failureOf, outcomeOf } from '../../support/streams-sources.ts';
@@ -62,6 +62,29 @@ describe('convert of a compressed file', () => {
     ] as const) {
       const { warnings } = await taken(`disk.${format}`, ODD_SAMPLES[name]);
       expect(warnings).toEqual([`the ${format} data has no checksum: if it is damaged, nothing shows it`]);
+    }
+  });
+
+  it.each<[string, 'xz' | 'zstd', Uint8Array[], boolean]>([
+    ['zstd behind a skippable frame', 'zstd', [skippableFrame(pattern(9)), ODD_SAMPLES['zstd --no-check']], true],
+    ['zstd behind a frame that has one', 'zstd', [SAMPLES.zstd, ODD_SAMPLES['zstd --no-check']], true],
+    ['zstd in front of one that has one', 'zstd', [ODD_SAMPLES['zstd --no-check'], SAMPLES.zstd], true],
+    [
+      'zstd, nowhere',
+      'zstd',
+      [skippableFrame(pattern(3)), SAMPLES.zstd, skippableFrame(pattern(3)), SAMPLES.zstd],
+      false,
+    ],
+    ['xz behind a stream that has one', 'xz', [SAMPLES.xz, ODD_SAMPLES['xz --check=none']], true],
+    ['xz behind padding', 'xz', [SAMPLES.xz, new Uint8Array(8), SAMPLES.xz, ODD_SAMPLES['xz --check=none']], true],
+    ['xz in front of one that has one', 'xz', [ODD_SAMPLES['xz --check=none'], SAMPLES.xz], true],
+    ['xz, nowhere', 'xz', [SAMPLES.xz, new Uint8Array(4), SAMPLES.xz, SAMPLES.xz], false],
+  ])('finds what has no checksum: %s', async (_what, format, parts, isUnchecked) => {
+    const data = concatenated(...parts);
+    for (const lengths of [1, 3, 65_536]) {
+      const { warnings } = await convert(new ChunkSource(data, lengths), folder.fresh('taken.raw'), { to: 'raw' });
+      const warning = `the ${format} data has no checksum: if it is damaged, nothing shows it`;
+      expect(warnings.filter((text) => text.includes('checksum'))).toEqual(isUnchecked ? [warning] : []);
     }
   });
 

@@ -56,6 +56,15 @@ describe('a source that changes while it is converted', () => {
   });
 });
 
+describe.skipIf(process.platform === 'win32')('a named pipe as a source', () => {
+  it('is refused at once instead of waited for', async () => {
+    const path = folder.fresh('pipe');
+    spawnSync('sh', ['-c', 'mkfifo "$0"', path]);
+    expect(await outcomeOf(convert(path, folder.fresh('piped.raw'), { to: 'raw' }))).toBe('ESPIPE');
+    expect(folder.namesWith('piped.raw')).toEqual([]);
+  });
+});
+
 describe('an aborted conversion', () => {
   const reason = new Error('enough');
 

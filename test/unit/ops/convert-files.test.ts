@@ -229,6 +229,13 @@ describe('what convert refuses', () => {
   it.each<[string, object, string]>([
     ['unknown options', { to: 'raw', sizes: 3 }, 'TypeError'],
     ['a writable source', { to: 'raw', writable: true }, 'TypeError'],
+    ...['azure', 'inPlace', 'reproducible', 'force', 'pad', 'dryRun', 'preallocate', 'blockingWrites'].flatMap((name) =>
+      ['yes', 1, null].map((value): [string, object, string] => [
+        `${name}: ${value}`,
+        { to: 'fixed', [name]: value },
+        'TypeError',
+      ]),
+    ),
     ['blocks of 1 MiB', { to: 'dynamic', blockSize: MiB }, 'RangeError'],
     ['an identifier that is none', { to: 'fixed', uuid: 'x' }, 'RangeError'],
     ['a creator of five letters', { to: 'dynamic', creator: 'fives' }, 'RangeError'],

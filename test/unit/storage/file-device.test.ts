@@ -9,12 +9,8 @@ import {
   probeSize,
   type SystemFolders,
 } from '../../../src/storage/file-device.ts';
-import {
-  checkDeviceWritable,
-  deviceUsers,
-  type FileIdentity,
-  holdSameBytes,
-} from '../../../src/storage/file-device-use.ts';
+import { type FileIdentity, holdSameBytes } from '../../../src/storage/file-device-bytes.ts';
+import { checkDeviceWritable, deviceUsers } from '../../../src/storage/file-device-use.ts';
 import { useTempFolder } from '../../support/temp.ts';
 
 const folder = useTempFolder('file-device');

@@ -68,6 +68,22 @@ for (const folder of sparseFolders('native-files')) {
       await storage.close();
     });
 
+    it('takes for stored what nobody leaves in peace, and looks again first', async () => {
+      writeSparse(path, GiB, [[MiB, pattern(MiB)]]);
+      const { files } = await loadNative();
+      const seekHole = vi.spyOn(files!, 'seekHole').mockImplementationOnce((_fd, start) => start);
+      const storage = await FileStorage.open(path);
+      try {
+        // Punched between the two look-ups.
+        expect(await storage.findData(0, GiB)).toEqual({ start: MiB, length: MiB });
+        seekHole.mockImplementation((_fd, start) => start);
+        expect(await storage.findData(0, GiB)).toEqual({ start: MiB, length: GiB - MiB });
+      } finally {
+        seekHole.mockRestore();
+        await storage.close();
+      }
+    });
+
     it('keeps to the range it is asked about', async () => {
       writeSparse(path, GiB, [[MiB, pattern(MiB)]]);
       const storage = await FileStorage.open(path);

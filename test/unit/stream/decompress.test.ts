@@ -176,6 +176,19 @@ describe('decompress', () => {
     }
   });
 
+  it('leaves xz-decompress alone for those who use it themselves', async () => {
+    const { XzReadableStream } = await import('xz-decompress');
+    const owner = XzReadableStream as unknown as { _moduleInstance?: unknown };
+    const theirs = (): Promise<Uint8Array> => bytesOf(new XzReadableStream(new Blob([SAMPLES.xz]).stream()) as never);
+    const first = expanded(SAMPLES.xz);
+    const [mine, other] = await Promise.all([first, theirs()]);
+    const shared = owner._moduleInstance;
+    expect(shared).toBeDefined();
+    await expanded(SAMPLES.xz);
+    expect(owner._moduleInstance).toBe(shared);
+    for (const bytes of [mine, other, await theirs()]) expect(firstDifference(bytes, SAMPLE)).toBe(-1);
+  });
+
   it('takes the padding of xz, a multiple of four bytes', async () => {
     const padded = concatenated(SAMPLES.xz, new Uint8Array(8), SAMPLES.xz, new Uint8Array(4));
     expect(firstDifference(await expanded(padded), concatenated(SAMPLE, SAMPLE))).toBe(-1);
