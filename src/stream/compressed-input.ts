@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { VhdError, type VhdErrorCode, type VhdErrorContext } from '../errors.ts';
 import type { Compression } from '../format/compression.ts';
 import { shellPath } from '../format/shell.ts';
+import { isAllZeros } from '../format/zeros.ts';
 import type { ByteReader } from './byte-reader.ts';
 
 /** Bytes handed to a decoder at a time: what it finds wrong is at most so far from where it says. */
@@ -88,4 +89,14 @@ export class CompressedInput {
   #error(code: VhdErrorCode, message: string, context: VhdErrorContext): VhdError {
     return new VhdError(code, message, { storage: this.#name, ...context });
   }
+}
+
+/** Output of zeros, as most of a disk is: copies of it would fill the memory faster than it is collected. */
+const SHARED_ZEROS = new Uint8Array(512 * 1024);
+
+/** Bytes out of the memory of a decoder, which it will use again. Zeros are shared: they must not be written to. */
+export function takeOut(memory: ArrayBuffer, start: number, byteLength: number): Uint8Array {
+  const bytes = new Uint8Array(memory, start, byteLength);
+  if (byteLength <= SHARED_ZEROS.length && isAllZeros(bytes)) return SHARED_ZEROS.subarray(0, byteLength);
+  return bytes.slice();
 }

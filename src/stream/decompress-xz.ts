@@ -1,5 +1,5 @@
 import type { CompressedInput } from './compressed-input.ts';
-import { INPUT_BYTES } from './compressed-input.ts';
+import { INPUT_BYTES, takeOut } from './compressed-input.ts';
 import type { XzModule } from './wasm-decoders.ts';
 import { XzChecks } from './xz-checks.ts';
 
@@ -15,7 +15,7 @@ const XZ_BUF_ERROR = 8;
 /**
  * Decodes xz: any number of streams and blocks, padding between and behind streams. CRC-32 and CRC-64 of the content and
  * those of headers and index are verified, as are all sizes; content with another check, with a filter before LZMA2 or a
- * dictionary above 64 MiB is refused. Chunks are the receiver's to keep.
+ * dictionary above 64 MiB is refused. Chunks of zeros are shared: they must not be written to.
  */
 export async function* unxz(input: CompressedInput): AsyncGenerator<Uint8Array> {
   const { instantiateXz } = await import('./wasm-decoders.ts');
@@ -109,7 +109,7 @@ class XzContext {
     const code = this.#module.get_next_output(this.#context);
     const start = this.#get(OUTPUT_POINTER);
     const byteLength = this.#get(OUTPUT_POSITION);
-    const bytes = new Uint8Array(this.#module.memory.buffer).slice(start, start + byteLength);
+    const bytes = takeOut(this.#module.memory.buffer, start, byteLength);
     const isDrained = this.position === this.#inputBytes && byteLength < this.#get(OUTPUT_SIZE);
     this.#view().setUint32(this.#context + OUTPUT_POSITION, 0, true);
     return { code, bytes, isDrained };

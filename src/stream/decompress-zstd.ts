@@ -1,6 +1,6 @@
 import { ZSTD_HEAD_BYTES, zstdLacksChecksum } from '../format/compression.ts';
 import type { CompressedInput } from './compressed-input.ts';
-import { INPUT_BYTES } from './compressed-input.ts';
+import { INPUT_BYTES, takeOut } from './compressed-input.ts';
 import type { ZstdModule } from './wasm-decoders.ts';
 
 const OUTPUT_BYTES = 512 * 1024;
@@ -20,7 +20,7 @@ const OUT_OF_MEMORY = -64;
 
 /**
  * Decodes zstd: any number of frames, skippable ones among them. The checksum and the size of a frame are verified where
- * it has them; windows up to 128 MiB (`--long=27`) are taken. Chunks are the receiver's to keep.
+ * it has them; windows up to 128 MiB (`--long=27`) are taken. Chunks of zeros are shared: they must not be written to.
  */
 export async function* unzstd(input: CompressedInput): AsyncGenerator<Uint8Array> {
   const { instantiateZstd } = await import('./wasm-decoders.ts');
@@ -136,7 +136,7 @@ class ZstdContext {
     this.#describe(output, this.#output, OUTPUT_BYTES);
     const code = this.#module.ZSTD_decompressStream(this.#context, output, this.#buffers);
     const byteLength = this.#view().getUint32(output + POSITION_OFFSET, true);
-    const bytes = new Uint8Array(this.#module.memory.buffer).slice(this.#output, this.#output + byteLength);
+    const bytes = takeOut(this.#module.memory.buffer, this.#output, byteLength);
     // A full output buffer may leave something behind in the middle of a frame, even where the input is used up.
     const isFlushed = code === 0 || byteLength < OUTPUT_BYTES;
     return { code, bytes, isDrained: isFlushed && this.position === this.#inputBytes };

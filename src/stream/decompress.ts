@@ -23,7 +23,7 @@ const DECODERS = { gzip: gunzip, zstd: unzstd, xz: unxz };
 /**
  * The bytes that a gzip, zstd or xz stream holds; one that is none of them passes as it is. Every checksum and size that
  * the format has is verified: the end comes only if the data was complete and undamaged, and nothing else followed it.
- * Holds less than 2 MiB and the window or dictionary of the data: at most 128 MiB for zstd, 64 MiB for xz.
+ * Chunks of zeros are shared: they must not be written to. Holds less than 2 MiB and the window or dictionary of the data: at most 128 MiB for zstd, 64 MiB for xz.
  * @throws VhdError `ERR_VHD_TRUNCATED`, `ERR_VHD_CORRUPT` (also for other bytes behind the data), `ERR_VHD_LIMIT` (a
  *   larger window or dictionary), `ERR_VHD_UNSUPPORTED` (a dictionary of one's own; in xz filters and SHA-256);
  *   `offset` is that in the compressed bytes
