@@ -90,7 +90,7 @@ describe('a changed view of a disk', () => {
 
   it('takes bytes only', async () => {
     const disk = new OverlayDisk(new FlatDisk(new MemoryStorage(new Uint8Array(KiB)), KiB, false), 2 * KiB, []);
-    await expect(disk.read(new Uint16Array(4) as never, 0)).rejects.toThrow(TypeError);
+    await expect(disk.read(new Uint16Array(4) as never, KiB)).rejects.toThrow(TypeError);
   });
 
   it('tells no place in a file, which would be wrong for what is cut', async () => {
