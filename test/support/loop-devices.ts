@@ -89,10 +89,10 @@ export class LoopDevices {
     await system('blockdev', '--setro', device);
   }
 
-  /** Makes a file system on a device and mounts it. */
+  /** Makes a file system on a device and mounts it, so that nothing but the tests writes to it. */
   async mount(device: string, folder: string): Promise<void> {
     await system('mkfs.ext4', '-q', device);
-    await system('mount', device, folder);
+    await system('mount', '-o', 'ro,noload', device, folder);
     this.#undo.push(() => system('umount', folder));
   }
 
