@@ -1,8 +1,7 @@
 import { readLatin1 } from '../format/bytes.ts';
 import { FOOTER_BYTES, FOOTER_COOKIE } from '../format/spec.ts';
+import { GPT_SIGNATURE } from '../inspect/gpt-header.ts';
 import type { Storage } from '../storage/storage.ts';
-
-const GPT_SIGNATURE = 'EFI PART';
 
 /** What lies behind an image on a larger device and will confuse somebody, one sentence each. */
 export async function remainders(storage: Storage, byteLength: number, deviceSize: number): Promise<string[]> {

@@ -1,9 +1,10 @@
 import { contradictionOf } from '../disk/footer-choice.ts';
-import { readLatin1, viewOf } from '../format/bytes.ts';
+import { viewOf } from '../format/bytes.ts';
 import type { Footer } from '../format/footer.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
 import { type DisplacedFooter, findDisplacedFooter, readDisplacedFooter } from '../inspect/displaced-footer.ts';
+import { hasGptSignature } from '../inspect/gpt-header.ts';
 import type { Verdict } from './identification.ts';
 import { displacedRemedy, displacedText } from './identify-displaced-remedy.ts';
 import { type Subject, soundHeader, vhdVerdict } from './identify-vhd.ts';
@@ -30,7 +31,7 @@ function belongs(footer: Footer, head: Uint8Array, copy: Footer | undefined): bo
 
 /** A GPT tells where the last sector of its disk is (UEFI, "GPT header", AlternateLBA): a fixed footer follows it. */
 async function footerBehindGpt({ file, ends }: Subject, isWanted: boolean): Promise<DisplacedFooter | undefined> {
-  if (!isWanted || readLatin1(ends.head, SECTOR_BYTES, 8) !== 'EFI PART') return undefined;
+  if (!isWanted || !hasGptSignature(ends.head.subarray(SECTOR_BYTES))) return undefined;
   const lastSector = viewOf(ends.head).getBigUint64(SECTOR_BYTES + 32, true);
   if (lastSector >= BigInt(Math.floor(file.size / SECTOR_BYTES))) return undefined;
   const found = await readDisplacedFooter(file, (Number(lastSector) + 1) * SECTOR_BYTES);

@@ -65,6 +65,15 @@ describe('convert between files', () => {
     expect(JSON.parse(stdout)).toMatchObject({ schema: 'vhdkit/convert/1', type, path: folder.file(name) });
   });
 
+  it('takes the size from the geometry on demand', async () => {
+    // 100 cylinders of 4 heads and 17 sectors are 3.3 MiB of the 7.
+    const [image, target] = [folder.file('chs.vhd'), folder.file('chs.raw')];
+    await vhd(['convert', folder.file('disk.raw'), image, '--chs', '100/4/17', '-q']);
+    const { code, stdout } = await vhd(['convert', image, target, '--size-from', 'chs', '--json']);
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { virtualSize: 100 * 4 * 17 * 512 }]);
+    expect(firstDifference(await readFile(target), disk.subarray(0, 100 * 4 * 17 * 512))).toBe(-1);
+  });
+
   it('reports as JSON', async () => {
     const { stdout, stderr } = await vhd(['convert', folder.file('disk.vhd'), folder.file('json.raw'), '--json']);
     expect(stderr).toBe('');

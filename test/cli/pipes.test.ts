@@ -5,6 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { pattern } from '../support/bytes.ts';
 import { ended, type ProcessResult, shell, useBuiltCommand } from '../support/cli.ts';
+import { gptDisk, LINUX } from '../support/tables.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('cli-pipes');
@@ -73,13 +74,23 @@ describe('pipes', () => {
   });
 });
 
-it.skipIf(process.platform !== 'linux')('a conversion of a pipe holds little in memory', async () => {
-  const child = spawn(process.execPath, [command.path, 'convert', '-', '/dev/null', '--to', 'raw', '-q'], {
+it.skipIf(process.platform !== 'linux').each([
+  ['raw', ['/dev/null', '--to', 'raw']],
+  ['fit for Azure, to a pipe', ['-', '--azure', '--input-size', '300M']],
+  ['fit for Azure, to a file', ['memory.vhd', '--azure', '--input-size', '300M']],
+])('a conversion of a pipe holds little in memory: %s', async (_what, args) => {
+  const child = spawn(process.execPath, [command.path, 'convert', '-', ...args, '-q'], {
+    cwd: folder.path,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   const end = ended(child);
-  const piece = pattern(MIB);
-  for (let count = 0; count < 300; count++) await new Promise((resolve) => child.stdin.write(piece, resolve));
+  const table = gptDisk({ sectorCount: (300 * MIB) / 512, entries: [{ type: LINUX, first: 2048, last: 600_000 }] });
+  const data = pattern(MIB);
+  for (let start = 0; start < table.length; start += MIB) {
+    const isTable = start === 0 || start + MIB === table.length;
+    const piece = isTable ? table.subarray(start, start + MIB) : data;
+    await new Promise((resolve) => child.stdin.write(piece, resolve));
+  }
   const status = await readFile(`/proc/${child.pid ?? 0}/status`, 'utf8');
   child.stdin.end();
   expect(await end).toMatchObject({ code: 0 });
