@@ -14,7 +14,7 @@ export { examine } from './disk/recognise.ts';
 export type { BitmapPolicy } from './disk/sparse.ts';
 export type { VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
-export type { VhdErrorCode, VhdErrorContext } from './errors.ts';
+export type { VhdErrorCode, VhdErrorContext, VhdWarning, VhdWarningCode, WarningListener } from './errors.ts';
 export { VhdError } from './errors.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';
 export type {

@@ -23,6 +23,25 @@ export type VhdErrorCode =
   | 'ERR_VHD_SOURCE_CHANGED'
   | 'ERR_VHD_STREAM';
 
+/** Every code a {@link VhdWarning} can carry; they never change within a major version. */
+export type VhdWarningCode = 'WARN_VHD_UNFLUSHED' | 'WARN_VHD_NOT_LOCKED';
+
+/** Something that went on all the same, and that whoever opened a disk should hear of. */
+export interface VhdWarning {
+  /**
+   * `WARN_VHD_UNFLUSHED`: a disk was dropped with writes that no flush had made durable. `WARN_VHD_NOT_LOCKED`: nothing
+   * keeps other programs from writing to the file meanwhile.
+   */
+  readonly code: VhdWarningCode;
+  /** One sentence without the storage's name. */
+  readonly message: string;
+  /** Name of the storage (usually the path) it is about. */
+  readonly storage: string;
+}
+
+/** Hears warnings about a disk while it is open. */
+export type WarningListener = (warning: VhdWarning) => void;
+
 /** What a {@link VhdError} knows beyond its message. */
 export interface VhdErrorContext {
   /** Name of the storage (usually the path) the error is about. */

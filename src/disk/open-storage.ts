@@ -1,4 +1,4 @@
-import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError, type WarningListener } from '../errors.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
 import { describeFinding, finding } from '../format/rules.ts';
@@ -30,10 +30,12 @@ export interface OpenStorageOptions extends ExamineOptions {
    * blktap, which leaves old contents of the volume there.
    */
   readonly bitmap?: BitmapPolicy | undefined;
+  /** Hears what went on all the same; by default nobody does, and `process.emitWarning` where a path is opened. */
+  readonly onWarning?: WarningListener | undefined;
 }
 
 /** The option names of {@link OpenStorageOptions}. */
-export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap'];
+export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', 'onWarning'];
 
 /**
  * Checks options before anything is opened.
