@@ -34,7 +34,15 @@ export type {
   TableFinding,
 } from './inspect/partition-table.ts';
 export { listPartitions } from './inspect/partitions.ts';
-export type { CreateOptions, ImageSource, OpenDiskOptions, OpenedDisk, OpenOptions, OpenRawOptions } from './open.ts';
+export type {
+  CreateOptions,
+  FileOptions,
+  ImageSource,
+  OpenDiskOptions,
+  OpenedDisk,
+  OpenOptions,
+  OpenRawOptions,
+} from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
 export type { BenchMachine, BenchOptions, BenchReport, BenchResult, Spread, Workload } from './ops/bench.ts';
 export { runBench } from './ops/bench.ts';
@@ -45,7 +53,7 @@ export { createImage } from './ops/create.ts';
 export type { FileKind, Identification } from './ops/identification.ts';
 export type { IdentifyOptions } from './ops/identify.ts';
 export { identify } from './ops/identify.ts';
-export type { InfoReport, NamedParent, OtherSize, PartitionTable } from './ops/info.ts';
+export type { InfoOptions, InfoReport, NamedParent, OtherSize, PartitionTable } from './ops/info.ts';
 export { readInfo } from './ops/info.ts';
 export type { DiskMap, MapOptions, MapProblem, MapRun } from './ops/map.ts';
 export { mapDisk, mapRuns } from './ops/map.ts';
@@ -54,6 +62,7 @@ export type { Progress, ProgressListener } from './ops/progress.ts';
 export { BlobStorage } from './storage/blob.ts';
 export type { FileStorageOptions } from './storage/file.ts';
 export { FileStorage } from './storage/file.ts';
+export type { LockKind } from './storage/file-lock.ts';
 export { MemoryStorage } from './storage/memory.ts';
 export type { NativeFeature, NativeSupport } from './storage/native.ts';
 export { nativeSupport } from './storage/native.ts';

@@ -12,32 +12,57 @@ import {
 } from './disk/open-storage.ts';
 import { type Examination, examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
-import { checkOneOf, checkOptionNames, VhdError } from './errors.ts';
+import {
+  checkBooleans,
+  checkOneOf,
+  checkOptionNames,
+  VhdError,
+  type VhdWarning,
+  type WarningListener,
+} from './errors.ts';
 import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
 import { remedyFor } from './format/shell.ts';
 import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
 import { FileStorage } from './storage/file.ts';
+import type { LockKind } from './storage/file-lock.ts';
+import { FileWatch } from './storage/file-watch.ts';
 import { PaddedStorage } from './storage/padded.ts';
 import type { Storage } from './storage/storage.ts';
 
 /** Where an image is: a path, a `file:` URL, a `FileHandle` (which stays the caller's), or any {@link Storage}. */
 export type ImageSource = string | URL | FileHandle | Storage;
 
+/** How the file of an image is opened. A {@link Storage} is taken as it is. */
+export interface FileOptions {
+  /**
+   * Lock the file while it is open: for reading against writers, for writing against everybody else, in other programs
+   * (QEMU among them) and in this one; see `FileStorage.lock`. Default true.
+   */
+  readonly lock?: boolean | undefined;
+  /**
+   * Hears what went on all the same, such as that a file to be written cannot be locked. Default: `process.emitWarning`,
+   * with type `VhdWarning` and the code.
+   */
+  readonly onWarning?: WarningListener | undefined;
+}
+
 /** How an image is opened. */
-export type OpenOptions = OpenStorageOptions;
+export interface OpenOptions extends OpenStorageOptions, FileOptions {}
 
 /**
  * Opens a VHD, for reading unless `writable` is set. Closing the disk closes what it was opened on, a `FileHandle` excepted.
- * @throws VhdError with the code that says what is wrong with the image; errors of the system pass unwrapped
+ * @throws VhdError with the code that says what is wrong with the image, `ERR_VHD_IN_USE` if another program has it locked;
+ *   errors of the system pass unwrapped
  * @throws TypeError on an unknown option
  */
 export async function openVhd(source: ImageSource, options: OpenOptions = {}): Promise<VhdDisk> {
-  checkOpenOptions('openVhd', options);
-  return openVhdStorage(await storageOf(source, options.writable === true), options);
+  checkOpenOptions('openVhd', options, ['lock']);
+  const { lock: _lock, ...vhdOptions } = options;
+  return openVhdStorage(await storageOf(source, options), { ...vhdOptions, onWarning: listenerFor(source, options) });
 }
 
 /** How a raw image is opened. */
-export interface OpenRawOptions {
+export interface OpenRawOptions extends FileOptions {
   /** Open for reading and writing; default false. */
   readonly writable?: boolean | undefined;
   /** Read a length that is no multiple of 512 as if zeros filled the last sector; for reading only. Default false. */
@@ -46,11 +71,12 @@ export interface OpenRawOptions {
 
 /**
  * Opens a raw image: the bytes of a disk and nothing else.
- * @throws VhdError `ERR_VHD_SIZE` if its length is no multiple of 512 and `pad` is not given
+ * @throws VhdError `ERR_VHD_SIZE` if its length is no multiple of 512 and `pad` is not given; `ERR_VHD_IN_USE` if another
+ *   program has it locked
  */
 export async function openRaw(source: ImageSource, options: OpenRawOptions = {}): Promise<Disk> {
-  checkOptionNames('openRaw', options, ['writable', 'pad']);
-  const storage = await storageOf(source, options.writable === true);
+  checkOptionNames('openRaw', options, ['writable', 'pad', 'lock', 'onWarning']);
+  const storage = await storageOf(source, options);
   try {
     return await rawDisk(storage, options);
   } catch (error) {
@@ -93,7 +119,7 @@ export interface OpenDiskOptions extends OpenOptions {
 }
 
 /** The option names of {@link OpenDiskOptions}. */
-export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, 'from', 'pad'];
+export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, 'from', 'pad', 'lock'];
 
 /** An opened image, and what it was taken for. */
 export interface OpenedDisk {
@@ -105,6 +131,12 @@ export interface OpenedDisk {
   readonly isAssumedRaw: boolean;
   /** The VHD behind it; undefined for raw. */
   readonly vhd: VhdDisk | undefined;
+  /**
+   * For the end of a long read, before closing: rejects with `ERR_VHD_SOURCE_CHANGED` if size, time or the bytes at either
+   * end of the file are not what they were. Nothing to tell of a {@link Storage}, or of an image opened for writing.
+   * @param cause the error that the reading ended with, if it did
+   */
+  readonly checkUnchanged: (cause?: unknown) => Promise<void>;
 }
 
 /**
@@ -114,17 +146,20 @@ export interface OpenedDisk {
  *   `ERR_VHD_AMBIGUOUS` where name and content contradict; else as `openVhd` and `openRaw`
  */
 export async function openDisk(source: ImageSource, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
-  checkOpenOptions('openDisk', options, ['from', 'pad']);
+  checkOpenOptions('openDisk', options, ['from', 'pad', 'lock']);
   checkOneOf('from', options.from, ['raw', 'vhd']);
-  const { from, pad, ...vhdOptions } = options;
-  const storage = await storageOf(source, options.writable === true);
+  const { from, pad, lock: _lock, ...vhdOptions } = options;
+  const storage = await storageOf(source, options);
   try {
+    const isWatched = storage !== source && storage instanceof FileStorage && options.writable !== true;
+    const watch = isWatched ? await FileWatch.start(storage) : undefined;
+    const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
     if ((from ?? (await recognise(storage, options))) === 'raw') {
       const disk = await rawDisk(storage, { pad, writable: options.writable });
-      return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined };
+      return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
     }
-    const vhd = await openVhdStorage(storage, vhdOptions);
-    return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd };
+    const vhd = await openVhdStorage(storage, { ...vhdOptions, onWarning: listenerFor(source, options) });
+    return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
   } catch (error) {
     await storage.close();
     throw error;
@@ -195,7 +230,7 @@ export function checkNotForeign(head: Uint8Array, name: string): void {
 }
 
 /** What a new image is to be; see {@link createVhdStorage}. */
-export type CreateOptions = CreateStorageOptions;
+export interface CreateOptions extends CreateStorageOptions, FileOptions {}
 
 /**
  * Makes a VHD and opens it for writing. A path that exists already is refused with `EEXIST`; the file appears under
@@ -204,22 +239,62 @@ export type CreateOptions = CreateStorageOptions;
  * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
  */
 export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
-  checkCreateOptions('createVhd', options);
-  if (typeof target !== 'string' && !(target instanceof URL)) return createVhdStorage(target, options);
+  const { lock, onWarning, ...image } = options;
+  checkBooleans(options, ['lock']);
+  checkCreateOptions('createVhd', image);
+  if (typeof target !== 'string' && !(target instanceof URL)) return createVhdStorage(target, image);
   const path = pathOf(target);
-  const storage = await FileStorage.open(path, { writable: true, create: 'new' });
+  const storage = await openFile(target, { lock, onWarning, writable: true }, 'new');
   try {
-    return await createVhdStorage(storage, options);
+    return await createVhdStorage(storage, image);
   } catch (error) {
     await rm(path, { force: true });
     throw error;
   }
 }
 
-async function storageOf(source: ImageSource, writable: boolean): Promise<Storage> {
-  if (typeof source === 'string' || source instanceof URL) return FileStorage.open(pathOf(source), { writable });
-  if ('fd' in source) return FileStorage.fromHandle(source, { writable });
-  return source;
+/**
+ * Opens a file or a device for writing, locked unless `lock` is false.
+ * @throws VhdError `ERR_VHD_IN_USE`
+ */
+export function openWritableFile(path: string, { lock, onWarning }: FileOptions): Promise<FileStorage> {
+  return openFile(path, { lock, onWarning, writable: true });
+}
+
+async function storageOf(source: ImageSource, options: WritableOptions): Promise<Storage> {
+  checkBooleans(options, ['lock']);
+  if (typeof source === 'string' || source instanceof URL) return openFile(source, options);
+  if (!('fd' in source)) return source;
+  const storage = FileStorage.fromHandle(source, { writable: options.writable === true });
+  const kind = lockKind(options);
+  if (kind !== undefined) await storage.lock(kind, listenerFor(source, options));
+  return storage;
+}
+
+type WritableOptions = FileOptions & Pick<OpenStorageOptions, 'writable'>;
+
+function openFile(source: string | URL, options: WritableOptions, create?: 'new'): Promise<FileStorage> {
+  return FileStorage.open(pathOf(source), {
+    writable: options.writable === true,
+    ...(create === undefined ? {} : { create }),
+    lock: lockKind(options),
+    onWarning: listenerFor(source, options),
+  });
+}
+
+function lockKind({ lock, writable }: WritableOptions): LockKind | undefined {
+  if (lock === false) return undefined;
+  return writable === true ? 'write' : 'read';
+}
+
+/** Who hears of a file that is opened here; a storage is somebody else's, who may not want to be told. */
+function listenerFor(source: ImageSource, { onWarning }: FileOptions): WarningListener | undefined {
+  const isFile = typeof source === 'string' || source instanceof URL || 'fd' in source;
+  return onWarning ?? (isFile ? emitWarning : undefined);
+}
+
+function emitWarning({ code, message, storage }: VhdWarning): void {
+  process.emitWarning(`${storage}: ${message}`, { type: 'VhdWarning', code });
 }
 
 function pathOf(target: string | URL): string {

@@ -22,6 +22,7 @@ export interface Finding {
  * Sources: the specification (2006), and for tolerated deviations the programs whose images show them.
  */
 export const RULES = {
+  'file.in-use': ['warning', 'another program is writing to the file: what is told of it may be out of date'],
   'footer.missing': ['error', 'there is no valid footer where one belongs'],
   'footer.cookie': ['error', 'the footer does not begin with its cookie'],
   'footer.checksum': ['error', 'the footer checksum does not fit its bytes'],

@@ -1,10 +1,12 @@
-import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { VhdError } from '../errors.ts';
 import { COMPRESSION_MAGIC_BYTES, COMPRESSIONS, type Compression, detectCompression } from '../format/compression.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { shellPath } from '../format/shell.ts';
 import { RAW_NAMES, VHD_NAMES } from '../open.ts';
+import { FileStorage } from '../storage/file.ts';
+import { FileWatch } from '../storage/file-watch.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import { CompressedInput } from '../stream/compressed-input.ts';
 import { decompressInput, restOf } from '../stream/decompress.ts';
@@ -12,6 +14,7 @@ import { checkInside, endingInside, nameInside, refusingFooter, unpackCommand } 
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { convertStream } from './convert-stream.ts';
 import type { ProgressListener } from './progress.ts';
+import { readWatched } from './source-change.ts';
 import { mayDecompressStream } from './source-compression.ts';
 
 const CHUNK_BYTES = 512 * 1024;
@@ -20,10 +23,6 @@ const CHUNK_BYTES = 512 * 1024;
 export interface CompressedFile {
   readonly path: string;
   readonly format: Compression;
-  /** Bytes of the file. */
-  readonly byteLength: number;
-  /** Called when the file was read to its end, before anything is made of it; rejects if it changed meanwhile. */
-  readonly checkUnchanged: () => Promise<void>;
 }
 
 /** Converts what a gzip, zstd or xz file holds, as if it came down a pipe. */
@@ -33,9 +32,32 @@ export async function convertCompressedFile(
   options: FullConvertOptions,
 ): Promise<Outcome> {
   refuseForCompressed(file, target, options);
-  const { path, format, byteLength, checkUnchanged } = file;
+  const handle = await open(file.path, 'r');
+  try {
+    const storage = FileStorage.fromHandle(handle, { name: file.path });
+    const watch = await FileWatch.start(storage);
+    const checkUnchanged = (cause?: unknown): Promise<void> => watch.check(cause);
+    const source = { ...file, handle, byteLength: await storage.size(), checkUnchanged };
+    return await readWatched(source, () => convertOpened(source, target, options));
+  } finally {
+    await handle.close();
+  }
+}
+
+interface OpenedFile extends CompressedFile {
+  readonly handle: FileHandle;
+  readonly byteLength: number;
+  /** Called when the file was read to its end, before anything is made of it; rejects if it changed meanwhile. */
+  readonly checkUnchanged: () => Promise<void>;
+}
+
+async function convertOpened(
+  { handle, path, format, byteLength, checkUnchanged }: OpenedFile,
+  target: string | Writable,
+  options: FullConvertOptions,
+): Promise<Outcome> {
   const { signal, from, onProgress } = options;
-  const source = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  const source = handle.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
   const unpacking = new Unpacking(source, { name: path, format, from, signal, checkUnchanged });
   try {
     // The name promises a VHD: what has no footer is no raw disk then.

@@ -11,9 +11,8 @@ import { FOOTER_BYTES, FOOTER_COOKIE, SECTOR_BYTES } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { GPT_FRONT_BYTES, type ReadBytes } from '../inspect/gpt-move.ts';
-import { type OpenedDisk, openDisk } from '../open.ts';
+import { type OpenedDisk, openDisk, openWritableFile } from '../open.ts';
 import { borrowed } from '../storage/borrowed.ts';
-import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import { type AzureShape, planAzure } from './azure.ts';
@@ -30,12 +29,12 @@ const COOKIE_BYTE = FOOTER_COOKIE.charCodeAt(0);
  * Makes a raw file a fixed image, or the other way round, by its footer alone, and renames it if `target` is another
  * name. Nothing is copied. A process killed while it makes a fixed image leaves a file that the same call finishes.
  * @throws VhdError `ERR_VHD_UNSUPPORTED` for images with blocks, for what is no regular file or has several names, and for
- *   a new identity of an image that has one; `ERR_VHD_EXISTS`; and what `openDisk` throws
+ *   a new identity of an image that has one; `ERR_VHD_EXISTS`; `ERR_VHD_IN_USE`; and what `openDisk` throws
  */
 export async function convertInPlace(path: string, target: string, options: FullConvertOptions): Promise<Outcome> {
   checkInPlaceOptions(options);
   const name = await checkInPlaceName(path, target, options.force === true);
-  const storage = await FileStorage.open(path, { writable: true });
+  const storage = await openWritableFile(path, options);
   let outcome: Outcome;
   try {
     outcome = await convertStorageInPlace(storage, options);

@@ -3,11 +3,11 @@ import { CREATE_STORAGE_OPTIONS, checkImageSize } from '../disk/create-storage.t
 import type { Disk } from '../disk/disk.ts';
 import { VhdDisk } from '../disk/vhd-disk.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
-import { COMPRESSIONS, type Compression } from '../format/compression.ts';
+import { COMPRESSIONS } from '../format/compression.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
-import { type FileState, fileState } from '../storage/file-device.ts';
+import { fileState } from '../storage/file-device.ts';
 import { measureDisk, type Written, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import {
   type ConvertOptions,
@@ -19,6 +19,7 @@ import {
 import { checkExpectedSize } from './expected-size.ts';
 import { paddedWarnings } from './padding.ts';
 import { leadsToDevice, refuseSameFile } from './same-file.ts';
+import { readWatched } from './source-change.ts';
 import { compressionOf } from './source-compression.ts';
 import { deviceWarnings } from './source-device.ts';
 
@@ -30,7 +31,7 @@ const CONVERT_OPTIONS: readonly string[] = [
   ...['azure', 'inputSize', 'reproducible', 'inPlace'],
 ];
 const BOOLEAN_OPTIONS: readonly string[] = [
-  ...['azure', 'inPlace', 'reproducible', 'force', 'pad', 'dryRun', 'preallocate', 'blockingWrites'],
+  ...['azure', 'inPlace', 'reproducible', 'force', 'pad', 'dryRun', 'preallocate', 'blockingWrites', 'lock'],
 ];
 
 /**
@@ -38,8 +39,8 @@ const BOOLEAN_OPTIONS: readonly string[] = [
  * complete and durable, nothing before; one that leads to a block device is overwritten in place, with `to: 'raw'` (or a
  * fixed image that fills it) and `force`. `target` may be a Node stream, and `source` a disk or a stream of bytes.
  * @throws VhdError `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, `ERR_VHD_SOURCE_CHANGED`, `ERR_VHD_STREAM` (a dynamic image
- *   cannot be written to a stream while its source is one), `ERR_VHD_IN_USE` and `ERR_VHD_SIZE` (a device that is mounted
- *   or too small), and everything `openDisk` and `decodeVhd` throw
+ *   cannot be written to a stream while its source is one), `ERR_VHD_SIZE` and `ERR_VHD_IN_USE` (a
+ *   device that is too small or mounted, a source that another program writes to), and everything `openDisk` and `decodeVhd` throw
  */
 export async function convert(
   source: string | Disk | AsyncIterable<Uint8Array>,
@@ -100,39 +101,24 @@ async function convertAny(
 async function convertFile(path: string, target: string | Writable, options: FullConvertOptions): Promise<Outcome> {
   const before = await fileState(path);
   if (typeof target === 'string') await refuseSameFile(path, target);
-  // Of a device, which has no time of its own, nobody expects compressed bytes.
-  if (before.mtimeMs !== undefined) {
-    const format = await compressionOf(path, options);
-    if (format !== undefined) return convertCompressed({ path, format }, target, options, before);
+  // Of a device nobody expects compressed bytes.
+  const format = before.isDevice ? undefined : await compressionOf(path, options);
+  if (format !== undefined) {
+    const { convertCompressedFile } = await import('./convert-compressed.ts');
+    return convertCompressedFile({ path, format }, target, options);
   }
-  const { from, pad, sizeFrom, footer, bitmap } = options;
-  const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap });
+  const { from, pad, sizeFrom, footer, bitmap, lock, onWarning } = options;
+  const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap, lock, onWarning });
   try {
-    const outcome = await convertDisk(opened.disk, opened.type, target, options, () => checkUnchanged(path, before));
+    const outcome = await readWatched(opened, () => {
+      return convertDisk(opened.disk, opened.type, target, options, opened.checkUnchanged);
+    });
     const padded = opened.type === 'raw' && opened.disk.size > before.size;
     const warnings = padded ? paddedWarnings(before.size, opened.disk.size) : [];
     const ofDevice = await deviceWarnings(path, before);
     return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings, ...ofDevice] };
-  } catch (error) {
-    throw await withChange(error, path, before);
   } finally {
     await opened.disk.close();
-  }
-}
-
-async function convertCompressed(
-  file: { readonly path: string; readonly format: Compression },
-  target: string | Writable,
-  options: FullConvertOptions,
-  before: FileState,
-): Promise<Outcome> {
-  const { convertCompressedFile } = await import('./convert-compressed.ts');
-  try {
-    const checkSource = (): Promise<void> => checkUnchanged(file.path, before);
-    const source = { ...file, byteLength: before.size, checkUnchanged: checkSource };
-    return await convertCompressedFile(source, target, options);
-  } catch (error) {
-    throw await withChange(error, file.path, before);
   }
 }
 
@@ -185,30 +171,6 @@ function checkWholeSectors(disk: Disk): void {
       expected: 'a multiple of 512 bytes',
       found: `${disk.size} bytes`,
       remedy: '--to raw takes the bytes as they are',
-    },
-  );
-}
-
-/** A file cut short while it is read fails somewhere in the middle: says what happened, not where it was noticed. */
-async function withChange(error: unknown, path: string, before: FileState): Promise<unknown> {
-  if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_EXISTS') await checkUnchanged(path, before, error);
-  return error;
-}
-
-async function checkUnchanged(path: string, before: FileState, cause?: unknown): Promise<void> {
-  const after = await fileState(path);
-  if (after.size === before.size && after.mtimeMs === before.mtimeMs) return;
-  const told = ({ size, mtimeMs }: FileState): string =>
-    `${size} bytes${mtimeMs === undefined ? '' : `, modified ${new Date(mtimeMs).toISOString()}`}`;
-  throw new VhdError(
-    'ERR_VHD_SOURCE_CHANGED',
-    `the source changed while it was read: expected ${told(before)}, found ${told(after)}`,
-    {
-      storage: path,
-      expected: told(before),
-      found: told(after),
-      remedy: 'stop what writes to it, or convert a copy or a snapshot',
-      cause,
     },
   );
 }

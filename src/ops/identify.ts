@@ -3,6 +3,7 @@ import { checkOptionNames } from '../errors.ts';
 import { formatBytes } from '../format/byte-count.ts';
 import { decodeFooter, isFooter } from '../format/footer.ts';
 import { conversionOf, type FormatKind, formatOf } from '../format/magic.ts';
+import { finding } from '../format/rules.ts';
 import { remedyFor } from '../format/shell.ts';
 import { FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
@@ -67,7 +68,7 @@ export async function identify(source: string | Storage, options: IdentifyOption
     if (stats.isDirectory()) throw directoryError(source);
     // Some systems know the size of a disk behind one; a terminal or a source of zeros has none.
     if (stats.isCharacterDevice() && (await file.size()) === 0) return identificationOf(source, 0, CHARACTER_DEVICE);
-    return await identifyStorage(file, searchBytes);
+    return await identifyStorage(file, searchBytes, await file.isLockedForWriting());
   } finally {
     await file.close();
   }
@@ -79,12 +80,14 @@ function directoryError(path: string): Error {
   return Object.assign(new Error(message), { code: 'EISDIR', syscall: 'read', path });
 }
 
-async function identifyStorage(storage: Storage, searchBytes: number): Promise<Identification> {
+async function identifyStorage(storage: Storage, searchBytes: number, isInUse = false): Promise<Identification> {
   const size = await storage.size();
   if (size === 0) return identificationOf(storage.name, 0, { kind: 'unknown', mime: EMPTY_MIME, title: 'empty file' });
   const file = { size, read: (target: Uint8Array, position: number) => storage.read(target, position) };
   const subject: Subject = { storage, file, ends: await readEnds(file), searchBytes };
-  return identificationOf(storage.name, size, await verdictOn(subject));
+  const verdict = await verdictOn(subject);
+  const told = isInUse ? [finding('file.in-use').message] : [];
+  return identificationOf(storage.name, size, { ...verdict, problems: [...told, ...(verdict.problems ?? [])] });
 }
 
 /** VHD comes first, as everywhere: its footer at the end says what the file is, whatever its disk begins with. */

@@ -1,11 +1,11 @@
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { type Examination, type ExamineOptions, examine } from '../disk/recognise.ts';
-import { checkOptionNames } from '../errors.ts';
+import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { type DynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
 import type { Footer } from '../format/footer.ts';
 import { type Geometry, geometryByteLength, isMaximumGeometry } from '../format/geometry.ts';
 import { unixMilliseconds } from '../format/new-footer.ts';
-import type { Finding } from '../format/rules.ts';
+import { type Finding, finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
@@ -96,19 +96,29 @@ export async function contentFacts(disk: ReadableDisk): Promise<ContentFacts> {
   return { partitionTable, partitions };
 }
 
+/** How an image is looked at. */
+export interface InfoOptions extends ExamineOptions {
+  /** Find out whether another program has the file locked for writing, and tell so (`file.in-use`). Default true. */
+  readonly lock?: boolean | undefined;
+}
+
 /**
  * Tells everything about a VHD, also about one that cannot be opened. Rejects only if the file cannot be read.
  * @param source path, or a storage, which stays open
  */
-export async function readInfo(source: string | Storage, options: ExamineOptions = {}): Promise<InfoReport> {
-  checkOptionNames('readInfo', options, ['footer', 'sizeFrom']);
-  if (typeof source !== 'string') return infoOf(source, options, null);
+export async function readInfo(source: string | Storage, options: InfoOptions = {}): Promise<InfoReport> {
+  checkOptionNames('readInfo', options, ['footer', 'sizeFrom', 'lock']);
+  checkBooleans(options, ['lock']);
+  const { lock = true, ...reading } = options;
+  if (typeof source !== 'string') return infoOf(source, reading, null);
   const file = await FileStorage.open(source);
   try {
     const stats = await file.stat();
     // A device is as large as it is: what its name takes in the file system is nothing to the purpose.
     const isKnown = Number.isFinite(stats.blocks) && !stats.isBlockDevice();
-    return await infoOf(file, options, isKnown ? stats.blocks * 512 : null);
+    const isInUse = lock && (await file.isLockedForWriting());
+    const report = await infoOf(file, reading, isKnown ? stats.blocks * 512 : null);
+    return isInUse ? { ...report, findings: [finding('file.in-use'), ...report.findings] } : report;
   } finally {
     await file.close();
   }

@@ -4,7 +4,8 @@ import { writeZeros } from '../disk/flat.ts';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
-import { FileStorage } from '../storage/file.ts';
+import { openWritableFile } from '../open.ts';
+import type { FileStorage } from '../storage/file.ts';
 import { sectorNotes } from '../storage/file-device-use.ts';
 import type { DecodedVhd } from '../stream/decode.ts';
 import { GatheringWriter } from '../stream/gathering-writer.ts';
@@ -17,7 +18,7 @@ import { ProgressMeter } from './progress.ts';
 /** Bytes between two barriers: else a slow medium would take all of it at once, and minutes at the end to write it. */
 const BARRIER_BYTES = 64 * 1024 * 1024;
 
-type DeviceOptions = Pick<FullConvertOptions, 'to' | 'force'>;
+type DeviceOptions = Pick<FullConvertOptions, 'to' | 'force' | 'lock' | 'onWarning'>;
 type Written = Pick<Outcome, 'fileSize' | 'copiedBytes' | 'skippedBytes' | 'device'>;
 
 /**
@@ -44,13 +45,13 @@ class OutputDevice {
    * Opens a device for being overwritten, if it may be.
    * @throws VhdError `ERR_VHD_EXISTS` without `force`, `ERR_VHD_UNSUPPORTED` for a dynamic image, `ERR_VHD_IN_USE`
    */
-  static async open(name: string, { to, force }: DeviceOptions): Promise<OutputDevice> {
+  static async open(name: string, { to, force, ...fileOptions }: DeviceOptions): Promise<OutputDevice> {
     const path = await realpath(name);
     // Elsewhere nothing tells whether a device is in use, or keeps others from using it.
     if (process.platform !== 'linux') throw elsewhereError(name);
     if (to === 'dynamic') throw dynamicError(name);
     if (force !== true) throw notForcedError(name, path);
-    const storage = await FileStorage.open(name, { writable: true });
+    const storage = await openWritableFile(name, fileOptions);
     try {
       // What the name led to when it was looked at may have been replaced meanwhile.
       if (storage.capabilities.growable !== false) {

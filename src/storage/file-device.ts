@@ -76,21 +76,21 @@ async function hasByte(probe: ByteProbe, position: number): Promise<boolean> {
   }
 }
 
-/** What tells whether a file changed. */
+/** What a path leads to. */
 export interface FileState {
   /** Its length in bytes; for a block device its size. */
   readonly size: number;
-  /** When it was written last; undefined for a block device, whose name in the file system has a time of its own. */
-  readonly mtimeMs: number | undefined;
+  /** True for a block device. */
+  readonly isDevice: boolean;
 }
 
-/** Size and time of what a path leads to; errors of the system pass, and a folder is one (`EISDIR`). */
+/** Size and kind of what a path leads to; errors of the system pass, and a folder is one (`EISDIR`). */
 export async function fileState(path: string): Promise<FileState> {
   const stats = await fs.stat(path);
   if (stats.isDirectory()) {
     throw Object.assign(new Error(`EISDIR: is a directory, '${path}'`), { code: 'EISDIR', path });
   }
-  if (!stats.isBlockDevice()) return { size: stats.size, mtimeMs: stats.mtimeMs };
+  if (!stats.isBlockDevice()) return { size: stats.size, isDevice: false };
   const handle = await fs.open(path, 'r');
   try {
     const { rdev } = await handle.stat();
@@ -98,7 +98,7 @@ export async function fileState(path: string): Promise<FileState> {
       const { bytesRead } = await handle.read(new Uint8Array(1), 0, 1, position);
       return bytesRead;
     });
-    return { size, mtimeMs: undefined };
+    return { size, isDevice: true };
   } finally {
     await handle.close();
   }

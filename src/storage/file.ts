@@ -1,8 +1,9 @@
 import * as fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { checkRange } from '../errors.ts';
+import { checkRange, type VhdWarning, type WarningListener } from '../errors.ts';
 import { deviceSize } from './file-device.ts';
+import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
 import { cloneFile, HoleFinder } from './native-files.ts';
 import {
   closedError,
@@ -16,6 +17,7 @@ import {
 const openFile = promisify(fs.open);
 const closeFile = promisify(fs.close);
 const stat: (fd: number) => Promise<fs.Stats> = promisify(fs.fstat);
+const statBigInt: (fd: number, options: { bigint: true }) => Promise<fs.BigIntStats> = promisify(fs.fstat);
 const truncateFile = promisify(fs.ftruncate);
 const syncFile = promisify(fs.fsync);
 const syncData = promisify(fs.fdatasync);
@@ -33,6 +35,10 @@ export interface FileStorageOptions {
    * For programs that have nothing else to do meanwhile. Default false.
    */
   readonly blockingWrites?: boolean;
+  /** What the file is locked for while it is open, see {@link FileStorage.lock}. Default: it is not. */
+  readonly lock?: LockKind | undefined;
+  /** Hears that the file could not be locked for writing. */
+  readonly onWarning?: WarningListener | undefined;
 }
 
 /**
@@ -43,9 +49,11 @@ export class FileStorage implements Storage {
   readonly name: string;
   readonly capabilities: StorageCapabilities;
   readonly #fd: number;
+  /** Kept although only its descriptor is used: Node closes one that nobody has any more. */
   readonly #handle: FileHandle | undefined;
   readonly #blockingWrites: boolean;
   readonly #holes: HoleFinder;
+  #lockFd: number | undefined;
   #closing: Promise<void> | undefined;
   #pending = 0;
   #whenIdle: (() => void) | undefined;
@@ -66,20 +74,28 @@ export class FileStorage implements Storage {
 
   /**
    * Opens the file or block device at `path`.
-   * @throws VhdError `ERR_VHD_IN_USE` for a device to be written that is mounted, or that something else is built on
+   * @throws VhdError `ERR_VHD_IN_USE` for a device to be written that is mounted, or that something else is built on, and
+   *   as {@link FileStorage.lock}
    */
   static async open(path: string, options: FileStorageOptions = {}): Promise<FileStorage> {
-    const { writable = false, create } = options;
-    const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = fs.constants;
-    // Without O_CREAT it is for devices, on Linux: one that is in use is refused, and stays ours while it is open.
-    const alone = writable && process.platform === 'linux' ? O_EXCL : 0;
-    const creation = create === undefined ? alone : O_CREAT | (create === 'new' ? O_EXCL : O_TRUNC);
-    // Without waiting: an open that waits for the other end of a named pipe could be ended by nothing but SIGKILL.
-    const waiting = (fs.constants.O_NONBLOCK as number | undefined) ?? 0;
-    const flags = (writable ? O_RDWR : O_RDONLY) | creation | waiting;
-    const fd = await openFile(path, flags, options.mode ?? 0o666).catch((error: unknown) => explainBusy(path, error));
+    const { writable = false, lock } = options;
+    const mode = options.mode ?? 0o666;
+    const fd = await openFile(path, openFlags(options), mode).catch((error: unknown) => explainBusy(path, error));
     const growable = !(await checkOpened(fd, path, options));
-    return new FileStorage(fd, path, { writable, growable, blockingWrites: options.blockingWrites === true });
+    const blockingWrites = options.blockingWrites === true;
+    const storage = new FileStorage(fd, path, { writable, growable, blockingWrites });
+    if (lock !== undefined) await storage.#lockOpened(lock, options);
+    return storage;
+  }
+
+  async #lockOpened(lock: LockKind, { create, onWarning }: FileStorageOptions): Promise<void> {
+    try {
+      await this.lock(lock, onWarning);
+      if (create === 'replace') await this.truncate(0);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
   }
 
   /** Wraps a `FileHandle` that the caller opened; `close` leaves it open, it stays the caller's. */
@@ -87,6 +103,26 @@ export class FileStorage implements Storage {
     const name = options.name ?? `file descriptor ${handle.fd}`;
     const growable = !fs.fstatSync(handle.fd).isBlockDevice();
     return new FileStorage(handle.fd, name, { writable: options.writable ?? false, growable, handle });
+  }
+
+  /**
+   * Locks the file until it is closed, or the process ends: for reading against writers, for writing against everybody
+   * else; other programs, QEMU among them, and other openings in this one alike. Needs the native helper (see
+   * {@link nativeSupport}) and a file system with locks; without, nothing is locked, and when it was to be for writing,
+   * `onWarning` hears `WARN_VHD_NOT_LOCKED`.
+   * @throws VhdError `ERR_VHD_IN_USE` if somebody else has it locked in a way that excludes this
+   */
+  async lock(kind: LockKind, onWarning?: WarningListener): Promise<void> {
+    const isOwn = this.#lockFd !== undefined || this.#handle === undefined;
+    const file = { fd: this.#lockFd ?? this.#fd, name: this.name, isOwn };
+    const outcome = await this.#run(() => lockFile(file, kind));
+    if (outcome.reason === undefined) this.#lockFd ??= outcome.ownFd;
+    else if (kind === 'write') onWarning?.(notLockedWarning(this.name, outcome.reason));
+  }
+
+  /** True if another program, or another opening in this one, has the file locked for writing; as far as locks are known. */
+  async isLockedForWriting(): Promise<boolean> {
+    return this.#run(() => isLockedForWriting(this.#fd));
   }
 
   async size(): Promise<number> {
@@ -98,6 +134,12 @@ export class FileStorage implements Storage {
   /** What the system says of the open file. */
   async stat(): Promise<fs.Stats> {
     return this.#run(() => stat(this.#fd));
+  }
+
+  /** When the file was written last, in nanoseconds since 1970; undefined for a device, whose time says nothing of it. */
+  async modifiedAt(): Promise<bigint | undefined> {
+    const stats = await this.#run(() => statBigInt(this.#fd, { bigint: true }));
+    return stats.isBlockDevice() ? undefined : stats.mtimeNs;
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
@@ -173,6 +215,7 @@ export class FileStorage implements Storage {
     // A descriptor closed under a call on its way may by then be another file's: wait for all of them.
     if (this.#pending > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#holes.close();
+    if (this.#lockFd !== undefined) await closeFile(this.#lockFd);
     if (this.#handle === undefined) await closeFile(this.#fd);
   }
 
@@ -219,6 +262,23 @@ export class FileStorage implements Storage {
     if (this.#closing !== undefined) throw closedError(this.name);
     if (!this.capabilities.writable) throw readOnlyError(this.name);
   }
+}
+
+function openFlags({ writable = false, create, lock }: FileStorageOptions): number {
+  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = fs.constants;
+  // Without O_CREAT it is for devices, on Linux: one that is in use is refused, and stays ours while it is open.
+  const alone = writable && process.platform === 'linux' ? O_EXCL : 0;
+  // What is to be locked is emptied when it is.
+  const emptying = lock === undefined ? O_TRUNC : 0;
+  const creation = create === undefined ? alone : O_CREAT | (create === 'new' ? O_EXCL : emptying);
+  // Without waiting: an open that waits for the other end of a named pipe could be ended by nothing but SIGKILL.
+  const waiting = (fs.constants.O_NONBLOCK as number | undefined) ?? 0;
+  return (writable ? O_RDWR : O_RDONLY) | creation | waiting;
+}
+
+function notLockedWarning(storage: string, reason: string): VhdWarning {
+  const message = `nothing keeps other programs from writing to it at the same time: it is not locked (${reason})`;
+  return { code: 'WARN_VHD_NOT_LOCKED', message, storage };
 }
 
 /** Refuses a pipe, which has no positions, and a device that must not be written; tells whether it is a block device. */

@@ -107,7 +107,7 @@ export class HoleFinder {
     const { files: native } = await loadNative();
     if (native === undefined) return undefined;
     // Opened once more, it has a cursor of its own.
-    const own = isOwn ? fd : await openFile(pathOf(fd), 'r').catch(() => undefined);
+    const own = isOwn ? fd : await openAgain(fd).catch(() => undefined);
     if (own !== undefined) this.#seekable = { native, fd: own };
     return this.#seekable;
   }
@@ -132,6 +132,11 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
 async function isOnOneOf(fd: number, fileSystems: readonly number[]): Promise<boolean> {
   const system = await fs.promises.statfs(pathOf(fd)).catch(() => undefined);
   return system !== undefined && fileSystems.includes(system.type);
+}
+
+/** Opens an open file once more, for reading; on Linux. */
+export function openAgain(fd: number): Promise<number> {
+  return openFile(pathOf(fd), 'r');
 }
 
 /** A path that leads to an open file, whatever has become of its name (proc(5)). */

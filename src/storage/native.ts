@@ -11,6 +11,11 @@ export interface NativeFiles {
   seekHole(fd: number, position: number): number;
   /** Makes a file hold the bytes of another one by sharing their room; false if the system refuses, for any reason. */
   cloneFile(sourceFd: number, targetFd: number): Promise<boolean>;
+  /**
+   * One call of fcntl(2) about locks on bytes of a file: `record` is its `struct flock`, 32 bytes, which it may change.
+   * Gives 0, or the number of the error.
+   */
+  recordLock(fd: number, command: number, record: Uint8Array): number;
 }
 
 /** What became of loading the native helper. */
@@ -31,7 +36,7 @@ let loading: Promise<NativeHelper> | undefined;
 
 /**
  * The native helper, loaded when it is first asked for: that takes several milliseconds, so ask when it can pay. Not
- * there, or turned off by `VHDKIT_NATIVE=0`, it costs nothing but speed.
+ * there, or turned off by `VHDKIT_NATIVE=0`, it costs nothing but speed and locks.
  */
 export async function loadNative(): Promise<NativeHelper> {
   if (env['VHDKIT_NATIVE'] === '0') return { files: undefined, reason: 'turned off by VHDKIT_NATIVE=0' };
@@ -49,6 +54,7 @@ async function bindNative(): Promise<NativeHelper> {
   const lseek = library.func('int64_t lseek(int fd, int64_t offset, int whence)') as unknown as Seek;
   // Declared with the argument this request takes: functions of any number of arguments have no `async`.
   const ioctl = library.func('int ioctl(int fd, unsigned long request, long argument)');
+  const fcntl = library.func('int fcntl(int fd, int command, void *record)') as unknown as Fcntl;
   const seek = (fd: number, position: number, whence: number): number | undefined => {
     // Cleared first, so that no earlier failure can pass for "no data any more".
     koffi.errno(0);
@@ -71,11 +77,13 @@ async function bindNative(): Promise<NativeHelper> {
           resolve(error === null && result === 0);
         });
       }),
+    recordLock: (fd, command, record) => (fcntl(fd, command, record) === 0 ? 0 : koffi.errno()),
   };
   return { files, version: koffi.version };
 }
 
 type Seek = (fd: number, position: number, whence: number) => number | bigint;
+type Fcntl = (fd: number, command: number, record: Uint8Array) => number;
 
 function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
@@ -85,15 +93,18 @@ function reasonOf(error: unknown): string {
 
 /** One thing the native helper makes possible. */
 export interface NativeFeature {
-  /** `holes`: those of a file are found instead of read. `clone`: files share room instead of being copied. */
-  readonly name: 'holes' | 'clone';
+  /**
+   * `holes`: those of a file are found instead of read. `clone`: files share room instead of being copied. `locks`: other
+   * programs are kept from an image that is written to.
+   */
+  readonly name: 'holes' | 'clone' | 'locks';
   /** True if it is used, where the file system can. */
   readonly isActive: boolean;
   /** On which file systems, and what happens elsewhere; one line. */
   readonly detail: string;
 }
 
-/** Which native help there is. Without it everything works, more slowly. */
+/** Which native help there is. Without it everything works, more slowly and without locks. */
 export interface NativeSupport {
   /** Name of the optional package behind it. */
   readonly helper: 'koffi';
@@ -126,6 +137,11 @@ export async function nativeSupport(): Promise<NativeSupport> {
         name: 'clone',
         isActive,
         detail: isActive ? 'raw and fixed share room (FICLONE) on xfs and btrfs' : 'bytes are copied',
+      },
+      {
+        name: 'locks',
+        isActive,
+        detail: isActive ? 'a second writer is refused (F_OFD_SETLK), QEMU too' : 'nothing keeps two programs apart',
       },
     ],
   };
