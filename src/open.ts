@@ -12,6 +12,7 @@ import {
 } from './disk/open-storage.ts';
 import { type Examination, examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
+import { checkWriteOptions, WRITE_OPTIONS, WriteBackDisk, type WriteOptions } from './disk/write-back.ts';
 import {
   checkBooleans,
   checkOneOf,
@@ -62,7 +63,7 @@ export async function openVhd(source: ImageSource, options: OpenOptions = {}): P
 }
 
 /** How a raw image is opened. */
-export interface OpenRawOptions extends FileOptions {
+export interface OpenRawOptions extends WriteOptions, FileOptions {
   /** Open for reading and writing; default false. */
   readonly writable?: boolean | undefined;
   /** Read a length that is no multiple of 512 as if zeros filled the last sector; for reading only. Default false. */
@@ -75,10 +76,11 @@ export interface OpenRawOptions extends FileOptions {
  *   program has it locked
  */
 export async function openRaw(source: ImageSource, options: OpenRawOptions = {}): Promise<Disk> {
-  checkOptionNames('openRaw', options, ['writable', 'pad', 'lock', 'onWarning']);
+  checkOptionNames('openRaw', options, ['writable', 'pad', 'lock', ...WRITE_OPTIONS]);
+  checkWriteOptions(options);
   const storage = await storageOf(source, options);
   try {
-    return await rawDisk(storage, options);
+    return await rawDisk(storage, { ...options, onWarning: listenerFor(source, options) });
   } catch (error) {
     await storage.close();
     throw error;
@@ -93,7 +95,10 @@ async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk>
       storage: storage.name,
     });
   }
-  if (byteLength % SECTOR_BYTES === 0) return new FlatDisk(storage, byteLength, readOnly);
+  if (byteLength % SECTOR_BYTES === 0) {
+    const disk = new FlatDisk(storage, byteLength, readOnly);
+    return readOnly ? disk : new WriteBackDisk(disk, options);
+  }
   const padded = alignUp(byteLength, SECTOR_BYTES);
   if (options.pad === true && readOnly) {
     return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
@@ -148,17 +153,19 @@ export interface OpenedDisk {
 export async function openDisk(source: ImageSource, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
   checkOpenOptions('openDisk', options, ['from', 'pad', 'lock']);
   checkOneOf('from', options.from, ['raw', 'vhd']);
-  const { from, pad, lock: _lock, ...vhdOptions } = options;
+  const { from, pad, lock: _lock, ...given } = options;
+  const vhdOptions = { ...given, onWarning: listenerFor(source, options) };
   const storage = await storageOf(source, options);
   try {
     const isWatched = storage !== source && storage instanceof FileStorage && options.writable !== true;
     const watch = isWatched ? await FileWatch.start(storage) : undefined;
     const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
     if ((from ?? (await recognise(storage, options))) === 'raw') {
-      const disk = await rawDisk(storage, { pad, writable: options.writable });
+      const { writable, durability, onWarning } = vhdOptions;
+      const disk = await rawDisk(storage, { pad, writable, durability, onWarning });
       return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
     }
-    const vhd = await openVhdStorage(storage, { ...vhdOptions, onWarning: listenerFor(source, options) });
+    const vhd = await openVhdStorage(storage, vhdOptions);
     return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
   } catch (error) {
     await storage.close();
@@ -239,12 +246,13 @@ export interface CreateOptions extends CreateStorageOptions, FileOptions {}
  * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
  */
 export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
-  const { lock, onWarning, ...image } = options;
+  const { lock, ...given } = options;
+  const image = { ...given, onWarning: listenerFor(target, options) };
   checkBooleans(options, ['lock']);
   checkCreateOptions('createVhd', image);
   if (typeof target !== 'string' && !(target instanceof URL)) return createVhdStorage(target, image);
   const path = pathOf(target);
-  const storage = await openFile(target, { lock, onWarning, writable: true }, 'new');
+  const storage = await openFile(target, { ...options, writable: true }, 'new');
   try {
     return await createVhdStorage(storage, image);
   } catch (error) {
