@@ -29,8 +29,7 @@ export async function streamSource(session: Session, name: string): Promise<Read
   return stats?.isCharacterDevice() === true ? openStream(name, signal) : undefined;
 }
 
-/** A file as a stream. */
-export function openStream(name: string, signal: AbortSignal): Readable {
+function openStream(name: string, signal: AbortSignal): Readable {
   return createReadStream(name, { highWaterMark: CHUNK_BYTES, signal });
 }
 

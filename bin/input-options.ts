@@ -7,6 +7,7 @@ export interface InputFlags {
   readonly sizeFrom?: 'footer' | 'chs' | undefined;
   readonly footer?: 'start' | 'end' | undefined;
   readonly bitmap?: 'honour' | 'ignore' | undefined;
+  readonly lock?: boolean | undefined;
 }
 
 /** Declares how an image is opened. */
@@ -31,10 +32,11 @@ export function addInputOptions(command: Command): Command {
       '--bitmap <policy>',
       'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
       oneOf('--bitmap', ['honour', 'ignore']),
-    );
+    )
+    .option('--no-lock', 'open the image even if another program is using it, and lock nobody out');
 }
 
 /** The options for `openDisk` that the flags stand for. */
-export function inputOptions({ from, sizeFrom, footer, bitmap }: InputFlags): InputFlags {
-  return { from, sizeFrom, footer, bitmap };
+export function inputOptions({ from, sizeFrom, footer, bitmap, lock }: InputFlags): InputFlags {
+  return { from, sizeFrom, footer, bitmap, lock };
 }

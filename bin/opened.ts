@@ -1,9 +1,20 @@
+import type { VhdWarning, WarningListener } from '../src/errors.ts';
 import { UsageError } from './errors.ts';
 import type { Session } from './session.ts';
 
 /** Tells the warnings about an image. */
 export async function warnAbout(session: Session, image: string, warnings: readonly string[]): Promise<void> {
   for (const warning of warnings) await session.warn(`${image}: ${warning}`);
+}
+
+/** Keeps the warnings of what opens a file, to be told with the others about it. */
+export class HeardWarnings {
+  /** Those heard so far. */
+  readonly warnings: VhdWarning[] = [];
+  /** To be given to what opens the file. */
+  readonly listener: WarningListener = (warning) => {
+    this.warnings.push(warning);
+  };
 }
 
 /** A range of the disk. */

@@ -10,6 +10,7 @@ import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addImageOptions, type ImageFlags, identityOptions } from '../image-options.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
+import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -93,7 +94,8 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
   const { azure = false, inPlace = false } = flags;
   const to = convertTypeFor({ source, target, to: flags.to, azure, inPlace, isDevice });
-  const options = optionsFor(session, flags, to);
+  const heard = new HeardWarnings();
+  const options = { ...optionsFor(session, flags, to), onWarning: heard.listener };
   const { stream, sink } = inPlace ? {} : await openEnds(session, call);
   const progress = new ProgressDisplay(session, flags);
   const onProgress = isDevice ? watchDevice(session, target, progress.listener) : progress.listener;
@@ -105,7 +107,8 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
     progress.clear();
   }
   session.aftermath = undefined;
-  await tell(session, call, { ...result, path: target }, sink);
+  const ofFiles = heard.warnings.map(({ storage, message }) => `${storage}: ${message}`);
+  await tell(session, call, { result: { ...result, path: target }, ofFiles, sink });
 }
 
 interface Ends {
@@ -180,11 +183,18 @@ function refuseForStreams(source: string, flags: Flags): void {
   }
 }
 
-async function tell(session: Session, call: Call, result: ConvertResult, sink?: StreamTarget): Promise<void> {
+interface Done {
+  readonly result: ConvertResult;
+  /** Warnings with the name of the file they are about. */
+  readonly ofFiles: readonly string[];
+  readonly sink: StreamTarget | undefined;
+}
+
+async function tell(session: Session, call: Call, { result, ofFiles, sink }: Done): Promise<void> {
   const { source, target, flags } = call;
   const sourceName = source === '-' ? 'standard input' : source;
   const isDryRun = flags.dryRun === true;
-  const ofTarget = await warningsAboutTarget(call, result);
+  const ofTarget = [...ofFiles, ...(await warningsAboutTarget(call, result))];
   for (const warning of result.warnings) await session.warn(`${sourceName}: ${warning}`);
   for (const warning of ofTarget) await session.warn(warning);
   const isDataOnStdout = sink !== undefined && target === '-';

@@ -77,15 +77,15 @@ function isAmbiguous(error: unknown): error is VhdError {
 
 /** Everything about an image, and the error that opening it gives. */
 async function reportOn(image: string, flags: Flags): Promise<Shown> {
-  const { footer, sizeFrom, from } = flags;
-  const report = await readInfo(image, { footer, sizeFrom });
+  const { footer, sizeFrom, from, lock } = flags;
+  const report = await readInfo(image, { footer, sizeFrom, lock });
   // Only here the name can say something else than the bytes.
   const isNamedRaw = /\.(raw|img)$/i.test(image);
   if (report.readable && (from === 'vhd' || (from === undefined && !isNamedRaw))) return { report };
   let opened: OpenedDisk;
   try {
     // A raw disk need not be whole to be looked at.
-    opened = await openDisk(image, { ...inputOptions(flags), pad: true });
+    opened = await openDisk(image, { ...inputOptions(flags), pad: true, lock: false });
   } catch (error) {
     return refused(report, error, image, flags);
   }
@@ -124,6 +124,7 @@ function rawReport(report: InfoReport, virtualSize: number, contents: ContentFac
     parent: null,
     savedState: null,
   };
-  const raw = { type: 'raw', virtualSize, readable: true, refusal: null, findings: [] } as const;
+  const findings = report.findings.filter((item) => item.rule === 'file.in-use');
+  const raw = { type: 'raw', virtualSize, readable: true, refusal: null, findings } as const;
   return { ...report, ...nothing, ...unknown, ...raw, ...contents };
 }

@@ -7,6 +7,7 @@ import type { DiskContents } from '../../src/inspect/partition-table.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { type MapProblem, mapRuns } from '../../src/ops/map.ts';
 import { MapCounter, type MapFigures } from '../../src/ops/map-figures.ts';
+import { readWatched } from '../../src/ops/source-change.ts';
 import { refuseSameFile, statOrNothing } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
@@ -59,7 +60,7 @@ async function map(session: Session, image: string, flags: Flags): Promise<void>
   try {
     const opened = await openDisk(image, { ...inputOptions(flags), pad: flags.pad });
     try {
-      await mapOpened(session, { image, opened, target }, flags);
+      await readWatched(opened, () => mapOpened(session, { image, opened, target }, flags));
     } finally {
       await opened.disk.close();
     }
@@ -98,6 +99,7 @@ async function mapOpened(session: Session, job: Job, flags: Flags): Promise<void
   const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, ...range };
   const views = await viewsOf(session, job, about, flags);
   const { figures, problem } = await gather(session, { disk: opened.disk, views, range }, flags);
+  await opened.checkUnchanged();
   await views.listing?.finish(figures);
   if (views.svg !== undefined) await target?.write(views.svg.text(figures, views.fill, problem));
   if (views.listing === undefined) await show(session, { about, figures, views }, flags);

@@ -1,12 +1,12 @@
 import type { Writable } from 'node:stream';
 import type { Command } from 'commander';
-import type { Disk } from '../../src/disk/disk.ts';
 import { warningsOf } from '../../src/format/rules.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { OutputFile } from '../../src/ops/output-file.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
 import { pumpTo } from '../../src/ops/pump.ts';
+import { readWatched } from '../../src/ops/source-change.ts';
 import { createReadStream } from '../../src/stream/disk-streams.ts';
 import { PIECE_BYTES, readAhead, storedPieces } from '../../src/stream/read-ahead.ts';
 import { refuseSameFile, streamTarget } from '../endpoints.ts';
@@ -55,8 +55,11 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
     const range = diskRange(opened.disk.size, image, flags);
     await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
     const meter = new ProgressMeter('read', range.length, progress.listener);
-    if (sink === undefined) await readToFile(opened.disk, range, flags, { meter, signal: session.io.signal });
-    else await readToStream(opened.disk, range, sink.stream, { meter, signal: session.io.signal });
+    const running = { meter, signal: session.io.signal };
+    await readWatched(opened, async () => {
+      if (sink === undefined) await readToFile(opened, range, flags, running);
+      else await readToStream(opened, range, sink.stream, running);
+    });
     await sink?.finish();
     progress.clear();
     const seconds = (performance.now() - startedAt) / 1000;
@@ -72,7 +75,12 @@ interface Running {
   readonly signal: AbortSignal;
 }
 
-async function readToStream(disk: Disk, range: DiskRange, target: Writable, { meter, signal }: Running): Promise<void> {
+async function readToStream(
+  { disk, checkUnchanged }: OpenedDisk,
+  range: DiskRange,
+  target: Writable,
+  { meter, signal }: Running,
+): Promise<void> {
   async function* counted(): AsyncGenerator<Uint8Array> {
     for await (const chunk of createReadStream(disk, { ...range, signal })) {
       const bytes = chunk as Uint8Array;
@@ -81,11 +89,17 @@ async function readToStream(disk: Disk, range: DiskRange, target: Writable, { me
     }
   }
   await pumpTo(counted(), target, signal);
+  await checkUnchanged();
   meter.finish();
 }
 
 /** What is empty on the disk becomes a hole in the file. */
-async function readToFile(disk: Disk, range: DiskRange, flags: Flags, { meter, signal }: Running): Promise<void> {
+async function readToFile(
+  { disk, checkUnchanged }: OpenedDisk,
+  range: DiskRange,
+  flags: Flags,
+  { meter, signal }: Running,
+): Promise<void> {
   const output = await OutputFile.create(flags.output, { force: flags.force, blockingWrites: true });
   try {
     await output.storage.truncate(range.length);
@@ -98,6 +112,7 @@ async function readToFile(disk: Disk, range: DiskRange, flags: Flags, { meter, s
     }
     meter.skipped(range.length - meter.copiedBytes);
     meter.finish();
+    await checkUnchanged();
     await output.commit();
   } catch (error) {
     await output.discard();

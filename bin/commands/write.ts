@@ -5,13 +5,14 @@ import { VhdError } from '../../src/errors.ts';
 import { warningsOf } from '../../src/format/rules.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
+import { WatchedFile } from '../../src/ops/source-change.ts';
 import { fileState } from '../../src/storage/file-device.ts';
 import { createWriteStream } from '../../src/stream/disk-streams.ts';
-import { openStream, refuseSameFile, streamSource } from '../endpoints.ts';
+import { refuseSameFile, streamSource } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addInputOptions, type InputFlags, inputOptions } from '../input-options.ts';
-import { checkStart, warnAbout } from '../opened.ts';
+import { checkStart, HeardWarnings, warnAbout } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
@@ -42,6 +43,8 @@ interface Source {
   readonly stream: Readable;
   /** Undefined for pipes. */
   readonly byteLength: number | undefined;
+  /** Undefined for pipes. */
+  readonly file: WatchedFile | undefined;
 }
 
 async function write(session: Session, call: Call): Promise<void> {
@@ -49,16 +52,19 @@ async function write(session: Session, call: Call): Promise<void> {
   session.files = { input: source, output: image };
   if (image === '-') throw new UsageError('write: expected an image file, found -', 'vhd write IMAGE [SRC]');
   await refuseSameFile(source, image);
-  const { stream, byteLength } = await openSource(session, source);
-  const opened = await openImage(session, image, flags).catch((error: unknown) => {
+  const { stream, byteLength, file } = await openSource(session, source);
+  const heard = new HeardWarnings();
+  const opened = await openImage(session, image, flags, heard).catch(async (error: unknown) => {
     stream.destroy();
+    await file?.close();
     throw error;
   });
   const progress = new ProgressDisplay(session, flags);
   const startedAt = performance.now();
   try {
     checkFits(opened, call, byteLength);
-    await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
+    const warnings = [...heard.warnings.map(({ message }) => message), ...warningsOf(opened.vhd?.findings ?? [])];
+    await warnAbout(session, image, warnings);
     const meter = new ProgressMeter('write', byteLength, progress.listener);
     const { signal } = session.io;
     const target = createWriteStream(opened.disk, { start: flags.start, signal });
@@ -68,20 +74,28 @@ async function write(session: Session, call: Call): Promise<void> {
     meter.finish();
     await opened.disk.close();
     progress.clear();
+    await file?.checkUnchanged();
     await tell(session, call, {
       opened,
+      warnings,
       writtenBytes: meter.copiedBytes,
       seconds: (performance.now() - startedAt) / 1000,
     });
   } finally {
     progress.clear();
     stream.destroy();
+    await file?.close();
     await opened.disk.close();
   }
 }
 
 /** The image first: what is wrong with it is not to be said of the source. */
-async function openImage(session: Session, image: string, flags: Flags): Promise<OpenedDisk> {
+async function openImage(
+  session: Session,
+  image: string,
+  flags: Flags,
+  { listener: onWarning }: HeardWarnings,
+): Promise<OpenedDisk> {
   if (flags.sizeFrom === 'chs') {
     throw new UsageError(
       '--size-from chs: is for reading only',
@@ -90,9 +104,11 @@ async function openImage(session: Session, image: string, flags: Flags): Promise
   }
   const { files } = session;
   session.files = { input: image, output: image };
-  const opened = await openDisk(image, { ...inputOptions(flags), writable: true }).catch((error: unknown) => {
-    throw isPadError(error) ? wholeSectorsError(error, image) : error;
-  });
+  const opened = await openDisk(image, { ...inputOptions(flags), writable: true, onWarning }).catch(
+    (error: unknown) => {
+      throw isPadError(error) ? wholeSectorsError(error, image) : error;
+    },
+  );
   session.files = files;
   return opened;
 }
@@ -109,9 +125,10 @@ function wholeSectorsError({ code, message, storage, expected, found }: VhdError
 
 async function openSource(session: Session, source: string): Promise<Source> {
   const stream = await streamSource(session, source);
-  if (stream !== undefined) return { stream, byteLength: undefined };
+  if (stream !== undefined) return { stream, byteLength: undefined, file: undefined };
   const { size } = await fileState(source);
-  return { stream: openStream(source, session.io.signal), byteLength: size };
+  const file = await WatchedFile.open(source);
+  return { stream: file.createReadStream(session.io.signal), byteLength: size, file };
 }
 
 /** Everything that can be known is known before the first byte is written. */
@@ -149,10 +166,12 @@ async function* counted(stream: Readable, meter: ProgressMeter): AsyncGenerator<
 interface Done {
   readonly opened: OpenedDisk;
   readonly writtenBytes: number;
+  readonly warnings: readonly string[];
   readonly seconds: number;
 }
 
-async function tell(session: Session, { image, flags }: Call, { opened, writtenBytes, seconds }: Done): Promise<void> {
+async function tell(session: Session, { image, flags }: Call, done: Done): Promise<void> {
+  const { opened, writtenBytes, warnings, seconds } = done;
   if (session.isJson) {
     const fileSize = (await fileState(image)).size;
     const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, start: flags.start };
@@ -160,7 +179,7 @@ async function tell(session: Session, { image, flags }: Call, { opened, writtenB
       copiedBytes: writtenBytes,
       skippedBytes: 0,
       seconds,
-      warnings: warningsOf(opened.vhd?.findings ?? []),
+      warnings,
     };
     await session.print(jsonText('write', { ...about, ...moved }));
   } else if (flags.quiet !== true) {

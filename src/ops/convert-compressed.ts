@@ -1,12 +1,9 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { VhdError } from '../errors.ts';
 import { COMPRESSION_MAGIC_BYTES, COMPRESSIONS, type Compression, detectCompression } from '../format/compression.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { shellPath } from '../format/shell.ts';
 import { RAW_NAMES, VHD_NAMES } from '../open.ts';
-import { FileStorage } from '../storage/file.ts';
-import { FileWatch } from '../storage/file-watch.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import { CompressedInput } from '../stream/compressed-input.ts';
 import { decompressInput, restOf } from '../stream/decompress.ts';
@@ -14,10 +11,8 @@ import { checkInside, endingInside, nameInside, refusingFooter, unpackCommand } 
 import type { FullConvertOptions, Outcome } from './convert-options.ts';
 import { convertStream } from './convert-stream.ts';
 import type { ProgressListener } from './progress.ts';
-import { readWatched } from './source-change.ts';
+import { readWatched, WatchedFile } from './source-change.ts';
 import { mayDecompressStream } from './source-compression.ts';
-
-const CHUNK_BYTES = 512 * 1024;
 
 /** A file that holds a compressed disk. */
 export interface CompressedFile {
@@ -32,32 +27,23 @@ export async function convertCompressedFile(
   options: FullConvertOptions,
 ): Promise<Outcome> {
   refuseForCompressed(file, target, options);
-  const handle = await open(file.path, 'r');
+  const source = await WatchedFile.open(file.path);
   try {
-    const storage = FileStorage.fromHandle(handle, { name: file.path });
-    const watch = await FileWatch.start(storage);
-    const checkUnchanged = (cause?: unknown): Promise<void> => watch.check(cause);
-    const source = { ...file, handle, byteLength: await storage.size(), checkUnchanged };
-    return await readWatched(source, () => convertOpened(source, target, options));
+    return await readWatched(source, () => convertOpened(source, file, target, options));
   } finally {
-    await handle.close();
+    await source.close();
   }
 }
 
-interface OpenedFile extends CompressedFile {
-  readonly handle: FileHandle;
-  readonly byteLength: number;
-  /** Called when the file was read to its end, before anything is made of it; rejects if it changed meanwhile. */
-  readonly checkUnchanged: () => Promise<void>;
-}
-
 async function convertOpened(
-  { handle, path, format, byteLength, checkUnchanged }: OpenedFile,
+  opened: WatchedFile,
+  { path, format }: CompressedFile,
   target: string | Writable,
   options: FullConvertOptions,
 ): Promise<Outcome> {
+  const { byteLength, checkUnchanged } = opened;
   const { signal, from, onProgress } = options;
-  const source = handle.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
+  const source = opened.createReadStream();
   const unpacking = new Unpacking(source, { name: path, format, from, signal, checkUnchanged });
   try {
     // The name promises a VHD: what has no footer is no raw disk then.

@@ -8,7 +8,7 @@ import type { ProgressListener } from './progress.ts';
 export type TargetType = 'raw' | 'fixed' | 'dynamic';
 
 /** How to convert: how the source is opened, what the target is to be. */
-export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable'>, ImageIdentity {
+export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable' | 'durability'>, ImageIdentity {
   /** What the target is to be. */
   readonly to: TargetType;
   /**

@@ -24,9 +24,11 @@ import { compressionOf } from './source-compression.ts';
 import { deviceWarnings } from './source-device.ts';
 
 const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
+/** What the options of a new image have that these have in another way, or not. */
+const OTHER_TARGET_OPTIONS: readonly string[] = ['size', 'type', 'signal', 'durability', 'onWarning'];
 const CONVERT_OPTIONS: readonly string[] = [
-  ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable'),
-  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'type' && name !== 'signal'),
+  ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable' && name !== 'durability'),
+  ...CREATE_STORAGE_OPTIONS.filter((name) => !OTHER_TARGET_OPTIONS.includes(name)),
   ...['to', 'compression', 'force', 'dryRun', 'blockingWrites', 'onProgress', 'signal'],
   ...['azure', 'inputSize', 'reproducible', 'inPlace'],
 ];

@@ -1,4 +1,9 @@
+import { createReadStream, type ReadStream } from 'node:fs';
 import { VhdError, type VhdErrorCode } from '../errors.ts';
+import { FileStorage } from '../storage/file.ts';
+import { FileWatch } from '../storage/file-watch.ts';
+
+const CHUNK_BYTES = 512 * 1024;
 
 /** What is no matter of what the source holds. */
 const NOT_OF_CONTENTS: readonly VhdErrorCode[] = ['ERR_VHD_EXISTS', 'ERR_VHD_SAME_FILE', 'ERR_VHD_SOURCE_CHANGED'];
@@ -19,5 +24,44 @@ export async function readWatched<T>({ checkUnchanged }: Watched, job: () => Pro
   } catch (error) {
     if (error instanceof VhdError && !NOT_OF_CONTENTS.includes(error.code)) await checkUnchanged(error);
     throw error;
+  }
+}
+
+/** A file that is read from its first byte to its last, and compared then with what it was. */
+export class WatchedFile implements Watched {
+  readonly #storage: FileStorage;
+  readonly #watch: FileWatch;
+
+  private constructor(storage: FileStorage, watch: FileWatch) {
+    this.#storage = storage;
+    this.#watch = watch;
+  }
+
+  /** Opens the file or block device at `path`; errors of the system pass. */
+  static async open(path: string): Promise<WatchedFile> {
+    const storage = await FileStorage.open(path);
+    try {
+      return new WatchedFile(storage, await FileWatch.start(storage));
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+  }
+
+  /** Bytes of the file when it was opened. */
+  get byteLength(): number {
+    return this.#watch.byteLength;
+  }
+
+  /** Its bytes. */
+  createReadStream(signal?: AbortSignal): ReadStream {
+    return createReadStream(this.#storage.name, { highWaterMark: CHUNK_BYTES, signal });
+  }
+
+  readonly checkUnchanged = (cause?: unknown): Promise<void> => this.#watch.check(cause);
+
+  /** Closes it. */
+  async close(): Promise<void> {
+    await this.#storage.close();
   }
 }

@@ -30,6 +30,11 @@ export class FileWatch {
     return new FileWatch(storage, await snapshotOf(storage));
   }
 
+  /** Bytes of the file at the start; of a block device its size. */
+  get byteLength(): number {
+    return this.#before.size;
+  }
+
   /**
    * Compares the file with what it was. It has to be open still.
    * @param cause the error that reading it gave, if it did
