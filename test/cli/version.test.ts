@@ -21,13 +21,14 @@ describe('vhd --version', () => {
       expect(first).toBe(`vhd ${version()}`);
       const native = await nativeSupport();
       const table = new Map(rows.map((row) => [row.slice(2, 15).trimEnd(), row.slice(17)]));
-      expect([...table.keys()]).toEqual(['node', 'platform', 'native helper', 'holes', 'clone']);
+      expect([...table.keys()]).toEqual(['node', 'platform', 'native helper', 'holes', 'clone', 'locks']);
       expect(table.get('node')).toBe(process.version);
       expect(table.get('platform')).toBe(`${process.platform} ${process.arch}`);
       expect(table.get('native helper')).toBe(
         native.version === undefined ? `off: ${native.reason}` : `koffi ${native.version}`,
       );
       expect(table.get('holes')).toMatch(native.isActive ? /^on: found/ : /^off: read like data$/);
+      expect(table.get('locks')).toMatch(native.isActive ? /^on: a second writer/ : /^off: nothing keeps/);
     },
   );
 
@@ -45,6 +46,7 @@ describe('vhd --version', () => {
       features: [
         { name: 'holes', isActive },
         { name: 'clone', isActive },
+        { name: 'locks', isActive },
       ],
     });
   });
@@ -55,6 +57,7 @@ describe('vhd --version', () => {
     expect(stdout).toContain('  native helper  off: turned off by VHDKIT_NATIVE=0\n');
     expect(stdout).toContain('  holes          off: read like data\n');
     expect(stdout).toContain('  clone          off: bytes are copied\n');
+    expect(stdout).toContain('  locks          off: nothing keeps two programs apart\n');
   });
 
   it('is not --verbose alone, nor anything with more words', async () => {

@@ -1,9 +1,10 @@
 // Runs the command in this process with streams of its own, or the built bundle as a process.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll } from 'vitest';
 import { buildCommand } from '../../.config/build.ts';
 import { run } from '../../bin/program.ts';
@@ -71,6 +72,8 @@ export function useBuiltCommand(): BuiltCommand {
     folder = await mkdtemp(join(tmpdir(), 'vhdkit-bundle-'));
     await buildCommand(folder);
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+    // As where it is installed: what is not in the bundle is beside it.
+    await symlink(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(folder, 'node_modules'), 'dir');
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
   return {

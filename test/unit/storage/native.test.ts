@@ -28,6 +28,7 @@ describe('the native helper', () => {
     expect(support.features.map(({ name, isActive }) => [name, isActive])).toEqual([
       ['holes', support.isActive],
       ['clone', support.isActive],
+      ['locks', support.isActive],
     ]);
     const isKnown = platform === 'linux' && (arch === 'x64' || arch === 'arm64');
     if (!isKnown) expect(support.reason).toBe(`not used on ${platform} ${arch}`);
