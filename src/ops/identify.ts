@@ -68,7 +68,7 @@ export async function identify(source: string | Storage, options: IdentifyOption
     if (stats.isDirectory()) throw directoryError(source);
     // Some systems know the size of a disk behind one; a terminal or a source of zeros has none.
     if (stats.isCharacterDevice() && (await file.size()) === 0) return identificationOf(source, 0, CHARACTER_DEVICE);
-    return await identifyStorage(file, searchBytes, await file.isLockedForWriting());
+    return await identifyStorage(file, searchBytes, file.isLockedForWriting());
   } finally {
     await file.close();
   }
@@ -80,12 +80,16 @@ function directoryError(path: string): Error {
   return Object.assign(new Error(message), { code: 'EISDIR', syscall: 'read', path });
 }
 
-async function identifyStorage(storage: Storage, searchBytes: number, isInUse = false): Promise<Identification> {
+async function identifyStorage(
+  storage: Storage,
+  searchBytes: number,
+  lockedForWriting = Promise.resolve(false),
+): Promise<Identification> {
   const size = await storage.size();
   if (size === 0) return identificationOf(storage.name, 0, { kind: 'unknown', mime: EMPTY_MIME, title: 'empty file' });
   const file = { size, read: (target: Uint8Array, position: number) => storage.read(target, position) };
   const subject: Subject = { storage, file, ends: await readEnds(file), searchBytes };
-  const verdict = await verdictOn(subject);
+  const [verdict, isInUse] = await Promise.all([verdictOn(subject), lockedForWriting]);
   const told = isInUse ? [finding('file.in-use').message] : [];
   return identificationOf(storage.name, size, { ...verdict, problems: [...told, ...(verdict.problems ?? [])] });
 }

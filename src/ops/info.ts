@@ -116,8 +116,10 @@ export async function readInfo(source: string | Storage, options: InfoOptions = 
     const stats = await file.stat();
     // A device is as large as it is: what its name takes in the file system is nothing to the purpose.
     const isKnown = Number.isFinite(stats.blocks) && !stats.isBlockDevice();
-    const isInUse = lock && (await file.isLockedForWriting());
-    const report = await infoOf(file, reading, isKnown ? stats.blocks * 512 : null);
+    const [report, isInUse] = await Promise.all([
+      infoOf(file, reading, isKnown ? stats.blocks * 512 : null),
+      lock && file.isLockedForWriting(),
+    ]);
     return isInUse ? { ...report, findings: [finding('file.in-use'), ...report.findings] } : report;
   } finally {
     await file.close();

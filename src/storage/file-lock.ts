@@ -1,12 +1,10 @@
 import * as fs from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { VhdError } from '../errors.ts';
 import { loadNative, type NativeFiles } from './native.ts';
 import { type OpenFile, openAgain } from './native-files.ts';
 
 const closeFile = promisify(fs.close);
-const statBigInt: (fd: number, options: { bigint: true }) => Promise<fs.BigIntStats> = promisify(fs.fstat);
 
 /** What a file is locked for. Readers keep writers away, a writer keeps away everybody else. */
 export type LockKind = 'read' | 'write';
@@ -123,17 +121,25 @@ function inUseError(name: string, kind: LockKind, byte: number | undefined): Vhd
 
 /**
  * True if another opening of the file, of this program or another, has it locked for writing. Locks nothing, and loads
- * the native helper only if the system's list of locks names the file at all; without helper or list, false.
+ * the native helper only if the system's list of locks names the file at all; without helper or list, false. The list can
+ * take ten milliseconds, in which this only waits: best asked for beside something else.
  */
 export async function isLockedForWriting(fd: number): Promise<boolean> {
-  const locks = await readFile('/proc/locks', 'latin1').catch(() => '');
-  if (!/\d/.test(locks) || !locks.includes(`:${await inodeOf(fd)} `)) return false;
+  const locks = await readText('/proc/locks');
+  if (!locks.includes(':') || !locks.includes(`:${await inodeOf(fd)} `)) return false;
   const { files: native } = await loadNative();
   return native !== undefined && WRITERS.some((byte) => isLockedElsewhere(native, fd, byte));
 }
 
 /** The number that the list of locks has for the file; on layered file systems another one than `stat` gives. */
 async function inodeOf(fd: number): Promise<string> {
-  const about = await readFile(`/proc/self/fdinfo/${fd}`, 'latin1').catch(() => '');
-  return /^ino:\s*(\d+)$/m.exec(about)?.[1] ?? String((await statBigInt(fd, { bigint: true })).ino);
+  const about = /^ino:\s*(\d+)$/m.exec(await readText(`/proc/self/fdinfo/${fd}`));
+  return about?.[1] ?? String(fs.fstatSync(fd, { bigint: true }).ino);
+}
+
+/** What the kernel tells; nothing if it does not. */
+function readText(path: string): Promise<string> {
+  return new Promise((resolve) => {
+    fs.readFile(path, 'latin1', (error, text) => resolve(error === null ? text : ''));
+  });
 }
