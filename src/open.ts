@@ -246,7 +246,7 @@ export interface CreateOptions extends CreateStorageOptions, FileOptions {}
  * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
  */
 export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
-  const { lock, ...given } = options;
+  const { lock: _lock, ...given } = options;
   const image = { ...given, onWarning: listenerFor(target, options) };
   checkBooleans(options, ['lock']);
   checkCreateOptions('createVhd', image);

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { checkRange, type VhdWarning, type WarningListener } from '../errors.ts';
+import { checkOneOf, checkRange, type VhdWarning, type WarningListener } from '../errors.ts';
 import { deviceSize } from './file-device.ts';
 import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
 import { cloneFile, HoleFinder } from './native-files.ts';
@@ -113,6 +113,7 @@ export class FileStorage implements Storage {
    * @throws VhdError `ERR_VHD_IN_USE` if somebody else has it locked in a way that excludes this
    */
   async lock(kind: LockKind, onWarning?: WarningListener): Promise<void> {
+    checkOneOf('lock', kind, ['read', 'write']);
     const isOwn = this.#lockFd !== undefined || this.#handle === undefined;
     const file = { fd: this.#lockFd ?? this.#fd, name: this.name, isOwn };
     const outcome = await this.#run(() => lockFile(file, kind));
