@@ -37,7 +37,7 @@ async function outcome(opening: Promise<{ close(): Promise<void> }>): Promise<st
       await disk.close();
       return 'opened';
     },
-    (error: Error) => error.message,
+    (error: unknown) => (error instanceof Error ? error.message : 'no error'),
   );
 }
 
