@@ -8,7 +8,7 @@ import type { BlockTable } from './block-table.ts';
 import { writeZeros, zeroPieces } from './flat.ts';
 import { FlushQueue } from './flush-queue.ts';
 import type { ImageEnd } from './image-end.ts';
-import { settleAll } from './settle.ts';
+import { settleAll } from '../storage/settle.ts';
 import type { BlockPlace, BlockSpace } from './space.ts';
 
 /** A gap up to this long is written along as zeros, so that bitmap and data leave in one call. */

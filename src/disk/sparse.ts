@@ -7,7 +7,7 @@ import { closedError } from '../storage/storage.ts';
 import type { BlockStore } from './block-store.ts';
 import { type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
-import { settleAll } from './settle.ts';
+import { settleAll } from '../storage/settle.ts';
 import type { BackingDisk } from './write-back.ts';
 
 /**

@@ -3,7 +3,7 @@ import { closedError, type Storage } from '../storage/storage.ts';
 import { type Abandonable, watchAbandoned } from './abandoned.ts';
 import { type Disk, type Extent, type ExtentOptions, resolveRange } from './disk.ts';
 import { GatheredWrites, type PlacedRun } from './gathered-writes.ts';
-import { settleAll } from './settle.ts';
+import { settleAll } from '../storage/settle.ts';
 
 /**
  * When a write is durable: `flush` at the next flush, small ones gathered until then; `always` when it resolves.

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { checkImageSize, createVhdStorage, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
 import { GrowingImage } from '../disk/growing-image.ts';
-import { settleAll } from '../disk/settle.ts';
+import { settleAll } from '../storage/settle.ts';
 import { VhdError } from '../errors.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns, isAllZeros } from '../format/zeros.ts';
