@@ -84,13 +84,15 @@ async function bindNative(): Promise<NativeHelper> {
   return { files, version: koffi.version };
 }
 
-type Koffi = (typeof import('koffi'))['default'];
+type Koffi = typeof import('koffi')['default'];
 
 /** Declared with the arguments each of these calls takes: functions of any number of arguments have no `async`. */
 function bindBatchCalls(koffi: Koffi, library: ReturnType<Koffi['load']>): BatchCalls {
   const setUp = library.func('long syscall(long number, long count, void *context)');
   const submit = library.func('long syscall(long number, uint64_t context, long count, void *pointers)');
-  const ended = library.func('long syscall(long number, uint64_t context, long least, long limit, void *events, void *time)');
+  const ended = library.func(
+    'long syscall(long number, uint64_t context, long least, long limit, void *events, void *time)',
+  );
   return {
     setUp() {
       const id = new BigUint64Array(1);
