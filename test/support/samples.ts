@@ -45,8 +45,11 @@ export async function sampleNames(): Promise<string[]> {
 }
 
 async function linkDependencies(modules: string): Promise<void> {
-  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { dependencies: object };
-  for (const name of Object.keys(manifest.dependencies)) {
+  const { dependencies, optionalDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    dependencies: object;
+    optionalDependencies: object;
+  };
+  for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
     await symlink(join(root, 'node_modules', name), join(modules, name));
   }
 }
