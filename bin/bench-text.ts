@@ -21,7 +21,10 @@ export function benchText(report: BenchReport): string {
   const where = `${processors}, ${formatBytes(memory)}, ${system}, Node ${node}${on}`;
   const columns = columnsOf(results);
   const ratios = ['dyn/fixed', 'dyn/plain', ...(qemu === undefined ? [] : ['dyn/qemu dyn'])];
-  const rates = [['workload', ...columns.map(([, name]) => name), ...ratios], ...results.map((it) => rateRow(it, report))];
+  const rates = [
+    ['workload', ...columns.map(([, name]) => name), ...ratios],
+    ...results.map((it) => rateRow(it, report)),
+  ];
   const ours = columns.filter(([target]) => results.some(({ cpuSeconds }) => cpuSeconds[target] !== undefined));
   const seconds = [['CPU seconds', ...ours.map(([, name]) => name)], ...results.map((result) => cpuRow(result, ours))];
   const tail = `peak memory ${formatBytes(peakMemory)}${qemu === undefined ? '' : `; ${qemu}, start included`}`;
@@ -70,7 +73,12 @@ export function benchChart(report: BenchReport): Chart {
   const { machine, rounds, diskBytes, measuredAt, qemu, results } = report;
   const columns = columnsOf(results);
   const { processors, node, fileSystem } = machine;
-  const where = [processors, ...(fileSystem === undefined ? [] : [fileSystem]), `Node ${node}`, ...(qemu === undefined ? [] : [qemu])];
+  const where = [
+    processors,
+    ...(fileSystem === undefined ? [] : [fileSystem]),
+    `Node ${node}`,
+    ...(qemu === undefined ? [] : [qemu]),
+  ];
   return {
     title: 'vhd bench: MiB/s, more is better',
     subtitle: [

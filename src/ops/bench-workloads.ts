@@ -48,11 +48,7 @@ export function planGroups(diskBytes: number, round: number): Pass[][] {
   };
   const megabytes = row(MIB, covered);
   return [
-    [
-      ...write('seq-1m', megabytes),
-      read('read-seq', megabytes),
-      read('read-rand-4k', random(covered, 2 * round + 2)),
-    ],
+    [...write('seq-1m', megabytes), read('read-seq', megabytes), read('read-rand-4k', random(covered, 2 * round + 2))],
     write('seq-4k', row(SMALL, Math.floor(covered / 8))),
     write('rand-4k', random(diskBytes, 2 * round + 1), FLUSH_EVERY),
   ];

@@ -1,0 +1,49 @@
+// Calls of the system, counted exactly by strace.
+import { readFileSync, rmSync } from 'node:fs';
+import { run } from './programs.ts';
+
+/** Calls of the system that a process made, with all its threads. */
+export interface Counts {
+  /** All of them, the start of the program included. */
+  readonly calls: number;
+  /** Positioned writes: pwrite64, pwritev. */
+  readonly writes: number;
+  /** Positioned reads: pread64, preadv. */
+  readonly reads: number;
+  /** fdatasync, fsync. */
+  readonly barriers: number;
+}
+
+const KINDS: Readonly<Record<string, 'writes' | 'reads' | 'barriers'>> = {
+  pwrite64: 'writes',
+  pwritev: 'writes',
+  pwritev2: 'writes',
+  pread64: 'reads',
+  preadv: 'reads',
+  preadv2: 'reads',
+  fdatasync: 'barriers',
+  fsync: 'barriers',
+};
+
+/** Runs a command under strace, whose table goes to `scratch` for a while. */
+export function countCalls(words: readonly string[], scratch: string): Counts {
+  try {
+    run(['strace', '-f', '-c', '-o', scratch, ...words]);
+    return parseCounts(readFileSync(scratch, 'utf8'));
+  } finally {
+    rmSync(scratch, { force: true });
+  }
+}
+
+/** Reads the table of `strace -c`: share, seconds, microseconds, calls, errors or nothing, name. */
+export function parseCounts(table: string): Counts {
+  const counts = { calls: 0, writes: 0, reads: 0, barriers: 0 };
+  for (const line of table.split('\n')) {
+    const [, calls = '', name = ''] = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$/.exec(line) ?? [];
+    if (name === '' || name === 'total') continue;
+    counts.calls += Number(calls);
+    const kind = KINDS[name];
+    if (kind !== undefined) counts[kind] += Number(calls);
+  }
+  return counts;
+}
