@@ -8,6 +8,7 @@ import { describe, test } from 'vitest';
 /** A program that tests can ask for. */
 export type PeerName =
   | 'qemu-img'
+  | 'strace'
   | 'vhdiinfo'
   | 'vhdimount'
   | '7z'

@@ -21,9 +21,8 @@ describe('runBench', () => {
     });
     expect(report).toMatchObject({ rounds: 2, diskBytes: 16 * MiB });
     const rows = report.results.map(({ fresh, workload }) => `${workload} ${String(fresh)}`);
-    expect(rows).toEqual(
-      ['seq-1m', 'seq-4k', 'rand-4k'].flatMap((workload) => [`${workload} true`, `${workload} false`]),
-    );
+    const written = ['seq-1m', 'seq-4k', 'rand-4k'].flatMap((workload) => [`${workload} true`, `${workload} false`]);
+    expect(rows).toEqual([...written, 'read-seq false', 'read-rand-4k false']);
     for (const { dynamic, dynamicToFixed, dynamicToPlain, fixed, fixedPreallocated, plain } of report.results) {
       for (const { max, median, min } of [plain, fixed, fixedPreallocated, dynamic] as Spread[]) {
         expect(min).toBeGreaterThan(0);
