@@ -121,7 +121,7 @@ function whiskerFor(count: number): CustomSeriesRenderItem {
     const [fastest = 0, slowest = 0, index = 0, median = 0] = [1, 2, 3, 4].map((it) => Number(api.value(it)));
     const [middle = 0, top = 0] = api.coord([0, fastest]);
     const [, bottom = 0] = api.coord([0, slowest]);
-    const x = middle + (api.barLayout?.({ ...BAR_GAPS, count })?.[index]?.offsetCenter ?? 0);
+    const x = middle + (api.barLayout({ ...BAR_GAPS, count })?.[index]?.offsetCenter ?? 0);
     const style = {
       text: figure(median),
       x,

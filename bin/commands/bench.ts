@@ -36,31 +36,32 @@ export function declare(command: Command, session: Session): void {
 }
 
 async function bench(session: Session, directory: string, flags: Flags): Promise<void> {
-  session.files = { input: directory, output: flags.svg ?? directory };
-  if (flags.svg === '-' && session.isJson) {
+  const { svg, force = false } = flags;
+  session.files = { input: directory, output: svg };
+  if (svg === '-' && session.isJson) {
     throw new UsageError(
       '--svg - and --json both go to standard output: expected one of them, found both',
       'draw into a file: --svg FILE',
     );
   }
-  const target = flags.svg === undefined ? undefined : await openTextTarget(session, flags.svg, flags.force === true);
+  const target = svg === undefined ? undefined : await openTextTarget(session, svg, force);
   try {
     // What fails from here on is about the test files, until the picture is written.
     session.files = { input: directory, output: directory };
     const report = await measure(session, directory, flags);
-    if (flags.qemu === true && report.qemu === undefined) {
-      await session.warn('qemu-img not found: it was not measured');
-    }
-    if (flags.svg !== '-') await session.print(session.isJson ? jsonText('bench', report) : benchText(report));
-    session.files = { input: directory, output: flags.svg ?? directory };
-    if (target !== undefined) {
-      const { drawChart } = await import('../bench-chart.ts');
-      await target.write(drawChart(benchChart(report)));
-    }
+    if (svg !== '-') await session.print(session.isJson ? jsonText('bench', report) : benchText(report));
+    session.files = { input: directory, output: svg };
+    await target?.write(await chartText(report));
   } catch (error) {
     await target?.discard();
     throw error;
   }
+}
+
+async function chartText(report: BenchReport): Promise<string> {
+  // Loaded when it is needed: the library that draws is larger than everything else together.
+  const { drawChart } = await import('../bench-chart.ts');
+  return drawChart(benchChart(report));
 }
 
 async function measure(session: Session, directory: string, flags: Flags): Promise<BenchReport> {
@@ -68,7 +69,10 @@ async function measure(session: Session, directory: string, flags: Flags): Promi
   const { size: sizeBytes, rounds, qemu } = flags;
   const { signal } = session.io;
   try {
-    return await runBench({ directory, sizeBytes, rounds, qemu, onProgress: progress.listener, signal });
+    const report = await runBench({ directory, sizeBytes, rounds, qemu, onProgress: progress.listener, signal });
+    progress.clear();
+    if (qemu === true && report.qemu === undefined) await session.warn('qemu-img not found: it was not measured');
+    return report;
   } finally {
     progress.clear();
   }

@@ -1,3 +1,4 @@
+import { promisify } from 'node:util';
 import type { BenchTarget } from './bench-report.ts';
 import type { Pass } from './bench-workloads.ts';
 
@@ -60,12 +61,13 @@ export function qemuBenchWords({ path, isRead, length, count, stride = length }:
 /** Its standard output. Loaded when it is needed: the command is to start without. */
 async function run(words: readonly string[], signal: AbortSignal | undefined): Promise<string> {
   const { execFile } = await import('node:child_process');
-  return new Promise((resolve, reject) => {
-    execFile(PROGRAM, words, { signal }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else if (signal?.aborted === true) reject(signal.reason as Error);
-      else if (error.code === 'ENOENT') reject(error);
-      else reject(new Error(`${PROGRAM} ${words.join(' ')}: ${stderr.trim()}`, { cause: error }));
-    });
-  });
+  try {
+    const { stdout } = await promisify(execFile)(PROGRAM, words, { signal });
+    return stdout;
+  } catch (error) {
+    signal?.throwIfAborted();
+    const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
+    if (code === 'ENOENT') throw error;
+    throw new Error(`${PROGRAM} ${words.join(' ')}: ${stderr.trim()}`, { cause: error });
+  }
 }

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, symlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { buildCommand, buildLibrary } from '../../.config/build.ts';
 import { qemuBenchWords } from '../../src/ops/bench-qemu.ts';
 import type { Scenario, Target } from './scenarios.ts';
@@ -80,9 +80,9 @@ function qemuOptions(isFixed: boolean): string {
 }
 
 /** The library as it is shipped, instead of its sources. */
-const shippedLibrary = {
+const shippedLibrary: Plugin = {
   name: 'shipped-library',
-  setup(bundle: import('esbuild').PluginBuild): void {
+  setup(bundle) {
     bundle.onResolve({ filter: /^vhdkit$/ }, () => ({ path: './lib/index.js', external: true }));
   },
 };

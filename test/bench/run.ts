@@ -4,12 +4,12 @@
  * when the command ends and qemu-img's are not. Options: `--only NAME` (again and again: a scenario, `convert` or
  * `write-calls`), `--json FILE`, `--svg FILE`, `--markdown` (the tables of the README, at the end).
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { drawChart } from '../../bin/bench-chart.ts';
+import { qemuVersion } from '../../src/ops/bench-qemu.ts';
 import { describeMachine } from '../../src/ops/bench-report.ts';
 import { findProgram } from '../support/peers.ts';
 import { type Comparison, compare } from './compare.ts';
@@ -42,7 +42,7 @@ function isWanted(name: string): boolean {
 async function measure(directory: string): Promise<BenchRun> {
   const measuredAt = new Date().toISOString();
   const machine = await describeMachine(directory);
-  const [qemu] = spawnSync('qemu-img', ['--version'], { encoding: 'utf8' }).stdout?.split('\n') ?? [];
+  const qemu = await qemuVersion(undefined);
   const programs = await Programs.build(directory);
   const place = { programs, directory, rounds, isMemory: machine.fileSystem === 'tmpfs' };
   const comparisons: Comparison[] = [];
