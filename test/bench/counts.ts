@@ -8,16 +8,19 @@ export interface Counts {
   readonly calls: number;
   /** Positioned writes: pwrite64, pwritev. */
   readonly writes: number;
+  /** io_submit, each with up to 1024 positioned writes of its own. */
+  readonly batches: number;
   /** Positioned reads: pread64, preadv. */
   readonly reads: number;
   /** fdatasync, fsync. */
   readonly barriers: number;
 }
 
-const KINDS: Readonly<Record<string, 'writes' | 'reads' | 'barriers'>> = {
+const KINDS: Readonly<Record<string, Exclude<keyof Counts, 'calls'>>> = {
   pwrite64: 'writes',
   pwritev: 'writes',
   pwritev2: 'writes',
+  io_submit: 'batches',
   pread64: 'reads',
   preadv: 'reads',
   preadv2: 'reads',
@@ -37,7 +40,7 @@ export function countCalls(words: readonly string[], scratch: string): Counts {
 
 /** Reads the table of `strace -c`: share, seconds, microseconds, calls, errors or nothing, name. */
 export function parseCounts(table: string): Counts {
-  const counts = { calls: 0, writes: 0, reads: 0, barriers: 0 };
+  const counts = { calls: 0, writes: 0, batches: 0, reads: 0, barriers: 0 };
   for (const line of table.split('\n')) {
     const [, calls = '', name = ''] = /^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$/.exec(line) ?? [];
     if (name === '' || name === 'total') continue;

@@ -21,7 +21,19 @@ export interface BenchRun {
 }
 
 const MIB = 1024 * 1024;
-const HEAD = ['', 'seconds', 'MiB/s', 'CPU s', 'peak MiB', 'calls', 'writes', 'reads', 'barriers', 'I/O calls/MiB'];
+const HEAD = [
+  '',
+  'seconds',
+  'MiB/s',
+  'CPU s',
+  'peak MiB',
+  'calls',
+  'writes',
+  'batches',
+  'reads',
+  'barriers',
+  'I/O calls/MiB',
+];
 
 /** A scenario for people: a row a target, and what is asked of the ratios. */
 export function comparisonText({ title, rounds, targets, verdicts }: Comparison): string {
@@ -32,16 +44,22 @@ export function comparisonText({ title, rounds, targets, verdicts }: Comparison)
 
 function cells({ seconds, median, byteLength, cpuSeconds, peakMemory, counts }: Measured): string[] {
   const range = `${Math.min(...seconds).toFixed(3)}-${Math.max(...seconds).toFixed(3)}`;
-  const callsOf = (counted: Counts): number[] => [counted.calls, counted.writes, counted.reads, counted.barriers];
+  const callsOf = (counted: Counts): number[] => [
+    counted.calls,
+    counted.writes,
+    counted.batches,
+    counted.reads,
+    counted.barriers,
+  ];
   const perMebibyte = (counted: Counts): string => {
-    return ((counted.writes + counted.reads + counted.barriers) / (byteLength / MIB)).toFixed(2);
+    return ((counted.writes + counted.batches + counted.reads + counted.barriers) / (byteLength / MIB)).toFixed(2);
   };
   return [
     `${median.toFixed(3)} (${range})`,
     (byteLength / MIB / median).toFixed(0),
     cpuSeconds?.toFixed(2) ?? '-',
     peakMemory === undefined ? '-' : (peakMemory / MIB).toFixed(0),
-    ...(counts === undefined ? ['-', '-', '-', '-', '-'] : [...callsOf(counts).map(String), perMebibyte(counts)]),
+    ...(counts === undefined ? ['-', '-', '-', '-', '-', '-'] : [...callsOf(counts).map(String), perMebibyte(counts)]),
   ];
 }
 
@@ -65,11 +83,11 @@ function toLast(timing: Timing, timings: readonly Timing[]): number {
 
 /** How many calls `vhd write` makes, for people. */
 export function writeCallsText({ ours, qemu }: NonNullable<BenchRun['writeCalls']>): string {
-  const row = (name: string, { calls, writes, barriers }: Counts): string[] => {
-    return [name, ...[calls, writes, barriers].map(String)];
+  const row = (name: string, { calls, writes, batches, barriers }: Counts): string[] => {
+    return [name, ...[calls, writes, batches, barriers].map(String)];
   };
   const isMet = ours.writes <= WRITE_LIMITS.writes && ours.barriers <= WRITE_LIMITS.barriers;
-  const rows = [['', 'calls', 'writes', 'barriers'], row('vhd write', ours)];
+  const rows = [['', 'calls', 'writes', 'batches', 'barriers'], row('vhd write', ours)];
   if (qemu !== undefined) rows.push(row('qemu-img bench', qemu));
   const asked = `asked at most ${WRITE_LIMITS.writes} writes and ${WRITE_LIMITS.barriers} barriers`;
   return `256 MiB into a fresh dynamic disk\n${columnTable(rows)}  ${asked}: ${isMet ? 'met' : 'missed'}\n\n`;
@@ -124,11 +142,12 @@ function countsTable({ comparisons }: BenchRun): string {
     targets
       .filter(({ name, counts }) => counts !== undefined && name !== 'plain' && name !== 'fixed')
       .map((target) => {
-        const [, , cpu = '', peak = '', , writes = '', reads = '', barriers = '', perMebibyte = ''] = cells(target);
-        return [title, target.name, cpu, peak, writes, reads, barriers, perMebibyte];
+        const [, , cpu = '', peak = '', , writes = '', batches = '', reads = '', barriers = '', perMebibyte = ''] =
+          cells(target);
+        return [title, target.name, cpu, peak, writes, batches, reads, barriers, perMebibyte];
       }),
   );
-  return table(['', '', 'CPU s', 'peak MiB', 'writes', 'reads', 'barriers', 'calls a MiB'], rows);
+  return table(['', '', 'CPU s', 'peak MiB', 'writes', 'batches', 'reads', 'barriers', 'calls a MiB'], rows);
 }
 
 function conversionRows({ title, timings }: CommandComparison): string[][] {
