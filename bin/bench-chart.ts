@@ -97,7 +97,7 @@ function panelTitle(name: string, box: { left: number; top: number } | undefined
   const { left = 0, top = 0 } = box ?? {};
   return {
     ...{ text: name, left: left - 5, top: top - 32, padding: 5 },
-    textStyle: { color: TEXT, fontSize: 13, fontWeight: 600 },
+    textStyle: { color: TEXT, fontSize: 12, fontWeight: 600, width: PANEL.width, overflow: 'truncate' },
   };
 }
 

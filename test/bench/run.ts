@@ -2,9 +2,10 @@
  * `npm run bench -- [DIR] [ROUNDS]`: whole processes, ours against a plain file and qemu-img, with the same bytes, in turn.
  * DIR decides the file system (default: /dev/shm where there is one). On a disk the outputs of our conversions are durable
  * when the command ends and qemu-img's are not. Options: `--only NAME` (again and again: a scenario, `convert` or
- * `write-calls`), `--json FILE`, `--svg FILE`, `--markdown` (the tables of the README, at the end).
+ * `write-calls`), `--json FILE`, `--svg FILE`, `--markdown` (the tables of the README, at the end),
+ * `--from FILE` (again and again: what `--json` kept is shown together, and nothing measured).
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -26,6 +27,7 @@ const { values: flags, positionals } = parseArgs({
     json: { type: 'string' },
     svg: { type: 'string' },
     markdown: { type: 'boolean', default: false },
+    from: { type: 'string', multiple: true, default: [] },
   },
 });
 const [base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), roundsText = '15'] = positionals;
@@ -61,12 +63,31 @@ async function measure(directory: string): Promise<BenchRun> {
   return { schema: 'vhdkit/bench-run/1', measuredAt, machine, qemu, rounds, comparisons, conversions, writeCalls };
 }
 
-const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
-try {
-  const result = await measure(directory);
-  if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
-  if (flags.svg !== undefined) writeFileSync(flags.svg, drawChart(chartOf(result)));
-  if (flags.markdown) process.stdout.write(markdown(result));
-} finally {
-  rmSync(directory, { recursive: true, force: true });
+/** Runs that were measured in parts, as one. */
+function together(runs: readonly BenchRun[]): BenchRun {
+  const [first, ...others] = runs;
+  if (first === undefined) throw new Error('expected a file after --from');
+  const order = SCENARIOS.map(({ id }) => id);
+  return others.reduce((whole, part) => {
+    const comparisons = [...whole.comparisons, ...part.comparisons];
+    comparisons.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
+    const conversions = [...whole.conversions, ...part.conversions];
+    const rounds = Math.min(whole.rounds, part.rounds);
+    return { ...whole, rounds, comparisons, conversions, writeCalls: whole.writeCalls ?? part.writeCalls };
+  }, first);
 }
+
+async function measureIn(base: string): Promise<BenchRun> {
+  const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
+  try {
+    return await measure(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const kept = flags.from.map((file) => JSON.parse(readFileSync(file, 'utf8')) as BenchRun);
+const result = kept.length > 0 ? together(kept) : await measureIn(base);
+if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
+if (flags.svg !== undefined) writeFileSync(flags.svg, drawChart(chartOf(result)));
+if (flags.markdown) process.stdout.write(markdown(result));

@@ -48,26 +48,26 @@ const EQUAL: readonly Asked[] = [
 /** All comparisons; the last one has no speed, only counts. */
 export const SCENARIOS: readonly Scenario[] = [
   {
-    ...{ id: 'seq-1m', title: 'write 1 GiB in pieces of 1 MiB, fresh', action: 'write' },
+    ...{ id: 'seq-1m', title: 'write 1 GiB by 1 MiB, fresh', action: 'write' },
     ...{ diskBytes: GIB, pattern: MEGABYTES, targets: ['plain', 'fixed', 'dynamic', 'qemu-fixed', 'qemu-dynamic'] },
     asked: [...EQUAL, { against: 'qemu-dynamic', onDisk: 1.5 }, { against: 'qemu-fixed', onDisk: 0.9 }],
   },
   {
-    ...{ id: 'again-1m', title: 'write 1 GiB in pieces of 1 MiB, again', action: 'rewrite' },
+    ...{ id: 'again-1m', title: 'write 1 GiB by 1 MiB, again', action: 'rewrite' },
     ...{ diskBytes: GIB, pattern: MEGABYTES, targets: ['plain', 'fixed', 'dynamic'], asked: EQUAL },
   },
   {
-    ...{ id: 'rand-4k-1g', title: '10,000 writes of 4 KiB anywhere in 1 GiB, fresh', action: 'write' },
+    ...{ id: 'rand-4k-1g', title: 'write 10,000 x 4 KiB anywhere, 1 GiB', action: 'write' },
     ...{ diskBytes: GIB, pattern: RANDOM, targets: ['plain', 'fixed', 'dynamic'] },
     asked: [{ against: 'fixed', inMemory: 0.85, onDisk: 0.85 }],
   },
   {
-    ...{ id: 'rand-4k-20g', title: '10,000 writes of 4 KiB anywhere in 20 GiB, fresh', action: 'write' },
+    ...{ id: 'rand-4k-20g', title: 'write 10,000 x 4 KiB anywhere, 20 GiB', action: 'write' },
     ...{ diskBytes: 20 * GIB, pattern: RANDOM, targets: ['plain', 'fixed', 'dynamic'] },
     asked: [{ against: 'fixed', inMemory: 0.55, onDisk: 0.55 }],
   },
   {
-    ...{ id: 'scattered', title: '20,000 writes of 4 KiB, 1028 KiB apart, fresh', action: 'write' },
+    ...{ id: 'scattered', title: 'write 20,000 x 4 KiB, 1028 KiB apart', action: 'write' },
     ...{ diskBytes: 20 * GIB, pattern: { length: 4096, count: 20_000, stride: MIB + 4096 } },
     targets: ['fixed', 'dynamic', 'qemu-fixed', 'qemu-dynamic'],
     asked: [
@@ -76,7 +76,7 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
-    ...{ id: 'seq-4k', title: 'write 256 MiB in pieces of 4 KiB, fresh', action: 'write' },
+    ...{ id: 'seq-4k', title: 'write 256 MiB by 4 KiB, fresh', action: 'write' },
     ...{ diskBytes: GIB, pattern: { length: 4096, count: 65_536 } },
     targets: ['fixed', 'dynamic', 'qemu-fixed', 'qemu-dynamic'],
     asked: [
@@ -85,12 +85,12 @@ export const SCENARIOS: readonly Scenario[] = [
     ],
   },
   {
-    ...{ id: 'read-seq', title: 'read 1 GiB in pieces of 1 MiB', action: 'read' },
+    ...{ id: 'read-seq', title: 'read 1 GiB by 1 MiB', action: 'read' },
     ...{ diskBytes: GIB, pattern: MEGABYTES, targets: ['plain', 'fixed', 'dynamic', 'qemu-fixed', 'qemu-dynamic'] },
     asked: [{ against: 'plain', inMemory: 0.95, onDisk: 0.95 }],
   },
   {
-    ...{ id: 'read-rand-4k', title: '20,000 reads of 4 KiB anywhere in 1 GiB', action: 'read' },
+    ...{ id: 'read-rand-4k', title: 'read 20,000 x 4 KiB anywhere, 1 GiB', action: 'read' },
     ...{ diskBytes: GIB, pattern: { length: 4096, count: 20_000, isRandom: true } },
     ...{ targets: ['plain', 'fixed', 'dynamic'], asked: [{ against: 'fixed', inMemory: 0.9, onDisk: 0.9 }] },
   },
