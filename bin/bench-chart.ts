@@ -36,6 +36,7 @@ const MUTED = '#57606a';
 const LINE = '#d0d7de';
 // Without quotation marks: echarts puts them into an attribute as they are.
 const FONT = 'system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, sans-serif';
+const STYLE_SHEET = /<style ?><!\[CDATA\[[^\]]*\]\]>\s*<\/style>\s*/;
 const BAR_GAPS = { barGap: '12%', barCategoryGap: '14%' };
 const WIDTH = 960;
 const COLUMNS = 3;
@@ -51,7 +52,8 @@ export function drawChart(chart: Chart): string {
   const drawing = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
   try {
     drawing.setOption(optionsOf(chart, top));
-    return `${drawing.renderToSVGString()}\n`;
+    // The style sheet at the end is for what happens under a pointer, and a picture in a page has none.
+    return `${drawing.renderToSVGString().replace(STYLE_SHEET, '')}\n`;
   } finally {
     drawing.dispose();
   }

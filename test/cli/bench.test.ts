@@ -3,15 +3,10 @@ import { describe, expect, it, vi } from 'vitest';
 import { vhd } from '../support/cli.ts';
 import { testWithPeers } from '../support/peers.ts';
 import { useTempFolder } from '../support/temp.ts';
-import { parseXml, type XmlElement } from '../support/xml.ts';
+import { parseXml } from '../support/xml.ts';
 
 const folder = useTempFolder('cli-bench');
 const SMALL = ['--size', '16M', '--rounds', '1'];
-
-/** The elements of a chart, without the style sheet, which echarts writes as CDATA. */
-function elementsOf(svg: string): XmlElement[] {
-  return parseXml(svg.replace(/<style ><!\[CDATA\[[^\]]*\]\]>\s*<\/style>/, ''));
-}
 
 describe('bench', () => {
   it('prints a table, draws a chart, and removes its files', async () => {
@@ -26,7 +21,7 @@ describe('bench', () => {
     for (const workload of ['read-seq', 'read-rand-4k']) expect(stdout).toMatch(new RegExp(`^${workload} .* x$`, 'm'));
     expect(stdout).toMatch(/^CPU seconds +plain file +fixed +preallocated +dynamic$/m);
     expect(stdout).toMatch(/^peak memory [\d.]+ MiB$/m);
-    const elements = elementsOf(await readFile(path, 'utf8'));
+    const elements = parseXml(await readFile(path, 'utf8'));
     const texts = elements.filter(({ name }) => name === 'text').map(({ text }) => text);
     expect(texts).toEqual(expect.arrayContaining(['vhd bench: MiB/s, more is better', 'plain file', 'dynamic']));
     expect(texts).toEqual(expect.arrayContaining(['write 1 MiB in a row, fresh', 'read 4 KiB anywhere']));
@@ -71,7 +66,7 @@ describe('bench', () => {
     vi.stubEnv('PATH', folder.path);
     const { code, stdout, stderr } = await vhd(['bench', folder.path, '--svg', '-', '--qemu', ...SMALL]);
     vi.unstubAllEnvs();
-    expect([code, elementsOf(stdout)[0]?.name]).toEqual([0, 'svg']);
+    expect([code, parseXml(stdout)[0]?.name]).toEqual([0, 'svg']);
     expect(stderr).toBe('vhd: warning: qemu-img not found: it was not measured\n');
     expect(stdout).not.toContain('qemu');
   });
