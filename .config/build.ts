@@ -33,9 +33,10 @@ const ownCopy: Plugin = {
 };
 
 /**
- * The command with everything it needs, split in three: `vhd.cjs` answers `--version` and loads `main.cjs` for the rest,
- * where a verb is evaluated when it is called, and that `wasm-decoders.cjs` where there is something to decompress. CommonJS in few files, because Node starts it a fifth faster than modules
- * in many; esbuild cannot split CommonJS, so the seam is made here.
+ * The command with everything it needs, split in four: `vhd.cjs` answers `--version` and loads `main.cjs` for the rest,
+ * where a verb is evaluated when it is called, and that `wasm-decoders.cjs` where there is something to decompress and
+ * `bench-chart.cjs`, with the notices of what it is made of, where there is something to draw. CommonJS in few files,
+ * because Node starts it a fifth faster than modules in many; esbuild cannot split CommonJS, so the seam is made here.
  */
 export async function buildCommand(outdir: string): Promise<void> {
   const common = await commonOptions();
@@ -54,7 +55,7 @@ export async function buildCommand(outdir: string): Promise<void> {
   const seam: Plugin = {
     name: 'seam',
     setup(bundle) {
-      bundle.onResolve({ filter: /\/(main|wasm-decoders)\.ts$/ }, ({ kind, path }) => {
+      bundle.onResolve({ filter: /\/(main|wasm-decoders|bench-chart)\.ts$/ }, ({ kind, path }) => {
         const name = basename(path, '.ts');
         return kind === 'dynamic-import' ? { path: `./${name}.cjs`, external: true } : undefined;
       });
@@ -64,7 +65,9 @@ export async function buildCommand(outdir: string): Promise<void> {
   const withoutChildProcess: Plugin = {
     name: 'without-child-process',
     setup(bundle) {
-      bundle.onResolve({ filter: /^node:child_process$/ }, () => ({ path: 'child_process', namespace: 'nothing' }));
+      bundle.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+        /[\\/]commander[\\/]/.test(importer) ? { path: 'child_process', namespace: 'nothing' } : undefined,
+      );
       bundle.onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'module.exports = {};' }));
     },
   };
@@ -72,8 +75,22 @@ export async function buildCommand(outdir: string): Promise<void> {
     build({ ...commonJs, entryPoints: ['bin/vhd.ts'], plugins: [seam] }),
     build({ ...commonJs, entryPoints: ['bin/main.ts'], plugins: [seam, withoutChildProcess] }),
     build({ ...commonJs, entryPoints: ['src/stream/wasm-decoders.ts'] }),
+    build({ ...commonJs, entryPoints: ['bin/bench-chart.ts'], legalComments: 'inline', banner: { js: CHART_BANNER } }),
   ]);
+  await writeFile(join(outdir, CHART_LICENSE), await chartLicenses());
   await chmod(join(outdir, 'vhd.cjs'), 0o755);
+}
+
+const CHART_LICENSE = 'bench-chart.LICENSE.txt';
+const CHART_BANNER = `/*! Contains Apache ECharts (Apache-2.0), zrender (BSD-3-Clause), tslib (0BSD): see ${CHART_LICENSE} */`;
+
+/** What the licences of the drawing library ask to be given along with it. */
+async function chartLicenses(): Promise<string> {
+  const names = ['echarts/NOTICE', 'echarts/LICENSE', 'echarts/licenses/LICENSE-d3', 'zrender/LICENSE'];
+  const texts = names.map(async (name) => {
+    return `${name}\n\n${(await readFile(join(root, 'node_modules', name), 'utf8')).trim()}\n`;
+  });
+  return (await Promise.all(texts)).join(`\n${'-'.repeat(80)}\n\n`);
 }
 
 /** Declarations of src/, one file per module, importing each other as `.js` so that every TypeScript reads them. */

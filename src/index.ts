@@ -45,8 +45,16 @@ export type {
   OpenRawOptions,
 } from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
-export type { BenchMachine, BenchOptions, BenchReport, BenchResult, Spread, Workload } from './ops/bench.ts';
+export type { BenchOptions } from './ops/bench.ts';
 export { runBench } from './ops/bench.ts';
+export type {
+  BenchMachine,
+  BenchReport,
+  BenchResult,
+  BenchTarget,
+  Spread,
+  Workload,
+} from './ops/bench-report.ts';
 export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';

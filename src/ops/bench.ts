@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, release, type as systemName, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { createVhdStorage } from '../disk/create-storage.ts';
-import { checkOptionNames } from '../errors.ts';
+import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { alignUp } from '../format/spec.ts';
-import { FileStorage } from '../storage/file.ts';
-import { median } from './median.ts';
+import { qemuVersion } from './bench-qemu.ts';
+import { type BenchReport, type BenchTarget, describeMachine, type Sample, summarise } from './bench-report.ts';
+import { measureTurn } from './bench-targets.ts';
+import { type Pass, planGroups, sequentialBytesOf, targetsOf } from './bench-workloads.ts';
 import type { ProgressListener } from './progress.ts';
 
 /** How to measure. */
@@ -17,238 +17,71 @@ export interface BenchOptions {
   readonly sizeBytes?: number | undefined;
   /** Rounds; each measures every target once, in rotating order. Default 5. */
   readonly rounds?: number | undefined;
+  /** Measure `qemu-img bench` too, on images of its own, if that program is there. Default false. */
+  readonly qemu?: boolean | undefined;
   /** Told how far it is, counting rounds. */
   readonly onProgress?: ProgressListener | undefined;
   /** Stops it and removes the files. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Figures of several rounds, in MiB a second. */
-export interface Spread {
-  /** The middle one. */
-  readonly median: number;
-  /** The slowest. */
-  readonly min: number;
-  /** The fastest. */
-  readonly max: number;
-}
-
-/** What is written: megabytes or 4 KiB in a row, or 4 KiB anywhere with a flush every 1000; each write awaited. */
-export type Workload = 'seq-1m' | 'seq-4k' | 'rand-4k';
-
-/** One workload on all targets. */
-export interface BenchResult {
-  /** What is written. */
-  readonly workload: Workload;
-  /** True: to a new disk. False: over what was written before. */
-  readonly fresh: boolean;
-  /** A plain file, the limit; MiB a second, flush included. */
-  readonly plain: Spread;
-  /** A fixed disk with holes. */
-  readonly fixed: Spread;
-  /** A fixed disk whose zeros are written. */
-  readonly fixedPreallocated: Spread;
-  /** A dynamic disk. */
-  readonly dynamic: Spread;
-  /** Ratio of the medians, dynamic to fixed. */
-  readonly dynamicToFixed: number;
-  /** Ratio of the medians, dynamic to plain file. */
-  readonly dynamicToPlain: number;
-}
-
-/** Where it was measured. */
-export interface BenchMachine {
-  /** Processors and their name. */
-  readonly processors: string;
-  /** Memory in bytes. */
-  readonly memory: number;
-  /** Operating system. */
-  readonly system: string;
-  /** Version of Node. */
-  readonly node: string;
-}
-
-/** What was measured, where. */
-export interface BenchReport {
-  /** The machine. */
-  readonly machine: BenchMachine;
-  /** Rounds. */
-  readonly rounds: number;
-  /** Size of the test disks in bytes. */
-  readonly diskBytes: number;
-  /** A row a workload, fresh and rewritten. */
-  readonly results: readonly BenchResult[];
-}
-
-const TARGETS = ['plain', 'fixed', 'fixedPreallocated', 'dynamic'] as const;
-type TargetName = (typeof TARGETS)[number];
-const WORKLOADS: readonly Workload[] = ['seq-1m', 'seq-4k', 'rand-4k'];
-const FLUSH_EVERY = 1000;
+const OPTIONS = ['directory', 'sizeBytes', 'rounds', 'qemu', 'onProgress', 'signal'];
 const MIB = 1024 * 1024;
 
-interface Write {
-  readonly position: number;
-  readonly length: number;
-}
-
-interface BenchTarget {
-  write(source: Uint8Array, position: number): Promise<void>;
-  flush(): Promise<void>;
-  close(): Promise<void>;
-}
-
-type Samples = Map<string, number[]>;
-
 /**
- * Measures how fast disks take writes: fixed (with holes, and preallocated) against dynamic, and all against a plain
- * file, with the same bytes in the same order. The targets take turns in every round, so that a machine that slows down
- * slows all of them.
+ * Measures how fast disks take writes, and give them back: fixed (with holes, and preallocated) against dynamic, and all
+ * against a plain file, with the same bytes in the same order. The targets take turns in every round, each with a file of
+ * its own, so that a machine that slows down slows all of them.
  */
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
-  checkOptionNames('runBench', options, ['directory', 'sizeBytes', 'rounds', 'onProgress', 'signal']);
+  checkOptionNames('runBench', options, OPTIONS);
+  checkBooleans(options, ['qemu']);
   const { rounds = 5, signal } = options;
   const diskBytes = alignUp(options.sizeBytes ?? 256 * MIB, MIB);
   if (diskBytes < 16 * MIB) throw new RangeError(`sizeBytes: expected at least 16 MiB, found ${diskBytes} bytes`);
   if (!Number.isInteger(rounds) || rounds < 1) {
     throw new RangeError(`rounds: expected a whole number from 1 on, found ${rounds}`);
   }
+  const measuredAt = new Date().toISOString();
+  const machine = await describeMachine(options.directory);
+  const qemu = options.qemu === true ? await qemuVersion(signal) : undefined;
   const directory = await mkdtemp(join(options.directory, 'vhd-bench-'));
-  const samples: Samples = new Map();
+  const targets = targetsOf(diskBytes, qemu !== undefined);
+  const samples: Sample[] = [];
   try {
     for (let round = 0; round < rounds; round++) {
-      for (const workload of WORKLOADS) {
-        signal?.throwIfAborted();
-        await measureRound({ directory, workload, round, diskBytes, samples, signal });
+      for (const passes of planGroups(diskBytes, round)) {
+        samples.push(...(await measureGroup({ directory, targets, passes, round, diskBytes, signal })));
       }
-      options.onProgress?.({
-        phase: 'bench',
-        doneBytes: (round + 1) * diskBytes,
-        totalBytes: rounds * diskBytes,
-        skippedBytes: 0,
-      });
+      const [doneBytes, totalBytes] = [(round + 1) * diskBytes, rounds * diskBytes];
+      options.onProgress?.({ phase: 'bench', doneBytes, totalBytes, skippedBytes: 0 });
     }
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-  return { machine: describeMachine(), rounds, diskBytes, results: summarise(samples) };
+  // Node tells KiB on every system.
+  const peakMemory = process.resourceUsage().maxRSS * 1024;
+  const sequentialBytes = sequentialBytesOf(diskBytes);
+  return { measuredAt, machine, rounds, diskBytes, sequentialBytes, peakMemory, qemu, results: summarise(samples) };
 }
 
-interface Round {
+interface Group {
   readonly directory: string;
-  readonly workload: Workload;
+  readonly targets: readonly BenchTarget[];
+  readonly passes: readonly Pass[];
   readonly round: number;
   readonly diskBytes: number;
-  readonly samples: Samples;
   readonly signal: AbortSignal | undefined;
 }
 
-async function measureRound(context: Round): Promise<void> {
-  const { directory, workload, round, diskBytes, samples, signal } = context;
-  const writes = planWrites(workload, diskBytes, round);
+async function measureGroup({ directory, targets, passes, round, diskBytes, signal }: Group): Promise<Sample[]> {
   const data = randomBytes(4 * MIB);
-  for (let turn = 0; turn < TARGETS.length; turn++) {
+  const samples: Sample[] = [];
+  for (let turn = 0; turn < targets.length; turn++) {
     signal?.throwIfAborted();
-    const name = TARGETS[(turn + round) % TARGETS.length] ?? 'plain';
-    const path = join(directory, `${workload}-${name}`);
-    const target = await openTarget(name, path, diskBytes);
-    try {
-      for (const fresh of [true, false]) {
-        const rate = await timeWrites(target, writes, data, workload === 'rand-4k');
-        const key = sampleKey(workload, fresh, name);
-        samples.set(key, [...(samples.get(key) ?? []), rate]);
-      }
-    } finally {
-      await target.close();
-      await rm(path, { force: true });
-    }
+    const target = targets[(turn + round) % targets.length] ?? 'plain';
+    const path = join(directory, `${passes[0]?.workload ?? ''}-${target}`);
+    samples.push(...(await measureTurn({ target, path, diskBytes, passes, data, signal })));
   }
-}
-
-async function openTarget(name: TargetName, path: string, diskBytes: number): Promise<BenchTarget> {
-  const storage = await FileStorage.open(path, { writable: true, create: 'new' });
-  if (name === 'plain') return storage;
-  const type = name === 'dynamic' ? 'dynamic' : 'fixed';
-  return createVhdStorage(storage, { size: diskBytes, type, preallocate: name === 'fixedPreallocated' });
-}
-
-async function timeWrites(
-  target: BenchTarget,
-  writes: readonly Write[],
-  data: Uint8Array,
-  flushes: boolean,
-): Promise<number> {
-  const startedAt = performance.now();
-  let byteLength = 0;
-  let count = 0;
-  for (const { position, length } of writes) {
-    const from = (count * length) % (data.length - length + 1);
-    await target.write(data.subarray(from, from + length), position);
-    byteLength += length;
-    count++;
-    if (flushes && count % FLUSH_EVERY === 0) await target.flush();
-  }
-  await target.flush();
-  return byteLength / MIB / ((performance.now() - startedAt) / 1000);
-}
-
-/** The same writes for every target of a round; which random places, the round decides. */
-function planWrites(workload: Workload, diskBytes: number, round: number): Write[] {
-  if (workload === 'seq-1m') return sequence(diskBytes, MIB);
-  if (workload === 'seq-4k') return sequence(Math.floor(diskBytes / 8), 4096);
-  const count = Math.min(4000, Math.floor(diskBytes / 4096 / 4));
-  const random = generator(round + 1);
-  return Array.from({ length: count }, () => ({
-    position: Math.floor(random() * (diskBytes / 4096)) * 4096,
-    length: 4096,
-  }));
-}
-
-function sequence(byteLength: number, length: number): Write[] {
-  return Array.from({ length: Math.floor(byteLength / length) }, (_, index) => ({ position: index * length, length }));
-}
-
-/** Numbers from 0 to below 1 that a seed decides (mulberry32). */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
-
-function sampleKey(workload: Workload, fresh: boolean, target: TargetName): string {
-  return `${workload} ${String(fresh)} ${target}`;
-}
-
-function summarise(samples: Samples): BenchResult[] {
-  return WORKLOADS.flatMap((workload) =>
-    [true, false].map((fresh) => {
-      const spread = (target: TargetName): Spread => spreadOf(samples.get(sampleKey(workload, fresh, target)) ?? []);
-      const [plain, fixed, fixedPreallocated, dynamic] = [
-        spread('plain'),
-        spread('fixed'),
-        spread('fixedPreallocated'),
-        spread('dynamic'),
-      ];
-      const dynamicToFixed = dynamic.median / fixed.median;
-      const dynamicToPlain = dynamic.median / plain.median;
-      return { workload, fresh, plain, fixed, fixedPreallocated, dynamic, dynamicToFixed, dynamicToPlain };
-    }),
-  );
-}
-
-function spreadOf(rates: readonly number[]): Spread {
-  return { median: median(rates), min: Math.min(...rates), max: Math.max(...rates) };
-}
-
-function describeMachine(): BenchMachine {
-  const processors = cpus();
-  return {
-    processors: `${processors.length} x ${processors[0]?.model ?? 'unknown'}`,
-    memory: totalmem(),
-    system: `${systemName()} ${release()}`,
-    node: process.version,
-  };
+  return samples;
 }

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { median } from '../../src/ops/median.ts';
+import { run } from './programs.ts';
 
 /** A command to be timed as a whole process. */
 export interface Timed {
@@ -8,8 +10,10 @@ export interface Timed {
   readonly name: string;
   /** Program and arguments. */
   readonly words: readonly string[];
-  /** Files it makes; removed before each run, so that none replaces or reuses another's pages. */
+  /** Files it makes; removed before and after each run, so that none replaces or reuses another's pages. */
   readonly outputs: readonly string[];
+  /** Makes what it needs, before each run and untimed. */
+  readonly prepare?: () => void;
 }
 
 /** What was measured of a command. */
@@ -19,39 +23,69 @@ export interface Timing {
   readonly seconds: readonly number[];
   /** Median of `seconds`. */
   readonly median: number;
+  /** Median of the seconds of all processors; undefined without time(1). */
+  readonly cpuSeconds: number | undefined;
+  /** The most memory that was resident in any round, in bytes; undefined without time(1). */
+  readonly peakMemory: number | undefined;
 }
 
-/** Runs commands in turn, `rounds` times, each round beginning with another one, and removes what they make. */
-export function interleave(commands: readonly Timed[], rounds: number): Timing[] {
-  const seconds = new Map<string, number[]>(commands.map((command) => [command.name, []]));
+interface Run {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly peakMemory: number;
+}
+
+const TIME = '/usr/bin/time';
+
+/** Runs commands in turn, `rounds` times after one to warm up, each round beginning with another one. */
+export function interleave(commands: readonly Timed[], rounds: number, directory: string): Timing[] {
+  const runs = new Map<string, Run[]>(commands.map((command) => [command.name, []]));
   for (let round = -1; round < rounds; round++) {
     for (let turn = 0; turn < commands.length; turn++) {
       const command = commands[(turn + Math.max(round, 0)) % commands.length]!;
-      for (const output of command.outputs) rmSync(output, { force: true });
-      const taken = timeOnce(command);
-      for (const output of command.outputs) rmSync(output, { force: true });
-      // The first round only warms up.
-      if (round >= 0) seconds.get(command.name)?.push(taken);
+      // What one leaves to be written out must not slow the next.
+      clear(command, directory);
+      command.prepare?.();
+      if (command.prepare !== undefined) settle(directory);
+      const taken = timeOnce(command, directory);
+      clear(command, directory);
+      if (round >= 0) runs.get(command.name)?.push(taken);
     }
   }
-  return [...seconds].map(([name, values]) => ({ name, seconds: values, median: median(values) }));
+  return [...runs].map(([name, values]) => timingOf(name, values));
 }
 
-function timeOnce(command: Timed): number {
-  const [program = '', ...words] = command.words;
+function timingOf(name: string, runs: readonly Run[]): Timing {
+  const seconds = runs.map((each) => each.seconds);
+  const isKnown = existsSync(TIME);
+  return {
+    ...{ name, seconds, median: median(seconds) },
+    cpuSeconds: isKnown ? median(runs.map((each) => each.cpuSeconds)) : undefined,
+    peakMemory: isKnown ? Math.max(...runs.map((each) => each.peakMemory)) : undefined,
+  };
+}
+
+function clear(command: Timed, directory: string): void {
+  if (command.outputs.length === 0) return;
+  for (const output of command.outputs) rmSync(output, { force: true });
+  settle(directory);
+}
+
+/** Has the file system write out everything. */
+function settle(directory: string): void {
+  run(['sync', '-f', directory]);
+}
+
+function timeOnce(command: Timed, directory: string): Run {
+  const figures = join(directory, 'time.txt');
+  const timer = existsSync(TIME) ? [TIME, '-f', '%U %S %M', '-o', figures] : [];
+  const [program = '', ...words] = [...timer, ...command.words];
   const startedAt = performance.now();
   const { status, stderr } = spawnSync(program, words, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const taken = (performance.now() - startedAt) / 1000;
+  const seconds = (performance.now() - startedAt) / 1000;
   if (status !== 0) throw new Error(`${command.words.join(' ')} ended with ${String(status)}: ${String(stderr)}`);
-  return taken;
-}
-
-/** One line a command: median, fastest, slowest, and the ratio of its median to that of the last command. */
-export function report(title: string, timings: readonly Timing[]): string {
-  const base = timings.at(-1)?.median ?? Number.NaN;
-  const lines = timings.map(({ name, seconds, median: middle }) => {
-    const range = `${Math.min(...seconds).toFixed(3)}-${Math.max(...seconds).toFixed(3)}`;
-    return `  ${name.padEnd(28)} ${middle.toFixed(3)} s  (${range})  ${(middle / base).toFixed(2)} x`;
-  });
-  return `${title}\n${lines.join('\n')}\n`;
+  if (timer.length === 0) return { seconds, cpuSeconds: 0, peakMemory: 0 };
+  const [user = 0, system = 0, peakKibibytes = 0] = readFileSync(figures, 'utf8').split(' ').map(Number);
+  rmSync(figures);
+  return { seconds, cpuSeconds: user + system, peakMemory: peakKibibytes * 1024 };
 }

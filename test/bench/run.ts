@@ -1,96 +1,93 @@
 /**
- * `npm run bench -- [DIR] [ROUNDS]`: whole commands against qemu-img, on the same bytes, in turn. DIR should lie on a
- * memory file system (default: /dev/shm where there is one); on a disk our output is durable when the command ends and
- * qemu-img's is not, so compare there with `-t writeback`.
+ * `npm run bench -- [DIR] [ROUNDS]`: whole processes, ours against a plain file and qemu-img, with the same bytes, in turn.
+ * DIR decides the file system (default: /dev/shm where there is one). On a disk the outputs of our conversions are durable
+ * when the command ends and qemu-img's are not. Options: `--only NAME` (again and again: a scenario, `convert` or
+ * `write-calls`), `--json FILE`, `--svg FILE`, `--markdown` (the tables of the README, at the end),
+ * `--from FILE` (again and again: what `--json` kept is shown together, and nothing measured).
  */
-import { spawnSync } from 'node:child_process';
-import { randomFillSync } from 'node:crypto';
-import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, rmSync, symlinkSync, writeSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildCommand } from '../../.config/build.ts';
-import { interleave, report, type Timed } from './interleave.ts';
+import { parseArgs } from 'node:util';
+import { drawChart } from '../../bin/bench-chart.ts';
+import { qemuVersion } from '../../src/ops/bench-qemu.ts';
+import { describeMachine } from '../../src/ops/bench-report.ts';
+import { findProgram } from '../support/peers.ts';
+import { type Comparison, compare } from './compare.ts';
+import { type CommandComparison, compareConversions } from './converts.ts';
+import { Programs } from './programs.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { type BenchRun, chartOf, comparisonText, conversionText, markdown, writeCallsText } from './tables.ts';
+import { countWriteCalls } from './write-calls.ts';
 
-const MIB = 1024 * 1024;
-const [base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), rounds = '7'] = process.argv.slice(2);
-const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
-const at = (name: string): string => join(directory, name);
-await buildCommand(at('bin'));
-// Where an installed command would find the native helper.
-symlinkSync(join(import.meta.dirname, '../../node_modules'), at('node_modules'));
-const vhd = [process.execPath, at('bin/vhd.cjs')];
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    json: { type: 'string' },
+    svg: { type: 'string' },
+    markdown: { type: 'boolean', default: false },
+    from: { type: 'string', multiple: true, default: [] },
+  },
+});
+const [base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), roundsText = '15'] = positionals;
+const rounds = Number(roundsText);
+const names = [...SCENARIOS.map(({ id }) => id), 'write-calls', 'convert'];
+const unknown = flags.only.filter((name) => !names.includes(name));
+if (unknown.length > 0) throw new Error(`--only: expected ${names.join(', ')}, found ${unknown.join(', ')}`);
+if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`ROUNDS: expected a whole number, found ${roundsText}`);
 
-function run(...words: string[]): void {
-  const [program = '', ...rest] = words;
-  const { status, stderr } = spawnSync(program, rest);
-  if (status !== 0) throw new Error(`${words.join(' ')}: ${String(stderr)}`);
+function isWanted(name: string): boolean {
+  return flags.only.length === 0 || flags.only.includes(name);
 }
 
-/** A file of `diskBytes` with random bytes at `start`, and a hole for the rest. */
-function writeRandom(path: string, byteLength: number, diskBytes: number = byteLength, start = 0): void {
-  const file = openSync(path, 'w');
-  const piece = new Uint8Array(MIB);
-  for (let position = 0; position < byteLength; position += MIB) {
-    writeSync(file, randomFillSync(piece), 0, MIB, start + position);
+async function measure(directory: string): Promise<BenchRun> {
+  const measuredAt = new Date().toISOString();
+  const machine = await describeMachine(directory);
+  const qemu = await qemuVersion(undefined);
+  const programs = await Programs.build(directory);
+  const place = { programs, directory, rounds, isMemory: machine.fileSystem === 'tmpfs' };
+  const comparisons: Comparison[] = [];
+  for (const scenario of SCENARIOS.filter(({ id }) => isWanted(id))) {
+    const comparison = compare(scenario, place);
+    process.stdout.write(comparisonText(comparison));
+    comparisons.push(comparison);
   }
-  ftruncateSync(file, diskBytes);
-  closeSync(file);
-}
-
-function compare(title: string, ours: readonly string[], theirs: readonly string[], output: string): void {
-  const commands: Timed[] = [
-    { name: 'vhd', words: [...vhd, ...ours], outputs: [output] },
-    { name: 'qemu-img', words: ['qemu-img', ...theirs], outputs: [output] },
-  ];
-  process.stdout.write(report(title, interleave(commands, Number(rounds))));
-}
-
-try {
-  writeRandom(at('r.raw'), 1024 * MIB);
-  run(...vhd, 'convert', at('r.raw'), at('ours.vhd'));
-  compare(
-    'convert, 1 GiB of random bytes, raw to dynamic',
-    ['convert', at('r.raw'), at('o.vhd')],
-    ['convert', '-f', 'raw', '-O', 'vpc', '-o', 'force_size=on', at('r.raw'), at('o.vhd')],
-    at('o.vhd'),
-  );
-  compare(
-    'convert, 1 GiB of random bytes, dynamic to raw',
-    ['convert', at('ours.vhd'), at('o.raw')],
-    ['convert', '-f', 'vpc', '-O', 'raw', at('ours.vhd'), at('o.raw')],
-    at('o.raw'),
-  );
-  run(...vhd, 'create', at('big.vhd'), '100G');
-  run(...vhd, 'write', at('big.vhd'), at('r.raw'), '--start', '50G');
-  rmSync(at('r.raw'));
-  rmSync(at('ours.vhd'));
-  compare(
-    'convert, 100 GiB dynamic with 1 GiB of data, to sparse raw',
-    ['convert', at('big.vhd'), at('o.raw')],
-    ['convert', '-f', 'vpc', '-O', 'raw', at('big.vhd'), at('o.raw')],
-    at('o.raw'),
-  );
-  writeRandom(at('sparse.raw'), 1024 * MIB, 100 * 1024 * MIB, 50 * 1024 * MIB);
-  const sparseTargets = [
-    ['dynamic', ['-O', 'vpc', '-o', 'force_size=on']],
-    ['fixed', ['-O', 'vpc', '-o', 'subformat=fixed,force_size=on']],
-    ['raw', ['-O', 'raw']],
-  ] as const;
-  for (const [to, options] of sparseTargets) {
-    compare(
-      `convert, 100 GiB sparse raw with 1 GiB of data, to ${to === 'raw' ? 'sparse raw' : to}`,
-      ['convert', at('sparse.raw'), at('o.out'), '--to', to],
-      ['convert', '-f', 'raw', ...options, at('sparse.raw'), at('o.out')],
-      at('o.out'),
-    );
+  const writeCalls = isWanted('write-calls') ? countWriteCalls(programs) : undefined;
+  if (writeCalls !== undefined) process.stdout.write(writeCallsText(writeCalls));
+  const conversions: CommandComparison[] = [];
+  for (const conversion of isWanted('convert') && findProgram('qemu-img') ? compareConversions(place) : []) {
+    process.stdout.write(conversionText(conversion));
+    conversions.push(conversion);
   }
-  rmSync(at('sparse.raw'));
-  const startup: Timed[] = [
-    { name: 'vhd --version', words: [...vhd, '--version'], outputs: [] },
-    { name: 'vhd info', words: [...vhd, 'info', at('big.vhd')], outputs: [] },
-    { name: 'node -e 0', words: [process.execPath, '-e', '0'], outputs: [] },
-  ];
-  process.stdout.write(report('start-up', interleave(startup, 15)));
-} finally {
-  rmSync(directory, { recursive: true, force: true });
+  return { schema: 'vhdkit/bench-run/1', measuredAt, machine, qemu, rounds, comparisons, conversions, writeCalls };
 }
+
+/** Runs that were measured in parts, as one. */
+function together(runs: readonly BenchRun[]): BenchRun {
+  const [first, ...others] = runs;
+  if (first === undefined) throw new Error('expected a file after --from');
+  const order = SCENARIOS.map(({ id }) => id);
+  return others.reduce((whole, part) => {
+    const comparisons = [...whole.comparisons, ...part.comparisons];
+    comparisons.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
+    const conversions = [...whole.conversions, ...part.conversions];
+    const rounds = Math.min(whole.rounds, part.rounds);
+    return { ...whole, rounds, comparisons, conversions, writeCalls: whole.writeCalls ?? part.writeCalls };
+  }, first);
+}
+
+async function measureIn(base: string): Promise<BenchRun> {
+  const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
+  try {
+    return await measure(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const kept = flags.from.map((file) => JSON.parse(readFileSync(file, 'utf8')) as BenchRun);
+const result = kept.length > 0 ? together(kept) : await measureIn(base);
+if (flags.json !== undefined) writeFileSync(flags.json, `${JSON.stringify(result, undefined, 2)}\n`);
+if (flags.svg !== undefined) writeFileSync(flags.svg, drawChart(chartOf(result)));
+if (flags.markdown) process.stdout.write(markdown(result));

@@ -9,6 +9,7 @@ import { describe, test } from 'vitest';
 export type PeerName =
   | 'qemu-img'
   | 'qemu-io'
+  | 'strace'
   | 'vhdiinfo'
   | 'vhdimount'
   | '7z'

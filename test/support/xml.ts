@@ -6,7 +6,7 @@ export interface XmlElement {
 }
 
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
-const NAME = '[A-Za-z][\\w.-]*';
+const NAME = '[A-Za-z][\\w.:-]*';
 const TOKEN = new RegExp(
   `<\\?xml [^?]*\\?>|<(?<close>/)?(?<name>${NAME})(?<attributes>(?: ${NAME}="[^"<]*")*)(?<empty>/)?>|(?<text>[^<]+)`,
   'y',
