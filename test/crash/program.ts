@@ -1,122 +1,102 @@
-// Random programs on a disk whose storage can crash at any moment, and the check of what a crash left.
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
-import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
-import { decodeFooter, isFooter } from '../../src/format/footer.ts';
-import { MemoryStorage } from '../../src/storage/memory.ts';
-import { pattern } from '../support/bytes.ts';
-import { CrashStorage, type Loss } from '../support/crash-storage.ts';
-import { contradiction, type Expectation, History } from '../support/history.ts';
+// Random programs on a disk: made from a seed as a list of steps, which can be shortened, run again and printed.
+import { type Loss, LOSSES } from '../support/crash-storage.ts';
 import { Random } from '../support/seed.ts';
+import type { Subject } from './subjects.ts';
 
-/** A file that a crash could have left, and what must be in it. */
-export interface CrashState {
-  readonly image: Uint8Array;
-  readonly expectation: Expectation;
-  readonly loss: Loss;
-  readonly moment: number;
-  /** True from when the image was opened, or if it was whole before. */
-  readonly isWhole: boolean;
+/** When the next step begins: after some turns of the event queue, or when every call so far has resolved. */
+export interface Pace {
+  readonly turns: number;
+  readonly isAwaited: boolean;
 }
 
-const LOSSES: readonly [Loss, ...Loss[]] = ['any-sectors', 'whole-writes', 'killed', 'nothing-durable-only'];
+/** A range of the virtual disk. */
+interface StepRange {
+  readonly position: number;
+  readonly length: number;
+}
 
-/** Runs one random program on an image, to its close, and collects states of crashes on the way. */
-export async function runProgram(image: Uint8Array, content: Uint8Array, seed: number): Promise<CrashState[]> {
+/** One call on the disk; `crash` loses power, or the process, and goes on with what that left. */
+export type Step =
+  | ({ readonly kind: 'write'; readonly fill: number } & StepRange & Pace)
+  | ({ readonly kind: 'discard' | 'read' } & StepRange & Pace)
+  | ({ readonly kind: 'flush' } & Pace)
+  | ({ readonly kind: 'reopen' } & Pace)
+  | ({ readonly kind: 'crash'; readonly loss: Loss } & Pace);
+
+/** What is run on an image. Every choice on the way, delays and crashes, comes out of the seed and the steps. */
+export interface Program {
+  readonly subject: Subject;
+  readonly durability: 'flush' | 'always';
+  readonly seed: number;
+  readonly steps: readonly Step[];
+}
+
+/** Makes the program of a seed. */
+export function makeProgram(subject: Subject, seed: number): Program {
   const random = new Random(seed);
-  const storage = new CrashStorage(image);
-  const history = new History(content);
-  const states: CrashState[] = [];
-  let moment = 0;
-  let isWhole = endsInFooter(image);
-  storage.onMoment = () => {
-    moment++;
-    const losses: Loss[] = ['killed', random.pick(LOSSES), 'any-sectors'];
-    for (const loss of losses) {
-      states.push({ image: storage.crash(loss, random), expectation: history.expectation(), loss, moment, isWhole });
+  const durability = random.oneIn(5) ? 'always' : 'flush';
+  const steps: Step[] = [];
+  let last: StepRange = { position: 0, length: 0 };
+  for (let count = 4 + random.below(20); count > 0; count--) {
+    const isAwaited = random.oneIn(4);
+    const pace = { turns: random.below(random.oneIn(3) ? 120 : 10), isAwaited };
+    const dice = random.below(100);
+    if (dice < 18) steps.push({ kind: 'flush', ...pace });
+    else if (dice < 21) steps.push({ kind: 'reopen', ...pace });
+    else if (dice < 24) steps.push({ kind: 'crash', loss: random.pick(LOSSES), ...pace });
+    else {
+      last = nextRange(subject, last, random);
+      const kind = dice < 45 ? 'discard' : dice < 50 ? 'read' : 'write';
+      if (kind === 'write') steps.push({ kind, ...last, fill: 1 + random.below(1_000_000), ...pace });
+      else steps.push({ kind, ...last, ...pace });
     }
-  };
-  storage.delay = async (call) => {
-    // A barrier takes its time, so that whole writes begin and end while it runs.
-    for (let turn = random.below(call === 'flush' ? 120 : 10); turn > 0; turn--) await Promise.resolve();
-  };
-  const disk = await openVhdStorage(storage, { writable: true, bitmap: 'honour' });
-  isWhole = true;
-  const calls: Promise<void>[] = [];
-  for (let step = 4 + random.below(20); step > 0; step--) {
-    calls.push(nextCall(disk, history, random));
-    if (random.oneIn(4)) await Promise.all(calls.splice(0));
-    else await storage.delay(random.oneIn(3) ? 'flush' : 'write');
   }
-  await Promise.all(calls);
-  const done = history.beginFlush();
-  await disk.close();
-  done();
-  storage.onMoment();
-  return states;
+  return { subject, durability, seed, steps };
 }
 
-async function nextCall(disk: VhdDisk, history: History, random: Random): Promise<void> {
-  if (random.oneIn(4)) {
-    const done = history.beginFlush();
-    await disk.flush();
-    done();
-    return;
+/** Whole blocks, large and small ranges anywhere, and ranges that touch or overlap the last one. */
+function nextRange({ content, blockSize }: Subject, last: StepRange, random: Random): StepRange {
+  const size = content.length;
+  const clip = (position: number, length: number): StepRange => ({
+    position: Math.min(position, size - 1),
+    length: Math.max(1, Math.min(length, size - position)),
+  });
+  const blockCount = Math.ceil(size / blockSize);
+  const small = 1 + random.below(random.oneIn(2) ? 700 : 9000);
+  // A large write into blocks of one sector is hundreds of calls: now and then is enough.
+  const dice = random.below(blockSize < 4096 && !random.oneIn(6) ? 10 : 12);
+  if (dice < 4) {
+    return clip(random.below(blockCount) * blockSize, blockSize * (1 + random.below(blockCount < 8 ? 2 : 5)));
   }
-  const { position, length } = nextRange(disk, random);
-  if (random.oneIn(4)) {
-    const done = history.begin(position, new Uint8Array(length));
-    await disk.discard(position, length);
-    done();
-    return;
-  }
-  const source = pattern(length, 1 + random.below(1_000_000));
-  const done = history.begin(position, source);
-  await disk.write(source, position);
-  done();
+  if (dice < 7) return clip(random.below(size), small);
+  if (dice < 9) return clip(last.position + last.length, small);
+  if (dice < 10) return clip(Math.max(0, last.position + random.below(last.length + 1) - random.below(600)), small);
+  if (dice < 11) return clip(random.below(size), 1 + random.below(Math.min(3 * blockSize, size)));
+  return clip(random.below(size), 65_536 + random.below(40_000));
 }
 
-function nextRange(disk: VhdDisk, random: Random): { position: number; length: number } {
-  const blockSize = disk.blockSize ?? 4096;
-  const blockCount = Math.ceil(disk.size / blockSize);
-  if (random.oneIn(3)) {
-    const position = random.below(blockCount) * blockSize;
-    return { position, length: Math.min(blockSize * (1 + random.below(5)), disk.size - position) };
+/** The bytes of a write: never zero, and no two of its sectors are the same. */
+export function bytesOf({ length, fill }: { readonly length: number; readonly fill: number }): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let state = (fill * 0x9e37_79b1) >>> 0 || 1;
+  // A prime number of bytes, over and over: quicker than making each anew.
+  const period = Math.min(length, 65_537);
+  for (let index = 0; index < period; index++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    bytes[index] = (state >>> 24) % 255 || 1;
   }
-  const position = random.below(disk.size);
-  return { position, length: Math.min(random.below(3 * blockSize), disk.size - position) };
+  for (let done = period; done < length; done *= 2) bytes.copyWithin(done, 0, Math.min(done, length - done));
+  return bytes;
 }
 
-/** Opens what a crash left, both ways, and says what is wrong with it; undefined if nothing is. */
-export async function checkState(state: CrashState, random: Random): Promise<string | undefined> {
-  const { image, expectation, loss, isWhole } = state;
-  if (loss === 'killed' && isWhole && !endsInFooter(image)) return 'the file does not end in a valid footer';
-  const readable = await openVhdStorage(new MemoryStorage(image), { bitmap: 'honour' });
-  const misplaced = readable.findings.find((item) => item.severity === 'error');
-  if (misplaced !== undefined) return `after the crash: ${misplaced.rule}`;
-  const found = await readable.readBytes(0, readable.size);
-  const wrong = contradiction(expectation, found);
-  if (wrong !== undefined) return wrong;
-  const memory = new MemoryStorage(image);
-  const writable = await openVhdStorage(memory, { writable: true, bitmap: 'honour' });
-  const position = random.below(writable.size);
-  const source = pattern(Math.min(5000, writable.size - position), 99);
-  await writable.write(source, position);
-  await writable.close();
-  found.set(source, position);
-  return checkRepaired(memory.toBytes(), found);
+/** A program as somebody reads it. */
+export function describeProgram({ subject, durability, steps }: Program): string {
+  const lines = steps.map((step, index) => `  ${index + 1}. ${describeStep(step)}`);
+  return [`open ${subject.name}, durability ${durability}`, ...lines, `  ${steps.length + 1}. close`].join('\n');
 }
 
-async function checkRepaired(image: Uint8Array, expected: Uint8Array): Promise<string | undefined> {
-  if (!endsInFooter(image)) return 'after opening for writing and closing, the file does not end in a valid footer';
-  const disk = await openVhdStorage(new MemoryStorage(image), { bitmap: 'honour' }).catch(String);
-  if (typeof disk === 'string') return `after opening for writing and closing: ${disk}`;
-  if (disk.findings.some((item) => item.severity !== 'note')) {
-    return `after opening for writing and closing: ${disk.findings.map((item) => item.rule).join(', ')}`;
-  }
-  const isSame = Buffer.compare(await disk.readBytes(0, disk.size).catch(() => new Uint8Array(0)), expected) === 0;
-  return isSame ? undefined : 'a write after the crash changed other bytes, or did not last';
-}
-
-function endsInFooter(image: Uint8Array): boolean {
-  return image.length >= 512 && isFooter(decodeFooter(image.subarray(-512)));
+function describeStep(step: Step): string {
+  const pace = step.isAwaited ? ', wait for all' : step.turns > 0 ? `, go on after ${step.turns} turns` : '';
+  if ('position' in step) return `${step.kind} ${step.length} bytes at ${step.position}${pace}`;
+  return `${step.kind}${step.kind === 'crash' ? ` (${step.loss})` : ''}${pace}`;
 }
