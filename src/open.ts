@@ -12,6 +12,7 @@ import {
 } from './disk/open-storage.ts';
 import { type Examination, examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
+import { checkWriteOptions, WRITE_OPTIONS, WriteBackDisk, type WriteOptions } from './disk/write-back.ts';
 import { checkOneOf, checkOptionNames, VhdError } from './errors.ts';
 import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
 import { remedyFor } from './format/shell.ts';
@@ -37,7 +38,7 @@ export async function openVhd(source: ImageSource, options: OpenOptions = {}): P
 }
 
 /** How a raw image is opened. */
-export interface OpenRawOptions {
+export interface OpenRawOptions extends WriteOptions {
   /** Open for reading and writing; default false. */
   readonly writable?: boolean | undefined;
   /** Read a length that is no multiple of 512 as if zeros filled the last sector; for reading only. Default false. */
@@ -49,7 +50,8 @@ export interface OpenRawOptions {
  * @throws VhdError `ERR_VHD_SIZE` if its length is no multiple of 512 and `pad` is not given
  */
 export async function openRaw(source: ImageSource, options: OpenRawOptions = {}): Promise<Disk> {
-  checkOptionNames('openRaw', options, ['writable', 'pad']);
+  checkOptionNames('openRaw', options, ['writable', 'pad', ...WRITE_OPTIONS]);
+  checkWriteOptions(options);
   const storage = await storageOf(source, options.writable === true);
   try {
     return await rawDisk(storage, options);
@@ -67,7 +69,10 @@ async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk>
       storage: storage.name,
     });
   }
-  if (byteLength % SECTOR_BYTES === 0) return new FlatDisk(storage, byteLength, readOnly);
+  if (byteLength % SECTOR_BYTES === 0) {
+    const disk = new FlatDisk(storage, byteLength, readOnly);
+    return readOnly ? disk : new WriteBackDisk(disk, options);
+  }
   const padded = alignUp(byteLength, SECTOR_BYTES);
   if (options.pad === true && readOnly) {
     return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
@@ -117,10 +122,11 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
   checkOpenOptions('openDisk', options, ['from', 'pad']);
   checkOneOf('from', options.from, ['raw', 'vhd']);
   const { from, pad, ...vhdOptions } = options;
+  const { writable, durability, onWarning } = options;
   const storage = await storageOf(source, options.writable === true);
   try {
     if ((from ?? (await recognise(storage, options))) === 'raw') {
-      const disk = await rawDisk(storage, { pad, writable: options.writable });
+      const disk = await rawDisk(storage, { pad, writable, durability, onWarning });
       return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined };
     }
     const vhd = await openVhdStorage(storage, vhdOptions);

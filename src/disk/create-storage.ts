@@ -10,6 +10,7 @@ import type { Storage } from '../storage/storage.ts';
 import { writeZeros } from './flat.ts';
 import { openVhdStorage } from './open-storage.ts';
 import type { VhdDisk } from './vhd-disk.ts';
+import { checkWriteOptions, WRITE_OPTIONS, type WriteOptions } from './write-back.ts';
 
 /** Who made an image, and when; everything that would otherwise differ from run to run can be given. */
 export interface ImageIdentity {
@@ -24,7 +25,7 @@ export interface ImageIdentity {
 }
 
 /** What a new image is to be. */
-export interface CreateStorageOptions extends ImageIdentity {
+export interface CreateStorageOptions extends ImageIdentity, WriteOptions {
   /** Virtual size in bytes, a multiple of 512. */
   readonly size: number;
   /** Default `dynamic`. */
@@ -47,6 +48,7 @@ export const CREATE_STORAGE_OPTIONS: readonly string[] = [
   'blockSize',
   'preallocate',
   'signal',
+  ...WRITE_OPTIONS,
 ];
 
 /** The footer fields that `identity` stands for. */
@@ -148,6 +150,7 @@ export function checkCreateOptions(where: string, options: CreateStorageOptions)
   checkOptionNames(where, options, CREATE_STORAGE_OPTIONS);
   const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
   checkOneOf('type', type, ['fixed', 'dynamic']);
+  checkWriteOptions(options);
   checkImageSize(size, type, blockSize);
   return encodeFooter(newFooter({ type, size, ...identityFields(options) }));
 }
@@ -175,7 +178,8 @@ export async function createVhdStorage(storage: Storage, options: CreateStorageO
     await storage.close();
     throw error;
   }
-  return openVhdStorage(storage, { writable: true });
+  const { durability, onWarning } = options;
+  return openVhdStorage(storage, { writable: true, durability, onWarning });
 }
 
 /** Old contents of a device would be the contents of the new disk. */

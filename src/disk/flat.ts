@@ -1,13 +1,14 @@
 import { checkBytes, checkRange } from '../errors.ts';
 import { ZERO_PIECE } from '../format/zeros.ts';
 import { closedError, type Storage, type StoredRange, truncatedError, writeAdjacent } from '../storage/storage.ts';
-import { type Disk, type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
+import { type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { RangeLock } from './range-lock.ts';
 import { storedRanges } from './stored-ranges.ts';
+import type { BackingDisk } from './write-back.ts';
 
 /** A disk whose bytes lie one to one in a storage: a raw image, or the data of a fixed VHD. */
-export class FlatDisk implements Disk {
+export class FlatDisk implements BackingDisk {
   readonly size: number;
   readonly readOnly: boolean;
   readonly #storage: Storage;
@@ -24,8 +25,13 @@ export class FlatDisk implements Disk {
     this.#flushes = new FlushQueue(storage.name, () => this.#makeDurable());
   }
 
+  /** Name of the storage, for messages. */
+  get name(): string {
+    return this.#storage.name;
+  }
+
   async read(target: Uint8Array, position: number): Promise<void> {
-    this.#checkOpen();
+    this.checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     await this.#locks.run(position, target.length, false, () => this.#storage.read(target, position));
@@ -55,7 +61,7 @@ export class FlatDisk implements Disk {
   }
 
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
-    this.#checkOpen();
+    this.checkUsable();
     const { start, end } = resolveRange('extents', options, this.size);
     let position = start;
     for await (const range of storedRanges(this.#findData, start, end, options.coarse === true)) {
@@ -67,7 +73,7 @@ export class FlatDisk implements Disk {
   }
 
   async cloneTo(target: Storage): Promise<boolean> {
-    this.#checkOpen();
+    this.checkUsable();
     return this.#locks.run(0, this.size, false, async () => {
       if ((await this.#storage.cloneTo?.(target)) !== true) return false;
       const byteLength = await target.size();
@@ -78,7 +84,7 @@ export class FlatDisk implements Disk {
   }
 
   async flush(): Promise<void> {
-    this.#checkOpen();
+    this.checkUsable();
     await this.#flushes.flush();
   }
 
@@ -112,13 +118,14 @@ export class FlatDisk implements Disk {
       this.#storage.findData === undefined ? { start: position, length } : this.#storage.findData(position, length),
     );
 
-  #checkOpen(): void {
+  /** @throws VhdError `ERR_VHD_POISONED` after a failed flush, `ERR_VHD_CLOSED` */
+  checkUsable(): void {
     if (this.#closing !== undefined) throw closedError(this.#storage.name);
     this.#flushes.checkUsable();
   }
 
   #checkWritable(): void {
-    this.#checkOpen();
+    this.checkUsable();
     if (this.readOnly) throw readOnlyDiskError(this.#storage.name);
   }
 }

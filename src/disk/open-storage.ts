@@ -1,4 +1,4 @@
-import { checkOneOf, checkOptionNames, VhdError, type WarningListener } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
 import { describeFinding, finding } from '../format/rules.ts';
@@ -6,6 +6,7 @@ import { alignUp, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spe
 import { readOnlyError, type Storage } from '../storage/storage.ts';
 import { BlockStore } from './block-store.ts';
 import { BlockTable } from './block-table.ts';
+import type { Disk } from './disk.ts';
 import { FlatDisk } from './flat.ts';
 import { ImageEnd } from './image-end.ts';
 import { metadataRanges } from './metadata-ranges.ts';
@@ -20,9 +21,17 @@ import { type Examination, type ExamineOptions, examine } from './recognise.ts';
 import { BlockSpace } from './space.ts';
 import { BITMAP_POLICIES, type BitmapPolicy, SparseDisk } from './sparse.ts';
 import { VhdDisk } from './vhd-disk.ts';
+import {
+  type BackingDisk,
+  checkWriteOptions,
+  GATHER_LIMITS,
+  WRITE_OPTIONS,
+  WriteBackDisk,
+  type WriteOptions,
+} from './write-back.ts';
 
 /** How an image in a storage is opened. */
-export interface OpenStorageOptions extends ExamineOptions {
+export interface OpenStorageOptions extends ExamineOptions, WriteOptions {
   /** Open for reading and writing; default false. */
   readonly writable?: boolean | undefined;
   /**
@@ -30,12 +39,10 @@ export interface OpenStorageOptions extends ExamineOptions {
    * blktap, which leaves old contents of the volume there.
    */
   readonly bitmap?: BitmapPolicy | undefined;
-  /** Hears what went on all the same; by default nobody does, and `process.emitWarning` where a path is opened. */
-  readonly onWarning?: WarningListener | undefined;
 }
 
 /** The option names of {@link OpenStorageOptions}. */
-export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', 'onWarning'];
+export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', ...WRITE_OPTIONS];
 
 /**
  * Checks options before anything is opened.
@@ -46,6 +53,7 @@ export function checkOpenOptions(where: string, options: OpenStorageOptions, mor
   checkOneOf('footer', options.footer, ['start', 'end']);
   checkOneOf('sizeFrom', options.sizeFrom, ['footer', 'chs']);
   checkOneOf('bitmap', options.bitmap, BITMAP_POLICIES);
+  checkWriteOptions(options);
   // What lies behind the CHS size would count as free space.
   if (options.writable === true && options.sizeFrom === 'chs') {
     throw new TypeError(`${where}: sizeFrom 'chs' is for reading only`);
@@ -69,7 +77,7 @@ export async function openVhdStorage(storage: Storage, options: OpenStorageOptio
     const { type, virtualSize } = examination;
     if (type === 'fixed') {
       const disk = new FlatDisk(storage, virtualSize, options.writable !== true);
-      return new VhdDisk({ ...examination, type }, disk);
+      return new VhdDisk({ ...examination, type }, gathering(disk, options));
     }
     return await openDynamic(storage, examination, options);
   } catch (error) {
@@ -146,7 +154,16 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   const store = new BlockStore({ storage, layout, table, metadataEnd: metadata.end, growth, refuse });
   const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
   const disk = new SparseDisk(store, virtualSize, { readOnly: !writable, policy });
-  return new VhdDisk({ ...examination, findings }, disk, disk);
+  return new VhdDisk({ ...examination, findings }, gathering(disk, options, header.blockSize), disk);
+}
+
+/** A whole block gains nothing by waiting: it leaves with its bitmap in one write. */
+function gathering(disk: BackingDisk, options: OpenStorageOptions, blockSize = Number.POSITIVE_INFINITY): Disk {
+  if (disk.readOnly) return disk;
+  return new WriteBackDisk(disk, options, {
+    ...GATHER_LIMITS,
+    gatherBelow: Math.min(GATHER_LIMITS.gatherBelow, blockSize),
+  });
 }
 
 /** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */

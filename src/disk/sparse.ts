@@ -5,9 +5,10 @@ import { SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
 import { closedError } from '../storage/storage.ts';
 import type { BlockStore } from './block-store.ts';
-import { type Disk, type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
+import { type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
 import { settleAll } from './settle.ts';
+import type { BackingDisk } from './write-back.ts';
 
 /**
  * What a clear bit in the bitmap of a dynamic disk means where the bytes under it are not zero:
@@ -38,7 +39,7 @@ interface ExtentRequest extends Pick<ExtentOptions, 'coarse' | 'located' | 'onUn
 }
 
 /** A dynamic disk: blocks that are in the file where something was written, zeros everywhere else. */
-export class SparseDisk implements Disk {
+export class SparseDisk implements BackingDisk {
   readonly size: number;
   readonly readOnly: boolean;
   readonly #store: BlockStore;
@@ -56,6 +57,11 @@ export class SparseDisk implements Disk {
     this.#policy = options.policy;
   }
 
+  /** Name of the file, for messages. */
+  get name(): string {
+    return this.#store.name;
+  }
+
   /** Blocks that have a place in the file. */
   get allocatedBlockCount(): number {
     return this.#store.allocatedCount;
@@ -67,7 +73,7 @@ export class SparseDisk implements Disk {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
-    this.#checkUsable();
+    this.checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     await this.#locks.run(position, target.length, false, () =>
@@ -98,13 +104,13 @@ export class SparseDisk implements Disk {
   }
 
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
-    this.#checkUsable();
+    this.checkUsable();
     const { start, end } = resolveRange('extents', options, this.size);
     yield* mergeExtents(this.#blockExtents({ ...options, start, end }));
   }
 
   async flush(): Promise<void> {
-    this.#checkUsable();
+    this.checkUsable();
     await this.#store.flush();
   }
 
@@ -342,13 +348,14 @@ export class SparseDisk implements Disk {
     return decodeBitmap(bitmap, sectorCount);
   }
 
-  #checkUsable(): void {
+  /** @throws VhdError `ERR_VHD_POISONED` after a failed barrier or table write, `ERR_VHD_CLOSED` */
+  checkUsable(): void {
     if (this.#closing !== undefined) throw closedError(this.#store.name);
     this.#store.checkUsable();
   }
 
   #checkWritable(): void {
-    this.#checkUsable();
+    this.checkUsable();
     if (this.readOnly) throw readOnlyDiskError(this.#store.name);
   }
 }

@@ -68,7 +68,7 @@ export class VhdDisk implements Disk, VhdDescription {
     return this.#sparse?.dataAlignment;
   }
 
-  /** Bytes of the virtual disk that have a place in the file. */
+  /** Bytes of the virtual disk that have a place in the file; what is still gathered gets one when it leaves. */
   get allocatedBytes(): number {
     if (this.#sparse === undefined || this.blockSize === undefined) return this.size;
     return Math.min(this.size, this.#sparse.allocatedBlockCount * this.blockSize);
