@@ -1,5 +1,6 @@
 // What must be true of every file that a crash left.
 import { openVhdStorage } from '../../src/disk/open-storage.ts';
+import type { BitmapPolicy } from '../../src/disk/sparse.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { contradiction } from '../support/history.ts';
@@ -21,21 +22,24 @@ export async function faultOf(state: CrashState): Promise<string | undefined> {
   }
 }
 
-async function examine({ file, expectation, loss, isWhole, moment, pick }: CrashState): Promise<string | undefined> {
+async function examine(state: CrashState): Promise<string | undefined> {
+  const { file, expectation, loss, isWhole, moment, pick } = state;
+  const { bitmap } = state.program.subject;
   const image = file.toBytes();
   if (loss === 'killed' && isWhole && !endsInFooter(image)) return 'the file does not end in a valid footer';
   const fault = structuralFault(image);
   if (fault !== undefined) return fault;
-  const readable = await openVhdStorage(new ArrayStorage(image), { bitmap: 'honour' });
+  const readable = await openVhdStorage(new ArrayStorage(image), { bitmap });
   const misplaced = readable.findings.find((item) => item.severity === 'error');
   if (misplaced !== undefined) return misplaced.rule;
   const content = await readable.readBytes(0, readable.size);
   const wrong = contradiction(expectation, content);
   if (wrong !== undefined) return wrong;
   const storage = new ArrayStorage(image);
-  const writable = await openVhdStorage(storage, { writable: true, bitmap: 'honour' });
+  const durability = pick === 0 ? 'flush' : 'always';
+  const writable = await openVhdStorage(storage, { writable: true, bitmap, durability });
   await writeSomewhere(writable, content, new Random(mix(moment, pick)));
-  const after = await faultAfterClose(storage, content);
+  const after = await faultAfterClose(storage, bitmap, content);
   return after === undefined ? undefined : `after opening it for writing, a write and a close: ${after}`;
 }
 
@@ -48,11 +52,15 @@ async function writeSomewhere(disk: VhdDisk, content: Uint8Array, random: Random
   content.set(source, position);
 }
 
-async function faultAfterClose({ bytes }: ArrayStorage, content: Uint8Array): Promise<string | undefined> {
+async function faultAfterClose(
+  { bytes }: ArrayStorage,
+  bitmap: BitmapPolicy,
+  content: Uint8Array,
+): Promise<string | undefined> {
   if (!endsInFooter(bytes)) return 'it does not end in a valid footer';
   const fault = structuralFault(bytes);
   if (fault !== undefined) return fault;
-  const disk = await openVhdStorage(new ArrayStorage(bytes), { bitmap: 'honour' });
+  const disk = await openVhdStorage(new ArrayStorage(bytes), { bitmap });
   const findings = disk.findings.filter((item) => item.severity !== 'note');
   if (findings.length > 0) return findings.map((item) => item.rule).join(', ');
   const at = firstDifference(await disk.readBytes(0, disk.size), content);

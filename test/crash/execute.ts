@@ -1,5 +1,6 @@
 // Runs a program on a storage that can crash at any moment, and collects what crashes would leave.
 import { openVhdStorage } from '../../src/disk/open-storage.ts';
+import type { BitmapPolicy } from '../../src/disk/sparse.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { type CrashedFile, CrashStorage, type Loss } from '../support/crash-storage.ts';
 import { contradiction, type Expectation, History } from '../support/history.ts';
@@ -19,6 +20,8 @@ export interface CrashState {
   readonly pick: number;
   /** True from when the image was opened, or if it was whole before. */
   readonly isWhole: boolean;
+  /** How the disk was opened, and is to be opened again. */
+  readonly program: Program;
 }
 
 /** What came of a run. */
@@ -70,7 +73,7 @@ class Runner {
     for (const step of steps) {
       if (step.kind === 'crash') {
         const image = this.#crash(epoch, step.loss);
-        epoch = await this.#begin(image, await contentOfImage(image));
+        epoch = await this.#begin(image, await contentOfImage(image, subject.bitmap));
       } else if (step.kind === 'reopen') {
         await this.#close(epoch);
         epoch.disk = await this.#open(epoch.storage);
@@ -102,8 +105,8 @@ class Runner {
   }
 
   #open(storage: CrashStorage): Promise<VhdDisk> {
-    const { durability } = this.#program;
-    return openVhdStorage(storage, { writable: true, bitmap: 'honour', durability });
+    const { durability, subject } = this.#program;
+    return openVhdStorage(storage, { writable: true, bitmap: subject.bitmap, durability });
   }
 
   async #close({ storage, history, calls, disk }: Epoch): Promise<void> {
@@ -127,8 +130,9 @@ class Runner {
     const key = `${this.#epochCount} ${file.key} ${history.serial} ${loss === 'killed'}`;
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
-    const isWhole = this.#isWhole;
-    this.states.push({ file, expectation: history.expectation(), loss, moment: this.#moment, pick, isWhole });
+    const expectation = history.expectation();
+    const [isWhole, program] = [this.#isWhole, this.#program];
+    this.states.push({ file, expectation, loss, moment: this.#moment, pick, isWhole, program });
   }
 
   /** Ends an epoch: what is under way goes on with a storage that nobody looks at any more. */
@@ -162,7 +166,7 @@ async function perform(step: Exclude<Step, { kind: 'crash' | 'reopen' }>, { disk
   outcome.resolved();
 }
 
-async function contentOfImage(image: Uint8Array): Promise<Uint8Array> {
-  const disk = await openVhdStorage(new ArrayStorage(image), { bitmap: 'honour' });
+async function contentOfImage(image: Uint8Array, bitmap: BitmapPolicy): Promise<Uint8Array> {
+  const disk = await openVhdStorage(new ArrayStorage(image), { bitmap });
   return disk.readBytes(0, disk.size);
 }

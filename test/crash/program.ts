@@ -37,6 +37,8 @@ export function makeProgram(subject: Subject, seed: number): Program {
   const durability = random.oneIn(5) ? 'always' : 'flush';
   const steps: Step[] = [];
   let last: StepRange = { position: 0, length: 0 };
+  // Most calls meet in a few blocks: what was written there is freed, and its space used again.
+  const hot = Array.from({ length: 5 }, () => random.below(Math.ceil(subject.content.length / subject.blockSize)));
   for (let count = 4 + random.below(20); count > 0; count--) {
     const isAwaited = random.oneIn(4);
     const pace = { turns: random.below(random.oneIn(3) ? 120 : 10), isAwaited };
@@ -45,7 +47,7 @@ export function makeProgram(subject: Subject, seed: number): Program {
     else if (dice < 21) steps.push({ kind: 'reopen', ...pace });
     else if (dice < 24) steps.push({ kind: 'crash', loss: random.pick(LOSSES), ...pace });
     else {
-      last = nextRange(subject, last, random);
+      last = nextRange(subject, { last, hot }, random);
       const kind = dice < 45 ? 'discard' : dice < 50 ? 'read' : 'write';
       if (kind === 'write') steps.push({ kind, ...last, fill: 1 + random.below(1_000_000), ...pace });
       else steps.push({ kind, ...last, ...pace });
@@ -55,20 +57,23 @@ export function makeProgram(subject: Subject, seed: number): Program {
 }
 
 /** Whole blocks, large and small ranges anywhere, and ranges that touch or overlap the last one. */
-function nextRange({ content, blockSize }: Subject, last: StepRange, random: Random): StepRange {
+function nextRange(
+  { content, blockSize }: Subject,
+  { last, hot }: { last: StepRange; hot: readonly number[] },
+  random: Random,
+): StepRange {
   const size = content.length;
   const clip = (position: number, length: number): StepRange => ({
     position: Math.min(position, size - 1),
     length: Math.max(1, Math.min(length, size - position)),
   });
   const blockCount = Math.ceil(size / blockSize);
+  const blockStart = (random.oneIn(4) ? random.below(blockCount) : (hot[random.below(hot.length)] ?? 0)) * blockSize;
   const small = 1 + random.below(random.oneIn(2) ? 700 : 9000);
   // A large write into blocks of one sector is hundreds of calls: now and then is enough.
   const dice = random.below(blockSize < 4096 && !random.oneIn(6) ? 10 : 12);
-  if (dice < 4) {
-    return clip(random.below(blockCount) * blockSize, blockSize * (1 + random.below(blockCount < 8 ? 2 : 5)));
-  }
-  if (dice < 7) return clip(random.below(size), small);
+  if (dice < 4) return clip(blockStart, blockSize * (random.oneIn(2) ? 1 : 1 + random.below(blockCount < 8 ? 2 : 5)));
+  if (dice < 7) return clip(blockStart + random.below(blockSize), small);
   if (dice < 9) return clip(last.position + last.length, small);
   if (dice < 10) return clip(Math.max(0, last.position + random.below(last.length + 1) - random.below(600)), small);
   if (dice < 11) return clip(random.below(size), 1 + random.below(Math.min(3 * blockSize, size)));

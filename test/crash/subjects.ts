@@ -14,6 +14,8 @@ export interface Subject {
   readonly content: Uint8Array;
   /** Bytes of a block; for a fixed image what a program is to take for one. */
   readonly blockSize: number;
+  /** How it is read: `strict`, unless old bytes lie under clear bits. */
+  readonly bitmap: 'strict' | 'honour';
   /** What the storage makes of `discard`. */
   readonly discard: 'zeroes' | 'ignored';
   /** How many of all states are of this image, compared with the others: large ones cost more. */
@@ -45,6 +47,17 @@ const DYNAMIC: Record<string, ImageShape & { readonly blockSize: number }> = {
       { index: 1, data: pattern(4 * KiB, 3), sectors: [0, 5] },
       { index: 4, data: pattern(4 * KiB, 4), sectors: [] },
       { index: 9, data: pattern(4 * KiB, 5), sectors: [7] },
+      { index: 10, data: pattern(4 * KiB, 8), sectors: [] },
+      { index: 30, data: pattern(4 * KiB, 9), sectors: [2, 3] },
+    ],
+  },
+  'an image with clear bits over zeros': {
+    ...SMALL,
+    blocks: [
+      { index: 1, data: new Uint8Array(4 * KiB), sectors: [] },
+      { index: 4, data: new Uint8Array(4 * KiB), sectors: [1, 2] },
+      { index: 20, data: new Uint8Array(4 * KiB), sectors: [] },
+      { index: 21, data: new Uint8Array(4 * KiB), sectors: [6] },
     ],
   },
   'an image without a footer at the start': { ...SMALL, startFooter: 'none' },
@@ -68,7 +81,11 @@ const FIXED_SIZE = 100 * KiB;
 function fixed(name: string, discard: 'zeroes' | 'ignored'): Subject {
   const footer = encodeFooter({ ...footerOf({ size: FIXED_SIZE }), dataOffset: NO_OFFSET, diskType: 2 });
   const content = pattern(FIXED_SIZE, 7);
-  return { name, image: Buffer.concat([content, footer]), content, blockSize: 4 * KiB, discard, weight: 3 };
+  return { name, image: Buffer.concat([content, footer]), content, blockSize: 4 * KiB, bitmap: 'strict', discard, weight: 3 };
+}
+
+function hasOther(data: Uint8Array | number | undefined): boolean {
+  return !(data instanceof Uint8Array && data.every((byte) => byte === 0));
 }
 
 /** All of them. */
@@ -79,6 +96,7 @@ export const SUBJECTS: readonly Subject[] = [
       image: buildImage(shape),
       content: contentOf(shape),
       blockSize: shape.blockSize,
+      bitmap: shape.blocks?.some((block) => block.sectors !== undefined && hasOther(block.data)) === true ? 'honour' : 'strict',
       discard: 'ignored',
       weight: shape.size > 1024 * KiB ? 1 : 4,
     }),
