@@ -145,7 +145,11 @@ class Runner {
   }
 }
 
-async function perform(step: Exclude<Step, { kind: 'crash' | 'reopen' }>, { disk, history }: Epoch): Promise<void> {
+/** A step that is one call on an open disk. */
+export type Call = Exclude<Step, { kind: 'crash' | 'reopen' }>;
+
+/** Makes a call and notes how it ends. @throws Error if a read gives bytes that cannot be there */
+export async function perform(step: Call, { disk, history }: Pick<Epoch, 'disk' | 'history'>): Promise<void> {
   if (step.kind === 'flush') {
     const done = history.beginFlush();
     await disk.flush();
@@ -154,15 +158,21 @@ async function perform(step: Exclude<Step, { kind: 'crash' | 'reopen' }>, { disk
   }
   const { position, length } = step;
   if (step.kind === 'read') {
-    const expected = history.expectationOfRead();
-    const wrong = contradiction(expected, await disk.readBytes(position, length), position);
+    const expected = history.beginRead();
+    const found = await disk.readBytes(position, length);
+    const wrong = contradiction(expected(), found, position);
     if (wrong !== undefined) throw new Error(`a read while the disk is open: ${wrong}`);
     return;
   }
   const bytes = step.kind === 'write' ? bytesOf(step) : new Uint8Array(length);
   const outcome = history.begin(position, bytes);
-  if (step.kind === 'write') await disk.write(bytes, position);
-  else await disk.discard(position, length);
+  try {
+    if (step.kind === 'write') await disk.write(bytes, position);
+    else await disk.discard(position, length);
+  } catch (error) {
+    outcome.failed();
+    throw error;
+  }
   outcome.resolved();
 }
 

@@ -69,10 +69,10 @@ const DYNAMIC: Record<string, ImageShape & { readonly blockSize: number }> = {
     blocks: [{ index: 1, data: pattern(512 * KiB, 6) }],
   },
   'an image with blocks of 2 MiB': {
-    size: 3 * 2048 * KiB - 5 * 512,
+    size: 2 * 2048 * KiB - 5 * 512,
     blockSize: 2048 * KiB,
     alignment: 'aligned',
-    blocks: [{ index: 2, data: 0x5a, sectors: [0, 1, 4000] }],
+    blocks: [{ index: 1, data: 0x5a, sectors: [0, 1, 4000] }],
   },
 };
 
@@ -81,7 +81,7 @@ const FIXED_SIZE = 100 * KiB;
 function fixed(name: string, discard: 'zeroes' | 'ignored'): Subject {
   const footer = encodeFooter({ ...footerOf({ size: FIXED_SIZE }), dataOffset: NO_OFFSET, diskType: 2 });
   const content = pattern(FIXED_SIZE, 7);
-  return { name, image: Buffer.concat([content, footer]), content, blockSize: 4 * KiB, bitmap: 'strict', discard, weight: 3 };
+  return { name, image: Buffer.concat([content, footer]), content, blockSize: 4 * KiB, bitmap: 'strict', discard, weight: 4 };
 }
 
 function hasOther(data: Uint8Array | number | undefined): boolean {
@@ -98,7 +98,7 @@ export const SUBJECTS: readonly Subject[] = [
       blockSize: shape.blockSize,
       bitmap: shape.blocks?.some((block) => block.sectors !== undefined && hasOther(block.data)) === true ? 'honour' : 'strict',
       discard: 'ignored',
-      weight: shape.size > 1024 * KiB ? 1 : 4,
+      weight: shape.size > 1024 * KiB ? 1 : 6,
     }),
   ),
   fixed('a fixed image', 'ignored'),

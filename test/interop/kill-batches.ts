@@ -2,8 +2,10 @@
 import { bytesOf } from '../crash/program.ts';
 import { mix, Random } from '../support/seed.ts';
 
-/** Virtual size of the images: a dozen blocks of 2 MiB, so that blocks are freed and reused. */
-export const DISK_SIZE: number = 24 * 1024 * 1024 - 512;
+/** Bytes of a block of the dynamic ones. */
+export const BLOCK_SIZE: number = 512 * 1024;
+/** Virtual size of the images: few blocks, so that they are freed and reused; libvhdi reads 36 MiB in a second. */
+export const DISK_SIZE: number = 16 * BLOCK_SIZE - 512;
 
 /** One call; of a discard the bytes are zeros. */
 export interface BatchCall {
@@ -22,10 +24,10 @@ export function callsOfBatch(seed: number, batch: number): BatchCall[] {
 function nextCall(random: Random): BatchCall {
   const isDiscard = random.oneIn(6);
   const length = isDiscard
-    ? random.pick([2 * 1024 * 1024, 4 * 1024 * 1024, 50_000])
+    ? random.pick([BLOCK_SIZE, 2 * BLOCK_SIZE, 50_000])
     : random.pick([1, 100, 512, 4096, 4096, 30_000, 70_000, 250_000]);
   const last = DISK_SIZE - length;
-  const position = length >= 1024 * 1024 ? random.below(10) * 2 * 1024 * 1024 : random.below(last + 1);
+  const position = length >= BLOCK_SIZE ? random.below(14) * BLOCK_SIZE : random.below(last + 1);
   const bytes = isDiscard ? new Uint8Array(length) : bytesOf({ length, fill: 1 + random.below(1_000_000) });
   return { kind: isDiscard ? 'discard' : 'write', position, bytes };
 }

@@ -13,7 +13,7 @@ import { contradiction, type Expectation, History } from '../support/history.ts'
 import { runPeer, stub, whyMissing } from '../support/peers.ts';
 import { numberFromEnv, Random } from '../support/seed.ts';
 import { type TempFolder, useTempFolder } from '../support/temp.ts';
-import { callsOfBatch, DISK_SIZE } from './kill-batches.ts';
+import { BLOCK_SIZE, callsOfBatch, DISK_SIZE } from './kill-batches.ts';
 import { qemuSize, sevenZipSize, vhdiSize, withVhdiMount } from './readers.ts';
 
 const ROUNDS = numberFromEnv('VHDKIT_KILL_ROUNDS', 30);
@@ -42,7 +42,8 @@ describe('an image whose writer is killed', () => {
     async (kind) => {
       const random = new Random(SEED);
       const image = temp.file(`${kind.durability}-${kind.type}.vhd`);
-      const disk = await createVhd(image, { size: DISK_SIZE, type: kind.type });
+      const shape = kind.type === 'dynamic' ? { blockSize: BLOCK_SIZE } : {};
+      const disk = await createVhd(image, { size: DISK_SIZE, type: kind.type, ...shape });
       await disk.close();
       let content: Uint8Array = new Uint8Array(DISK_SIZE);
       let next = 0;

@@ -90,6 +90,7 @@ export class CrashStorage implements Storage {
   readonly #underWay = new Set<number>();
   readonly #pending = new Map<number, Version[]>();
   #sizes: SizeVersion[] = [];
+  #isDropped = false;
 
   constructor(content: Uint8Array, capabilities: Partial<StorageCapabilities> = {}) {
     this.capabilities = {
@@ -100,11 +101,7 @@ export class CrashStorage implements Storage {
       ...capabilities,
     };
     this.#volatile = Uint8Array.from(content);
-    const pages = new Map<number, Uint8Array>();
-    for (let page = 0; page * PAGE < content.length; page++) {
-      pages.set(page, padded(content.subarray(page * PAGE, (page + 1) * PAGE)));
-    }
-    this.#durable = pages;
+    this.#durable = pagesOf(content);
     this.#byteLength = content.length;
     this.#durableLength = content.length;
   }
@@ -216,8 +213,19 @@ export class CrashStorage implements Storage {
     this.#sizes.splice(0, index + 1);
   }
 
+  /**
+   * What the system may do when a barrier fails: what was not durable stays readable, but counts as written, so that no
+   * later barrier brings it to the medium.
+   */
+  dropUnflushed(): void {
+    this.#pending.clear();
+    this.#sizes = [];
+    this.#isDropped = true;
+  }
+
   /** One of the files that a crash now could leave. */
   crash(loss: Loss, random: Random): CrashedFile {
+    if (loss === 'killed' && this.#isDropped) return this.#asRead();
     const survives = this.#survivors(loss, random);
     const byteLength = this.#crashedLength(loss, survives, random);
     const sectors = new Map<number, Uint8Array>();
@@ -232,6 +240,12 @@ export class CrashStorage implements Storage {
       if (bytes !== undefined) sectors.set(sector, bytes);
     }
     return new CrashedFile(this.#durable, sectors, byteLength, key.toString());
+  }
+
+  /** What reads give now. */
+  #asRead(): CrashedFile {
+    const pages = pagesOf(this.#volatile.subarray(0, this.#byteLength));
+    return new CrashedFile(pages, new Map(), this.#byteLength, `as read/${this.#changeCount}`);
   }
 
   /** Whether a change comes through a crash in which changes do so as a whole. */
@@ -340,6 +354,14 @@ class Key {
 
 function put(target: Uint8Array, source: Uint8Array, offset: number): void {
   if (offset < target.length) target.set(source.subarray(0, target.length - offset), offset);
+}
+
+function pagesOf(content: Uint8Array): Map<number, Uint8Array> {
+  const pages = new Map<number, Uint8Array>();
+  for (let page = 0; page * PAGE < content.length; page++) {
+    pages.set(page, padded(content.subarray(page * PAGE, (page + 1) * PAGE)));
+  }
+  return pages;
 }
 
 function padded(content: Uint8Array): Uint8Array {

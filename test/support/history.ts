@@ -81,16 +81,21 @@ export class History {
     return this.#expectation;
   }
 
-  /** What a read that is called now gives: every change called before it, of those that failed all or any part. */
-  expectationOfRead(): Expectation {
-    return this.#split((change) => change.state !== 'failed');
+  /**
+   * Notes a read at its call; call the result when it has resolved: it gives every change called before it, of those
+   * that failed all or any part.
+   */
+  beginRead(): () => Expectation {
+    const count = this.#changes.length;
+    return () => this.#split((change) => change.state !== 'failed', count);
   }
 
-  #split(isCertain: (change: Change) => boolean): Expectation {
+  #split(isCertain: (change: Change) => boolean, count = this.#changes.length): Expectation {
+    const changes = this.#changes.slice(0, count);
     return {
       base: this.#base,
-      certain: this.#changes.filter(isCertain),
-      open: this.#changes.filter((change) => !isCertain(change)),
+      certain: changes.filter(isCertain),
+      open: changes.filter((change) => !isCertain(change)),
     };
   }
 }
