@@ -3,6 +3,7 @@
  * @module vhdkit/core
  */
 
+export type { BitmapPolicy } from './disk/bitmap-rule.ts';
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';
 export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
@@ -11,7 +12,6 @@ export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
 export { examine } from './disk/recognise.ts';
-export type { BitmapPolicy } from './disk/sparse.ts';
 export type { VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
 export type { VhdErrorCode, VhdErrorContext, VhdWarning, VhdWarningCode, WarningListener } from './errors.ts';

@@ -2,19 +2,29 @@ import type { VhdError } from '../errors.ts';
 import { allOnesBitmap, areAllSet, decodeBitmap } from '../format/bitmap.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
-import { readAdjacent, type Storage, writeAdjacent } from '../storage/storage.ts';
+import { settleAll } from '../storage/settle.ts';
+import { type PlacedBytes, readAdjacent, type Storage, writeAdjacent, writeEach } from '../storage/storage.ts';
 import { BitmapCache } from './bitmap-cache.ts';
 import type { BlockTable } from './block-table.ts';
 import { writeZeros, zeroPieces } from './flat.ts';
 import { FlushQueue } from './flush-queue.ts';
 import type { ImageEnd } from './image-end.ts';
-import { settleAll } from './settle.ts';
 import type { BlockPlace, BlockSpace } from './space.ts';
 
 /** A gap up to this long is written along as zeros, so that bitmap and data leave in one call. */
 const MAX_GAP_BYTES = 16 * 1024;
 /** Pieces in one vectored write; systems take at least 1024. */
 const MAX_PIECES = 256;
+
+/** Bytes of one block. */
+export interface BlockBytes {
+  /** The block. */
+  readonly blockIndex: number;
+  /** First byte in the block's data. */
+  readonly offsetInBlock: number;
+  /** The bytes; they end in the same block. */
+  readonly bytes: Uint8Array;
+}
 
 /** What a block store works on. */
 export interface BlockStoreParts {
@@ -47,6 +57,8 @@ export class BlockStore {
   /** One byte a block, 1: it is known that every bit of its bitmap is set. */
   readonly #isFull: Uint8Array;
   readonly #bitmaps: BitmapCache;
+  /** The bitmap of every new block. */
+  readonly #allOnes: Uint8Array;
   #isDataDirty = false;
   #isChanged = false;
   readonly #flushes: FlushQueue;
@@ -56,6 +68,7 @@ export class BlockStore {
     this.#parts = parts;
     this.#isFull = new Uint8Array(parts.table.entries.length);
     this.#bitmaps = new BitmapCache(parts.layout.bitmapBytes);
+    this.#allOnes = allOnesBitmap(parts.layout.bitmapBytes);
     this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
   }
 
@@ -188,7 +201,7 @@ export class BlockStore {
         }
         await storage.flush();
       }
-      await storage.write(allOnesBitmap(layout.bitmapBytes), blockOffset);
+      await storage.write(this.#allOnes, blockOffset);
       await storage.flush();
     } catch (error) {
       this.#flushes.poison(error);
@@ -206,41 +219,95 @@ export class BlockStore {
     this.#isDataDirty = true;
   }
 
-  /** Gives a block a place and writes its bitmap (all ones) and these bytes there; the rest of the block reads as zeros. */
-  async allocate(blockIndex: number, offsetInBlock: number, source: Uint8Array): Promise<void> {
-    const { growth, layout, table } = this.#parts;
-    if (growth === undefined) throw new Error('this block store is open for reading');
-    this.#isChanged = true;
-    const place = growth.space.take();
+  /**
+   * Writes pieces of blocks, in the order of the disk: of blocks whose bitmap is all ones, and of blocks that have no
+   * place and get one. The rest of a new block reads as zeros. If it fails, the new blocks have no place still.
+   */
+  async writeEach(pieces: readonly BlockBytes[]): Promise<void> {
+    const { growth, table } = this.#parts;
+    const places = new Map<number, BlockPlace>();
     try {
-      const blocksLeft = table.entries.length - table.allocatedCount;
-      await growth.end.reserve(place.offset, blockEnd(layout, place.offset), blocksLeft);
+      const writes: PlacedBytes[] = [];
+      for (const [blockIndex, ofBlock] of groupByBlock(pieces)) {
+        const blockOffset = this.locate(blockIndex);
+        if (blockOffset === undefined) {
+          const place = this.#takePlace();
+          places.set(blockIndex, place);
+          writes.push(...this.#newBlock(place, ofBlock));
+        } else writes.push(...this.#intoBlock(blockOffset, ofBlock));
+      }
+      await this.#reserve([...places.values()]);
       this.#isDataDirty = true;
-      await this.#writeNewBlock(place, offsetInBlock, source);
+      await this.#send(writes);
     } catch (error) {
-      growth.space.giveBack(place.offset);
+      for (const place of places.values()) growth?.space.giveBack(place.offset);
       throw error;
     }
     this.#isDataDirty = true;
-    this.#isFull[blockIndex] = 1;
-    table.set(blockIndex, place.offset / SECTOR_BYTES);
+    for (const [blockIndex, place] of places) {
+      this.#isFull[blockIndex] = 1;
+      table.set(blockIndex, place.offset / SECTOR_BYTES);
+    }
   }
 
-  async #writeNewBlock(place: BlockPlace, offsetInBlock: number, source: Uint8Array): Promise<void> {
-    const { storage, layout } = this.#parts;
-    const bitmap = allOnesBitmap(layout.bitmapBytes);
-    if (place.isVirgin && offsetInBlock > MAX_GAP_BYTES) {
-      const dataOffset = place.offset + layout.bitmapBytes + offsetInBlock;
-      await settleAll([storage.write(bitmap, place.offset), storage.write(source, dataOffset)]);
-      return;
+  #takePlace(): BlockPlace {
+    const { growth } = this.#parts;
+    if (growth === undefined) throw new Error('this block store is open for reading');
+    this.#isChanged = true;
+    return growth.space.take();
+  }
+
+  /** Makes the file long enough for new blocks. */
+  async #reserve(places: readonly BlockPlace[]): Promise<void> {
+    const { growth, table } = this.#parts;
+    if (places.length === 0) return;
+    const blocksLeft = table.entries.length - table.allocatedCount - places.length;
+    await growth?.end.reserve(
+      places.map((place) => place.offset),
+      blocksLeft,
+    );
+  }
+
+  /** The writes of a new block: bitmap, pieces, and zeros in between where something else may lie or that makes it one write. */
+  #newBlock(place: BlockPlace, pieces: readonly BlockBytes[]): PlacedBytes[] {
+    const { bitmapBytes, blockSize } = this.layout;
+    const dataOffset = place.offset + bitmapBytes;
+    const writes: PlacedBytes[] = [{ position: place.offset, bytes: this.#allOnes }];
+    let end = 0;
+    const zeros = (to: number): void => {
+      if (place.isVirgin && (pieces.length > 1 || to - end > MAX_GAP_BYTES)) return;
+      for (const bytes of zeroPieces(to - end)) {
+        writes.push({ position: dataOffset + end, bytes });
+        end += bytes.length;
+      }
+    };
+    for (const { offsetInBlock, bytes } of pieces) {
+      zeros(offsetInBlock);
+      writes.push({ position: dataOffset + offsetInBlock, bytes });
+      end = offsetInBlock + bytes.length;
     }
-    const behind = place.isVirgin ? 0 : layout.blockSize - offsetInBlock - source.length;
-    const pieces = [bitmap, ...zeroPieces(offsetInBlock), source, ...zeroPieces(behind)];
-    let offset = place.offset;
-    for (let first = 0; first < pieces.length; first += MAX_PIECES) {
-      const batch = pieces.slice(first, first + MAX_PIECES);
-      await writeAdjacent(storage, batch, offset);
-      offset += batch.reduce((sum, piece) => sum + piece.length, 0);
+    if (!place.isVirgin) zeros(blockSize);
+    return writes;
+  }
+
+  #intoBlock(blockOffset: number, pieces: readonly BlockBytes[]): PlacedBytes[] {
+    const dataOffset = blockOffset + this.layout.bitmapBytes;
+    return pieces.map(({ offsetInBlock, bytes }) => ({ position: dataOffset + offsetInBlock, bytes }));
+  }
+
+  /** Writes that touch from the first to the last leave as one, others as a batch. */
+  async #send(writes: readonly PlacedBytes[]): Promise<void> {
+    const { storage } = this.#parts;
+    const [first] = writes;
+    if (first === undefined) return;
+    if (!isAdjacent(writes)) return writeEach(storage, writes);
+    for (let from = 0; from < writes.length; from += MAX_PIECES) {
+      const batch = writes.slice(from, from + MAX_PIECES);
+      await writeAdjacent(
+        storage,
+        batch.map(({ bytes }) => bytes),
+        batch[0]?.position ?? first.position,
+      );
     }
   }
 
@@ -268,7 +335,7 @@ export class BlockStore {
     this.#isDataDirty = false;
     await storage.flush();
     if (copies.length === 0) return;
-    await settleAll(copies.map((copy) => storage.write(copy.bytes, copy.offset)));
+    await writeEach(storage, copies);
     await storage.flush();
     growth?.space.release(freed);
   }
@@ -292,4 +359,22 @@ export class BlockStore {
     for (const blockIndex of table.allocated()) last = Math.max(last, table.entries[blockIndex] ?? 0);
     return last < 0 ? metadataEnd : Math.max(metadataEnd, blockEnd(layout, last * SECTOR_BYTES));
   }
+}
+
+/** Pieces, which are in the order of the disk, by the block they lie in. */
+function groupByBlock(pieces: readonly BlockBytes[]): Map<number, BlockBytes[]> {
+  const groups = new Map<number, BlockBytes[]>();
+  for (const piece of pieces) {
+    const group = groups.get(piece.blockIndex);
+    if (group === undefined) groups.set(piece.blockIndex, [piece]);
+    else group.push(piece);
+  }
+  return groups;
+}
+
+function isAdjacent(writes: readonly PlacedBytes[]): boolean {
+  return writes.every(({ position }, index) => {
+    const before = writes[index - 1];
+    return before === undefined || before.position + before.bytes.length === position;
+  });
 }

@@ -1,21 +1,13 @@
 import { viewOf } from '../format/bytes.ts';
 import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { isAllOnes } from '../format/zeros.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { PlacedBytes, Storage } from '../storage/storage.ts';
 
 const ENTRIES_PER_SECTOR = SECTOR_BYTES / BAT_ENTRY_BYTES;
 const PIECE_BYTES = 1024 * 1024;
 /** Entries whose being unused is noted together: a 2040 GiB disk that is nearly empty is looked through in no time. */
 const GROUP_ENTRIES = 4096;
 const GROUP_BYTES = GROUP_ENTRIES * BAT_ENTRY_BYTES;
-
-/** Bytes to be written at an offset of the file. */
-export interface PlacedBytes {
-  /** Byte offset in the file. */
-  readonly offset: number;
-  /** The bytes, a copy. */
-  readonly bytes: Uint8Array;
-}
 
 /**
  * The block allocation table in memory: the sector number of each block's bitmap, big-endian in the file, and which
@@ -109,7 +101,7 @@ export class BlockTable {
       let to = from + 1;
       while (to < sectors.length && sectors[to] === (sectors[to - 1] ?? 0) + 1) to++;
       const first = sectors[from] ?? 0;
-      runs.push({ offset: this.#tableOffset + first * SECTOR_BYTES, bytes: this.#encode(first, to - from) });
+      runs.push({ position: this.#tableOffset + first * SECTOR_BYTES, bytes: this.#encode(first, to - from) });
       from = to;
     }
     return runs;

@@ -1,6 +1,14 @@
 import { checkBytes, checkRange } from '../errors.ts';
 import { ZERO_PIECE } from '../format/zeros.ts';
-import { closedError, type Storage, type StoredRange, truncatedError, writeAdjacent } from '../storage/storage.ts';
+import {
+  closedError,
+  type PlacedBytes,
+  type Storage,
+  type StoredRange,
+  truncatedError,
+  writeAdjacent,
+  writeEach,
+} from '../storage/storage.ts';
 import { type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { RangeLock } from './range-lock.ts';
@@ -45,6 +53,16 @@ export class FlatDisk implements BackingDisk {
       // Marked on both sides of the write: a flush may start in between and must not clear the mark for good.
       this.#isDirty = true;
       await this.#storage.write(source, position);
+      this.#isDirty = true;
+    });
+  }
+
+  async writeEach(writes: readonly PlacedBytes[]): Promise<void> {
+    this.#checkWritable();
+    const ranges = writes.map(({ position, bytes }) => ({ start: position, end: position + bytes.length }));
+    await this.#locks.runEach(ranges, true, async () => {
+      this.#isDirty = true;
+      await writeEach(this.#storage, writes);
       this.#isDirty = true;
     });
   }

@@ -1,3 +1,5 @@
+import type { PlacedBytes } from '../storage/storage.ts';
+
 /** Pieces held at most, so that looking one up, and having all of them written at once, stays cheap. */
 const MAX_RUNS = 1024;
 
@@ -9,14 +11,6 @@ interface Run {
   end: number;
   /** Where in the arena the first byte lies. */
   at: number;
-}
-
-/** Bytes and their place on the disk. */
-export interface PlacedRun {
-  /** First byte on the disk. */
-  readonly position: number;
-  /** The bytes. */
-  readonly bytes: Uint8Array;
 }
 
 /** A range of the disk, `end` exclusive. */
@@ -89,8 +83,8 @@ export class GatheredWrites {
   }
 
   /** What is held, in the order of the disk and whatever touches as one. The bytes stay what they are until `clear`. */
-  take(): PlacedRun[] {
-    const taken: PlacedRun[] = [];
+  take(): PlacedBytes[] {
+    const taken: PlacedBytes[] = [];
     for (let first = 0; first < this.#runs.length; ) {
       let next = first + 1;
       while (next < this.#runs.length && this.#runs[next]?.start === this.#runs[next - 1]?.end) next++;
@@ -144,7 +138,7 @@ export class GatheredWrites {
     else this.#runs.splice(index, 0, run);
   }
 
-  #join(runs: readonly Run[]): PlacedRun {
+  #join(runs: readonly Run[]): PlacedBytes {
     const position = runs[0]?.start ?? 0;
     const [first, ...more] = runs.map((run) => this.#bytesOf(run));
     if (first === undefined || more.length === 0) return { position, bytes: first ?? new Uint8Array(0) };

@@ -5,9 +5,9 @@ import { type BlockLayout, blockEnd, blockLayout, footerOffsetFor, nextBlockOffs
 import { newFooter } from '../format/new-footer.ts';
 import { MAX_DYNAMIC_SIZE, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
+import { settleAll } from '../storage/settle.ts';
 import { type Storage, writeAdjacent } from '../storage/storage.ts';
 import { checkImageSize, type ImageIdentity, identityFields } from './create-storage.ts';
-import { settleAll } from './settle.ts';
 
 /**
  * A dynamic image whose size is known only at its end, as when the disk comes down a pipe. Room for the largest table

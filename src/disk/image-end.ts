@@ -1,4 +1,4 @@
-import { type BlockLayout, blockStride, footerOffsetFor } from '../format/layout.ts';
+import { type BlockLayout, blockEnd, blockStride, footerOffsetFor } from '../format/layout.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -25,18 +25,20 @@ export class ImageEnd {
   }
 
   /**
-   * Makes sure that a block from `start` to `end` lies before the footer; `blocksLeft` bounds how far that reaches ahead.
-   * A footer replaced in a gap in front of the block, which nothing will ever cover, is zeroed.
+   * Makes sure that blocks at these offsets, one or more, lie before the footer; `blocksLeft` more may follow and bound
+   * how far it reaches ahead. A footer replaced in a gap in front of the blocks, which nothing will ever cover, is zeroed.
    */
-  async reserve(start: number, end: number, blocksLeft: number): Promise<void> {
+  async reserve(blockOffsets: readonly number[], blocksLeft: number): Promise<void> {
+    const end = blockEnd(this.#layout, Math.max(...blockOffsets));
     while (end > this.#footerOffset) {
-      this.#growing ??= this.#grow(start, end, blocksLeft).finally(() => (this.#growing = undefined));
+      const behind = blockOffsets.filter((offset) => blockEnd(this.#layout, offset) > this.#footerOffset);
+      this.#growing ??= this.#grow(Math.min(...behind), end, blocksLeft).finally(() => (this.#growing = undefined));
       await this.#growing;
     }
   }
 
   async #grow(start: number, end: number, blocksLeft: number): Promise<void> {
-    const ahead = Math.max(0, Math.min(RESERVE_BLOCKS, blocksLeft) - 1);
+    const ahead = Math.max(0, Math.min(RESERVE_BLOCKS - 1, blocksLeft));
     const footerOffset = footerOffsetFor(this.#layout, end + ahead * blockStride(this.#layout));
     try {
       await this.#storage.write(this.#footer, footerOffset);

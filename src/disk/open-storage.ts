@@ -4,6 +4,7 @@ import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts
 import { describeFinding, finding } from '../format/rules.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { readOnlyError, type Storage } from '../storage/storage.ts';
+import { BITMAP_POLICIES, type BitmapPolicy } from './bitmap-rule.ts';
 import { BlockStore } from './block-store.ts';
 import { BlockTable } from './block-table.ts';
 import type { Disk } from './disk.ts';
@@ -19,7 +20,7 @@ import {
 } from './placement.ts';
 import { type Examination, type ExamineOptions, examine } from './recognise.ts';
 import { BlockSpace } from './space.ts';
-import { BITMAP_POLICIES, type BitmapPolicy, SparseDisk } from './sparse.ts';
+import { SparseDisk } from './sparse.ts';
 import { VhdDisk } from './vhd-disk.ts';
 import {
   type BackingDisk,

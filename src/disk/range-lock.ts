@@ -1,6 +1,14 @@
-interface Holder {
+/** Bytes from `start` to `end`, exclusive. */
+export interface LockedRange {
+  /** First byte. */
   readonly start: number;
+  /** Behind the last byte. */
   readonly end: number;
+}
+
+interface Holder extends LockedRange {
+  /** In order and apart; `start` and `end` are those of all together. */
+  readonly ranges: readonly LockedRange[];
   readonly isExclusive: boolean;
   waiters: (() => void)[] | undefined;
 }
@@ -14,8 +22,14 @@ export class RangeLock {
   #whenIdle: (() => void)[] = [];
 
   /** Runs `call` as soon as no earlier conflicting call is left, and passes its result on. */
-  async run<T>(start: number, length: number, isExclusive: boolean, call: () => Promise<T>): Promise<T> {
-    const holder: Holder = { start, end: start + length, isExclusive, waiters: undefined };
+  run<T>(start: number, length: number, isExclusive: boolean, call: () => Promise<T>): Promise<T> {
+    return this.runEach([{ start, end: start + length }], isExclusive, call);
+  }
+
+  /** The same for several ranges at once, in order and apart from each other. */
+  async runEach<T>(ranges: readonly LockedRange[], isExclusive: boolean, call: () => Promise<T>): Promise<T> {
+    const [start, end] = [ranges[0]?.start ?? 0, ranges.at(-1)?.end ?? 0];
+    const holder: Holder = { start, end, ranges, isExclusive, waiters: undefined };
     const earlier = this.#conflicts(holder);
     this.#holders.add(holder);
     try {
@@ -36,8 +50,7 @@ export class RangeLock {
   #conflicts(holder: Holder): Holder[] {
     const conflicts: Holder[] = [];
     for (const other of this.#holders) {
-      const isApart = other.end <= holder.start || other.start >= holder.end;
-      if (!isApart && (other.isExclusive || holder.isExclusive)) conflicts.push(other);
+      if ((other.isExclusive || holder.isExclusive) && overlaps(other, holder)) conflicts.push(other);
     }
     return conflicts;
   }
@@ -47,6 +60,25 @@ export class RangeLock {
     this.#whenIdle = [];
     for (const wake of waiting) wake();
   }
+}
+
+function overlaps(first: Holder, second: Holder): boolean {
+  if (first.end <= second.start || first.start >= second.end) return false;
+  const [few, many] = first.ranges.length < second.ranges.length ? [first, second] : [second, first];
+  return few.ranges.some((range) => meets(many.ranges, range));
+}
+
+/** True if one of the ranges, which are in order, has a byte in common with another. */
+function meets(ranges: readonly LockedRange[], { start, end }: LockedRange): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ranges[middle]?.end ?? 0) > start) high = middle;
+    else low = middle + 1;
+  }
+  const range = ranges[low];
+  return range !== undefined && range.start < end;
 }
 
 function whenReleased(holder: Holder): Promise<void> {

@@ -1,31 +1,15 @@
 import { checkBytes, checkRange, VhdError, type VhdErrorCode } from '../errors.ts';
 import { decodeBitmap, type SectorRun } from '../format/bitmap.ts';
-import { describeFinding, finding } from '../format/rules.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
-import { closedError } from '../storage/storage.ts';
-import type { BlockStore } from './block-store.ts';
+import { settleAll } from '../storage/settle.ts';
+import { closedError, type PlacedBytes } from '../storage/storage.ts';
+import { type BitmapPolicy, BitmapRule } from './bitmap-rule.ts';
+import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
+import type { BlockBytes, BlockStore } from './block-store.ts';
+import { BlockWriter } from './block-writer.ts';
 import { type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
 import { RangeLock } from './range-lock.ts';
-import { settleAll } from './settle.ts';
 import type { BackingDisk } from './write-back.ts';
-
-/**
- * What a clear bit in the bitmap of a dynamic disk means where the bytes under it are not zero:
- * `strict` an error, `honour` zeros, `ignore` the bytes.
- */
-export type BitmapPolicy = 'strict' | 'honour' | 'ignore';
-/** The words of {@link BitmapPolicy}. */
-export const BITMAP_POLICIES: readonly string[] = ['strict', 'honour', 'ignore'];
-
-/** Part of a request that lies in one block. */
-interface BlockPiece {
-  readonly blockIndex: number;
-  readonly offsetInBlock: number;
-  readonly length: number;
-  /** Bytes of the request before this piece. */
-  readonly done: number;
-}
 
 /** How many bitmaps `extents` reads side by side. */
 const BITMAP_WINDOW = 16;
@@ -43,10 +27,9 @@ export class SparseDisk implements BackingDisk {
   readonly size: number;
   readonly readOnly: boolean;
   readonly #store: BlockStore;
-  readonly #policy: BitmapPolicy;
+  readonly #rule: BitmapRule;
+  readonly #writer: BlockWriter;
   readonly #locks = new RangeLock();
-  /** Blocks being given a place, or having their bitmap filled: other writes into them wait. */
-  readonly #preparing = new Map<number, Promise<void>>();
   #closing: Promise<void> | undefined;
 
   /** A disk of `size` bytes over a block store, which it closes with itself. */
@@ -54,7 +37,8 @@ export class SparseDisk implements BackingDisk {
     this.#store = store;
     this.size = size;
     this.readOnly = options.readOnly;
-    this.#policy = options.policy;
+    this.#rule = new BitmapRule(store, size, options.policy);
+    this.#writer = new BlockWriter(store, this.#rule);
   }
 
   /** Name of the file, for messages. */
@@ -88,10 +72,19 @@ export class SparseDisk implements BackingDisk {
     checkBytes('write', source);
     checkRange('write', position, source.length, this.size);
     await this.#locks.run(position, source.length, true, () =>
-      this.#eachPiece(position, source.length, (piece) =>
-        this.#writePiece(piece, source.subarray(piece.done, piece.done + piece.length)),
-      ),
+      this.#eachPiece(position, source.length, (piece) => this.#writer.write(bytesOfPiece(piece, source))),
     );
+    this.#store.checkUsable();
+  }
+
+  async writeEach(writes: readonly PlacedBytes[]): Promise<void> {
+    this.#checkWritable();
+    const { blockSize } = this.#store.layout;
+    const ranges = writes.map(({ position, bytes }) => ({ start: position, end: position + bytes.length }));
+    const pieces = writes.flatMap(({ position, bytes }) =>
+      Array.from(cutAtBlocks(position, bytes.length, blockSize), (piece) => bytesOfPiece(piece, bytes)),
+    );
+    await this.#locks.runEach(ranges, true, () => this.#writer.writeEach(pieces));
     this.#store.checkUsable();
   }
 
@@ -99,7 +92,7 @@ export class SparseDisk implements BackingDisk {
     this.#checkWritable();
     checkRange('discard', position, length, this.size);
     await this.#locks.run(position, length, true, () =>
-      this.#eachPiece(position, length, (piece) => this.#discardPiece(piece)),
+      this.#eachPiece(position, length, (piece) => this.#writer.discard(piece)),
     );
   }
 
@@ -127,12 +120,8 @@ export class SparseDisk implements BackingDisk {
   async #eachPiece(position: number, length: number, visit: (piece: BlockPiece) => Promise<void>): Promise<void> {
     const { blockSize } = this.#store.layout;
     const calls: Promise<void>[] = [];
-    for (let done = 0; done < length; ) {
-      const offsetInBlock = (position + done) % blockSize;
-      const pieceLength = Math.min(blockSize - offsetInBlock, length - done);
-      const blockIndex = Math.floor((position + done) / blockSize);
-      calls.push(visit({ blockIndex, offsetInBlock, length: pieceLength, done }));
-      done += pieceLength;
+    for (const piece of cutAtBlocks(position, length, blockSize)) {
+      calls.push(visit(piece));
       // A request over very many small blocks goes in batches, so that it cannot fill the memory with promises.
       if (calls.length >= 64) await settleAll(calls.splice(0));
     }
@@ -146,13 +135,13 @@ export class SparseDisk implements BackingDisk {
       target.fill(0);
       return;
     }
-    if (this.#policy === 'ignore') return this.#store.readData(blockOffset, piece.offsetInBlock, target);
+    if (this.#rule.policy === 'ignore') return this.#store.readData(blockOffset, piece.offsetInBlock, target);
     const bitmap = await this.#readWithBitmap(piece, blockOffset, target);
-    if (bitmap !== 'full') this.#clearUnset(piece, bitmap, blockOffset, target);
+    if (bitmap !== 'full') this.#rule.clear(piece, bitmap, blockOffset, target);
   }
 
   async #readWithBitmap(piece: BlockPiece, blockOffset: number, target: Uint8Array): Promise<Uint8Array | 'full'> {
-    if (this.#policy !== 'honour') {
+    if (this.#rule.policy !== 'honour') {
       return this.#store.read(piece.blockIndex, blockOffset, piece.offsetInBlock, target);
     }
     // One after the other: another write into the block may make zeros of old bytes and fill the bitmap meanwhile, and
@@ -160,109 +149,6 @@ export class SparseDisk implements BackingDisk {
     const bitmap = await this.#store.bitmapOf(piece.blockIndex, blockOffset);
     await this.#store.readData(blockOffset, piece.offsetInBlock, target);
     return bitmap;
-  }
-
-  /** Applies the bitmap to bytes that were read: what lies under clear bits must be zero, or is made so. */
-  #clearUnset(piece: BlockPiece, bitmap: Uint8Array, blockOffset: number, target: Uint8Array): void {
-    const firstSector = Math.floor(piece.offsetInBlock / SECTOR_BYTES);
-    const endSector = Math.ceil((piece.offsetInBlock + piece.length) / SECTOR_BYTES);
-    for (const run of decodeBitmap(bitmap, endSector - firstSector, firstSector)) {
-      if (run.isSet) continue;
-      const from = Math.max(run.sector * SECTOR_BYTES - piece.offsetInBlock, 0);
-      const to = Math.min((run.sector + run.sectorCount) * SECTOR_BYTES - piece.offsetInBlock, piece.length);
-      const bytes = target.subarray(from, to);
-      if (isAllZeros(bytes)) continue;
-      if (this.#policy === 'strict') {
-        const dirty = from + bytes.findIndex((byte) => byte !== 0);
-        throw this.#bitmapError(piece, blockOffset, Math.floor((piece.offsetInBlock + dirty) / SECTOR_BYTES));
-      }
-      bytes.fill(0);
-    }
-  }
-
-  #bitmapError(piece: BlockPiece, blockOffset: number, sector: number): VhdError {
-    const offset = blockOffset + this.#store.layout.bitmapBytes + sector * SECTOR_BYTES;
-    const item = finding('bitmap.data-under-clear-bit', {
-      offset,
-      expected: 'zeros, or the bit set',
-      found: `other bytes in block ${piece.blockIndex}, sector ${sector} of the block`,
-    });
-    return new VhdError('ERR_VHD_BITMAP', describeFinding(item), {
-      storage: this.#store.name,
-      offset,
-      rule: item.rule,
-      expected: item.expected,
-      found: item.found,
-      remedy: 'say which is right: --bitmap honour reads zeros there, --bitmap ignore reads the bytes',
-    });
-  }
-
-  async #writePiece(piece: BlockPiece, source: Uint8Array): Promise<void> {
-    for (;;) {
-      const preparation = this.#preparing.get(piece.blockIndex);
-      if (preparation !== undefined) {
-        // Its own caller hears of a failure; this one finds the block as it then is and tries for itself.
-        await preparation.catch(() => undefined);
-        continue;
-      }
-      const blockOffset = this.#store.locate(piece.blockIndex);
-      if (blockOffset === undefined) {
-        if (isAllZeros(source)) return;
-        await this.#prepare(piece.blockIndex, this.#store.allocate(piece.blockIndex, piece.offsetInBlock, source));
-        return;
-      }
-      if (this.#store.isFull(piece.blockIndex)) return this.#store.write(blockOffset, piece.offsetInBlock, source);
-      await this.#prepare(piece.blockIndex, this.#fillBitmap(piece, blockOffset));
-    }
-  }
-
-  async #prepare(blockIndex: number, preparation: Promise<void>): Promise<void> {
-    this.#preparing.set(blockIndex, preparation);
-    try {
-      await preparation;
-    } finally {
-      this.#preparing.delete(blockIndex);
-    }
-  }
-
-  async #fillBitmap(piece: BlockPiece, blockOffset: number): Promise<void> {
-    const bitmap = await this.#store.bitmapOf(piece.blockIndex, blockOffset);
-    if (bitmap === 'full') return;
-    if (this.#policy === 'strict') await this.#checkUnset(piece.blockIndex, blockOffset, bitmap);
-    const clearBytes = this.#policy === 'honour' ? 'to-zero' : 'are-zero';
-    await this.#store.fillBitmap(piece.blockIndex, blockOffset, this.#dataBytes(piece.blockIndex), clearBytes);
-  }
-
-  /** Bytes of a block that lie on the disk; fewer than the block size in the last one. */
-  #dataBytes(blockIndex: number): number {
-    const { blockSize } = this.#store.layout;
-    return Math.min(blockSize, this.size - blockIndex * blockSize);
-  }
-
-  /** Rejects if a sector whose bit is clear holds anything. */
-  async #checkUnset(blockIndex: number, blockOffset: number, bitmap: Uint8Array): Promise<void> {
-    const length = this.#dataBytes(blockIndex);
-    for (let offsetInBlock = 0; offsetInBlock < length; offsetInBlock += ZERO_PIECE.length) {
-      const target = new Uint8Array(Math.min(ZERO_PIECE.length, length - offsetInBlock));
-      await this.#store.readData(blockOffset, offsetInBlock, target);
-      const piece = { blockIndex, offsetInBlock, length: target.length, done: 0 };
-      this.#clearUnset(piece, bitmap, blockOffset, target);
-    }
-  }
-
-  async #discardPiece(piece: BlockPiece): Promise<void> {
-    await this.#preparing.get(piece.blockIndex)?.catch(() => undefined);
-    const blockOffset = this.#store.locate(piece.blockIndex);
-    if (blockOffset === undefined) return;
-    if (piece.length === this.#dataBytes(piece.blockIndex)) {
-      this.#store.free(piece.blockIndex, blockOffset);
-      return;
-    }
-    for (let done = 0; done < piece.length; done += ZERO_PIECE.length) {
-      const length = Math.min(ZERO_PIECE.length, piece.length - done);
-      const part = { ...piece, offsetInBlock: piece.offsetInBlock + done, length };
-      await this.#writePiece(part, ZERO_PIECE.subarray(0, length));
-    }
   }
 
   async *#blockExtents(request: ExtentRequest): AsyncGenerator<Extent> {
@@ -294,7 +180,7 @@ export class SparseDisk implements BackingDisk {
   /** The extents of a block, or the error that makes it unknown where the request wants to hear of those. */
   async #extentsOfBlock(blockIndex: number, request: ExtentRequest): Promise<Extent[] | VhdError> {
     try {
-      return request.coarse === true || this.#policy === 'ignore'
+      return request.coarse === true || this.#rule.policy === 'ignore'
         ? [this.#wholeBlock(blockIndex, request)]
         : await this.#runsInBlock(blockIndex, request);
     } catch (error) {
@@ -344,7 +230,7 @@ export class SparseDisk implements BackingDisk {
     if (blockOffset === undefined) return [{ sector: 0, sectorCount, isSet: false }];
     const bitmap = await this.#store.bitmapOf(blockIndex, blockOffset);
     if (bitmap === 'full') return [{ sector: 0, sectorCount, isSet: true }];
-    if (this.#policy === 'strict') await this.#checkUnset(blockIndex, blockOffset, bitmap);
+    await this.#rule.check(blockIndex, blockOffset, bitmap);
     return decodeBitmap(bitmap, sectorCount);
   }
 
@@ -358,4 +244,8 @@ export class SparseDisk implements BackingDisk {
     this.checkUsable();
     if (this.readOnly) throw readOnlyDiskError(this.#store.name);
   }
+}
+
+function bytesOfPiece({ blockIndex, offsetInBlock, done, length }: BlockPiece, request: Uint8Array): BlockBytes {
+  return { blockIndex, offsetInBlock, bytes: request.subarray(done, done + length) };
 }

@@ -1,9 +1,9 @@
 import { checkBytes, checkOneOf, checkRange, VhdError, type WarningListener } from '../errors.ts';
-import { closedError, type Storage } from '../storage/storage.ts';
+import { settleAll } from '../storage/settle.ts';
+import { closedError, type PlacedBytes, type Storage } from '../storage/storage.ts';
 import { type Abandonable, watchAbandoned } from './abandoned.ts';
 import { type Disk, type Extent, type ExtentOptions, resolveRange } from './disk.ts';
-import { GatheredWrites, type PlacedRun } from './gathered-writes.ts';
-import { settleAll } from './settle.ts';
+import { GatheredWrites } from './gathered-writes.ts';
 
 /**
  * When a write is durable: `flush` at the next flush, small ones gathered until then; `always` when it resolves.
@@ -39,6 +39,8 @@ export interface BackingDisk extends Disk {
   readonly name: string;
   /** @throws VhdError `ERR_VHD_POISONED` after a failure that leaves unknown what the file holds, `ERR_VHD_CLOSED` */
   checkUsable(): void;
+  /** Writes ranges that lie apart, in the order of the disk; if it rejects, some of them may be written. */
+  writeEach(writes: readonly PlacedBytes[]): Promise<void>;
 }
 
 /** How much is gathered. */
@@ -62,10 +64,9 @@ export const GATHER_LIMITS: GatherLimits = { gatherBelow: 64 * 1024, arenaBytes:
  * that was held cannot be written, the caller who wrote it has long been told that it was: the disk is poisoned then,
  * and every later call rejects with `ERR_VHD_POISONED`, flush and close included.
  */
-export class WriteBackDisk implements BackingDisk {
+export class WriteBackDisk implements Disk {
   readonly size: number;
   readonly readOnly: boolean = false;
-  readonly name: string;
   readonly #disk: BackingDisk;
   readonly #isAlways: boolean;
   readonly #gatherBelow: number;
@@ -82,7 +83,6 @@ export class WriteBackDisk implements BackingDisk {
   constructor(disk: BackingDisk, options: WriteOptions = {}, limits: GatherLimits = GATHER_LIMITS) {
     this.#disk = disk;
     this.size = disk.size;
-    this.name = disk.name;
     this.#isAlways = options.durability === 'always';
     this.#gatherBelow = limits.gatherBelow;
     for (let count = 0; count < 3; count++) this.#free.push(new GatheredWrites(limits.arenaBytes));
@@ -91,7 +91,7 @@ export class WriteBackDisk implements BackingDisk {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
-    this.checkUsable();
+    this.#checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     if (this.#filling?.overlaps(position, target.length) !== true) return this.#disk.read(target, position);
@@ -102,7 +102,7 @@ export class WriteBackDisk implements BackingDisk {
   }
 
   async write(source: Uint8Array, position: number): Promise<void> {
-    this.checkUsable();
+    this.#checkUsable();
     checkBytes('write', source);
     checkRange('write', position, source.length, this.size);
     if (source.length === 0) return;
@@ -122,26 +122,26 @@ export class WriteBackDisk implements BackingDisk {
   }
 
   async discard(position: number, length: number): Promise<void> {
-    this.checkUsable();
+    this.#checkUsable();
     checkRange('discard', position, length, this.size);
     if (length > 0) await this.#change(position, length, () => this.#disk.discard(position, length));
   }
 
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
-    this.checkUsable();
+    this.#checkUsable();
     const { start, end } = resolveRange('extents', options, this.size);
     await this.#settleRange(start, end - start);
     yield* this.#disk.extents(options);
   }
 
   async cloneTo(target: Storage): Promise<boolean> {
-    this.checkUsable();
+    this.#checkUsable();
     await this.#settleRange(0, this.size);
     return (await this.#disk.cloneTo?.(target)) === true;
   }
 
   async flush(): Promise<void> {
-    this.checkUsable();
+    this.#checkUsable();
     await this.#flush();
   }
 
@@ -154,8 +154,8 @@ export class WriteBackDisk implements BackingDisk {
     await this.close();
   }
 
-  checkUsable(): void {
-    if (this.#closing !== undefined) throw closedError(this.name);
+  #checkUsable(): void {
+    if (this.#closing !== undefined) throw closedError(this.#disk.name);
     this.#checkPoison();
     this.#disk.checkUsable();
   }
@@ -205,7 +205,7 @@ export class WriteBackDisk implements BackingDisk {
     const gathered = this.#filling;
     if (gathered === undefined || gathered.isEmpty) return;
     this.#filling = this.#free.pop();
-    const leaving = Promise.all(gathered.take().map((run) => this.#writeOut(run))).then(() => {
+    const leaving = this.#writeOut(gathered.take()).then(() => {
       this.#leaving.delete(leaving);
       gathered.clear();
       if (this.#filling === undefined) this.#filling = gathered;
@@ -215,26 +215,32 @@ export class WriteBackDisk implements BackingDisk {
   }
 
   /** Writes what was held; never rejects. */
-  async #writeOut({ position, bytes }: PlacedRun): Promise<void> {
+  async #writeOut(writes: readonly PlacedBytes[]): Promise<void> {
     try {
-      await this.#disk.write(bytes, position);
+      await this.#disk.writeEach(writes);
     } catch (error) {
-      this.#poison ??= this.#lostError(position, bytes.length, error);
+      this.#poison ??= this.#lostError(writes, error);
     }
   }
 
-  #lostError(position: number, length: number, cause: unknown): VhdError {
+  #lostError(writes: readonly PlacedBytes[], cause: unknown): VhdError {
     const why = cause instanceof Error ? cause.message : String(cause);
-    const range = `bytes ${position} to ${position + length} of the disk`;
+    const [first, last] = [writes[0], writes.at(-1)];
+    const position = first?.position ?? 0;
+    const range = `bytes ${position} to ${(last?.position ?? 0) + (last?.bytes.length ?? 0)} of the disk`;
     const { expected, found, rule } = cause instanceof VhdError ? cause : {};
-    return new VhdError('ERR_VHD_POISONED', `${range}, which were gathered, could not be written out: ${why}`, {
-      storage: this.name,
-      offset: position,
-      rule,
-      expected,
-      found,
-      cause,
-      remedy: 'close it, see to the cause, open it again: everything before the last flush that resolved is there',
-    });
+    return new VhdError(
+      'ERR_VHD_POISONED',
+      `of what was gathered from ${range}, not all could be written out: ${why}`,
+      {
+        storage: this.#disk.name,
+        offset: position,
+        rule,
+        expected,
+        found,
+        cause,
+        remedy: 'close it, see to the cause, open it again: everything before the last flush that resolved is there',
+      },
+    );
   }
 }

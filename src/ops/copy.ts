@@ -1,6 +1,6 @@
 import type { Disk, Extent } from '../disk/disk.ts';
-import { settleAll } from '../disk/settle.ts';
 import { type DataRun, dataRuns } from '../format/zeros.ts';
+import { settleAll } from '../storage/settle.ts';
 import type { Storage } from '../storage/storage.ts';
 import { PIECE_BYTES, type ReadRange } from '../stream/read-ahead.ts';
 import type { ProgressMeter } from './progress.ts';

@@ -3,9 +3,11 @@ import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { checkRange } from '../errors.ts';
 import { deviceSize } from './file-device.ts';
-import { cloneFile, HoleFinder } from './native-files.ts';
+import { cloneFile, HoleFinder, writeBatch } from './native-files.ts';
+import { settleAll } from './settle.ts';
 import {
   closedError,
+  type PlacedBytes,
   readOnlyError,
   type Storage,
   type StorageCapabilities,
@@ -128,6 +130,16 @@ export class FileStorage implements Storage {
         ? fs.writevSync(this.#fd, sources, position)
         : await writeVector(this.#fd, sources, position);
       for (const { piece, offset } of remainder(sources, count)) await this.#drain(piece, position + offset);
+    });
+  }
+
+  /** One call of the system for all of them where {@link nativeSupport} tells of batches. */
+  async writeEach(writes: readonly PlacedBytes[]): Promise<void> {
+    this.#checkWritable();
+    for (const { position, bytes } of writes) checkRange('writeEach', position, bytes.length, Number.MAX_SAFE_INTEGER);
+    await this.#run(async () => {
+      const left = this.#blockingWrites ? writes : await writeBatch(this.#fd, writes);
+      await settleAll(left.map(({ position, bytes }) => this.#drain(bytes, position)));
     });
   }
 

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
 import { loadNative, type NativeFiles } from './native.ts';
-import { type StoredRange, truncatedError } from './storage.ts';
+import { type PlacedBytes, type StoredRange, truncatedError } from './storage.ts';
 
 const openFile = promisify(fs.open);
 const closeFile = promisify(fs.close);
@@ -12,6 +12,8 @@ const truncateFile = promisify(fs.ftruncate);
 const WORTHWHILE_HOLE_BYTES = 16 * 1024 * 1024;
 /** Files smaller than this are copied as quickly as the helper is loaded. */
 const WORTHWHILE_CLONE_BYTES = 16 * 1024 * 1024;
+/** Fewer pieces than this are written as quickly by a call each. */
+const WORTHWHILE_BATCH = 16;
 /** So many look-ups in a row may pass before other work of the process gets its turn. */
 const CALLS_PER_TURN = 64;
 /** What somebody makes a hole of between two look-ups is looked up again, so often; then the rest counts as stored. */
@@ -127,6 +129,13 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
   // It may have failed half-way.
   await truncateFile(targetFd, 0);
   return false;
+}
+
+/** Writes many pieces of a file in one go, where the native helper can; resolves to what is still to be written. */
+export async function writeBatch(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+  if (writes.length < WORTHWHILE_BATCH) return writes;
+  const { files } = await loadNative();
+  return (await files?.batches?.write(fd, writes)) ?? writes;
 }
 
 async function isOnOneOf(fd: number, fileSystems: readonly number[]): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { arch, env, platform } from 'node:process';
+import { type BatchCalls, BatchWriter, MAX_BATCH } from './native-batch.ts';
 
 /** Calls of the operating system that Node does not offer. They take descriptors of files that are open. */
 export interface NativeFiles {
@@ -11,6 +12,8 @@ export interface NativeFiles {
   seekHole(fd: number, position: number): number;
   /** Makes a file hold the bytes of another one by sharing their room; false if the system refuses, for any reason. */
   cloneFile(sourceFd: number, targetFd: number): Promise<boolean>;
+  /** Writes many pieces of a file in one go; undefined where that is not known to work. */
+  readonly batches: BatchWriter | undefined;
 }
 
 /** What became of loading the native helper. */
@@ -24,6 +27,11 @@ const SEEK_HOLE = 4;
 const ENXIO = 6;
 /** `_IOW(0x94, 9, int)`, ioctl_ficlone(2). */
 const FICLONE = 0x4004_9409;
+
+// Of Linux on x64 (syscall(2)).
+const IO_SETUP = 206;
+const IO_GETEVENTS = 208;
+const IO_SUBMIT = 209;
 
 const PLATFORMS: readonly string[] = ['linux x64', 'linux arm64'];
 
@@ -71,8 +79,35 @@ async function bindNative(): Promise<NativeHelper> {
           resolve(error === null && result === 0);
         });
       }),
+    batches: arch === 'x64' ? new BatchWriter(bindBatchCalls(koffi, library)) : undefined,
   };
   return { files, version: koffi.version };
+}
+
+type Koffi = typeof import('koffi')['default'];
+
+/** Declared with the arguments each of these calls takes: functions of any number of arguments have no `async`. */
+function bindBatchCalls(koffi: Koffi, library: ReturnType<Koffi['load']>): BatchCalls {
+  const setUp = library.func('long syscall(long number, long count, void *context)');
+  const submit = library.func('long syscall(long number, uint64_t context, long count, void *pointers)');
+  const ended = library.func(
+    'long syscall(long number, uint64_t context, long least, long limit, void *events, void *time)',
+  );
+  return {
+    setUp() {
+      const id = new BigUint64Array(1);
+      return Number(setUp(IO_SETUP, MAX_BATCH, id)) === 0 ? id[0] : undefined;
+    },
+    submit: (context, count, pointers) => aside((done) => submit.async(IO_SUBMIT, context, count, pointers, done)),
+    ended: (context, limit, events) => Number(ended(IO_GETEVENTS, context, 0, limit, events, null)),
+    waitEnded: (context, limit, events) =>
+      aside((done) => ended.async(IO_GETEVENTS, context, 1, limit, events, null, done)),
+    addressOf: (bytes) => BigInt(koffi.address(bytes) as bigint | number),
+  };
+}
+
+function aside(call: (done: (error: unknown, result: unknown) => void) => void): Promise<number> {
+  return new Promise((resolve) => call((error, result) => resolve(error === null ? Number(result) : -1)));
 }
 
 type Seek = (fd: number, position: number, whence: number) => number | bigint;

@@ -1,4 +1,5 @@
 import { VhdError } from '../errors.ts';
+import { settleAll } from './settle.ts';
 
 /** What a storage can do; fixed from its opening to its end. */
 export interface StorageCapabilities {
@@ -22,6 +23,14 @@ export interface StoredRange {
   readonly length: number;
 }
 
+/** Bytes, and where they go. */
+export interface PlacedBytes {
+  /** Of the first byte. */
+  readonly position: number;
+  /** The bytes. */
+  readonly bytes: Uint8Array;
+}
+
 /**
  * Bytes at offsets, with no notion of VHD: a file, memory, a blob, or an object of your own.
  *
@@ -43,6 +52,11 @@ export interface Storage {
   write(source: Uint8Array, position: number): Promise<void>;
   /** Writes adjacent sources in one go. Optional: without it, each goes by a `write` of its own. */
   writev?(sources: readonly Uint8Array[], position: number): Promise<void>;
+  /**
+   * Writes pieces that do not overlap, in whatever order suits, in one go. Rejects, when all have ended, if any of them failed.
+   * Optional: without it, each goes by a `write` of its own.
+   */
+  writeEach?(writes: readonly PlacedBytes[]): Promise<void>;
   /**
    * The first part of a range that may hold other bytes than zeros: it lies in the range, and everything before it reads
    * as zeros. Undefined: all of the range does. Sees every write that resolved before the call. Optional: without it,
@@ -84,6 +98,12 @@ export async function writeAdjacent(storage: Storage, sources: readonly Uint8Arr
     await storage.write(source, offset);
     offset += source.length;
   }
+}
+
+/** Writes pieces that do not overlap, in one call where the storage can; waits for all of them also when one fails. */
+export async function writeEach(storage: Storage, writes: readonly PlacedBytes[]): Promise<void> {
+  if (storage.writeEach !== undefined && writes.length > 1) return storage.writeEach(writes);
+  await settleAll(writes.map(({ position, bytes }) => storage.write(bytes, position)));
 }
 
 /** The error of a read that reaches past the end of its storage. */

@@ -1,6 +1,6 @@
+import type { BitmapPolicy } from '../disk/bitmap-rule.ts';
 import { contradictionOf } from '../disk/footer-choice.ts';
 import { refusalOf } from '../disk/recognise.ts';
-import type { BitmapPolicy } from '../disk/sparse.ts';
 import { VhdError } from '../errors.ts';
 import { bitmapByteLength, decodeBitmap } from '../format/bitmap.ts';
 import { type Decoded, NO_OFFSET, viewOf } from '../format/bytes.ts';

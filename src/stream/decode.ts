@@ -1,5 +1,5 @@
+import { BITMAP_POLICIES, type BitmapPolicy } from '../disk/bitmap-rule.ts';
 import { refusalOf } from '../disk/recognise.ts';
-import { BITMAP_POLICIES, type BitmapPolicy } from '../disk/sparse.ts';
 import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { FOOTER_BYTES, vhdTypeOf } from '../format/spec.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { BitmapPolicy } from '../../../src/disk/bitmap-rule.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
-import type { BitmapPolicy } from '../../../src/disk/sparse.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { buildImage, contentOf, type ImageShape } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';

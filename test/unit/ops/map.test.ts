@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { BitmapPolicy } from '../../../src/disk/bitmap-rule.ts';
 import { FlatDisk } from '../../../src/disk/flat.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
-import type { BitmapPolicy } from '../../../src/disk/sparse.ts';
 import { isAllZeros } from '../../../src/format/zeros.ts';
 import { type MapRun, mapDisk, mapRuns } from '../../../src/ops/map.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';

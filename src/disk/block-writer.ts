@@ -1,0 +1,94 @@
+import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
+import { settleAll } from '../storage/settle.ts';
+import type { BitmapRule } from './bitmap-rule.ts';
+import type { BlockPiece } from './block-pieces.ts';
+import type { BlockBytes, BlockStore } from './block-store.ts';
+
+/**
+ * Changes blocks: gives those that have no place one, fills bitmaps that are not all ones before the first write.
+ * Calls on separate bytes may overlap, also where they meet in a block; calls on the same bytes may not.
+ */
+export class BlockWriter {
+  readonly #store: BlockStore;
+  readonly #rule: BitmapRule;
+  /** Blocks being given a place, or having their bitmap filled: other writes into them wait. */
+  readonly #preparing = new Map<number, Promise<void>>();
+
+  /** Writes to a store, which holds by the rule. */
+  constructor(store: BlockStore, rule: BitmapRule) {
+    this.#store = store;
+    this.#rule = rule;
+  }
+
+  /** Writes a piece of a block. */
+  async write(piece: BlockBytes): Promise<void> {
+    for (;;) {
+      const preparation = this.#preparing.get(piece.blockIndex);
+      if (preparation !== undefined) {
+        // Its own caller hears of a failure; this one finds the block as it then is and tries for itself.
+        await preparation.catch(() => undefined);
+        continue;
+      }
+      const blockOffset = this.#store.locate(piece.blockIndex);
+      if (blockOffset === undefined) {
+        if (isAllZeros(piece.bytes)) return;
+        await this.#prepare([piece.blockIndex], this.#store.writeEach([piece]));
+        return;
+      }
+      if (this.#store.isFull(piece.blockIndex)) return this.#store.write(blockOffset, piece.offsetInBlock, piece.bytes);
+      await this.#prepare([piece.blockIndex], this.#fillBitmap(piece.blockIndex, blockOffset));
+    }
+  }
+
+  /** Writes pieces of any blocks, in the order of the disk; all those that need no preparation in one go. */
+  async writeEach(pieces: readonly BlockBytes[]): Promise<void> {
+    const ready: BlockBytes[] = [];
+    const others: BlockBytes[] = [];
+    const newBlocks = new Set<number>();
+    for (const piece of pieces) {
+      const { blockIndex } = piece;
+      const isNew = this.#store.locate(blockIndex) === undefined;
+      if (this.#preparing.has(blockIndex) || (!isNew && !this.#store.isFull(blockIndex))) others.push(piece);
+      else if (!isNew) ready.push(piece);
+      else if (!isAllZeros(piece.bytes)) {
+        ready.push(piece);
+        newBlocks.add(blockIndex);
+      }
+    }
+    const batch = this.#prepare(newBlocks, this.#store.writeEach(ready));
+    await settleAll([batch, ...others.map((piece) => this.write(piece))]);
+  }
+
+  async #prepare(blocks: Iterable<number>, preparation: Promise<void>): Promise<void> {
+    for (const blockIndex of blocks) this.#preparing.set(blockIndex, preparation);
+    try {
+      await preparation;
+    } finally {
+      for (const blockIndex of blocks) this.#preparing.delete(blockIndex);
+    }
+  }
+
+  async #fillBitmap(blockIndex: number, blockOffset: number): Promise<void> {
+    const bitmap = await this.#store.bitmapOf(blockIndex, blockOffset);
+    if (bitmap === 'full') return;
+    await this.#rule.check(blockIndex, blockOffset, bitmap);
+    const clearBytes = this.#rule.policy === 'honour' ? 'to-zero' : 'are-zero';
+    await this.#store.fillBitmap(blockIndex, blockOffset, this.#rule.dataBytes(blockIndex), clearBytes);
+  }
+
+  /** Frees a whole block, writes zeros into a part of one. */
+  async discard(piece: BlockPiece): Promise<void> {
+    await this.#preparing.get(piece.blockIndex)?.catch(() => undefined);
+    const blockOffset = this.#store.locate(piece.blockIndex);
+    if (blockOffset === undefined) return;
+    if (piece.length === this.#rule.dataBytes(piece.blockIndex)) {
+      this.#store.free(piece.blockIndex, blockOffset);
+      return;
+    }
+    const { blockIndex, offsetInBlock } = piece;
+    for (let done = 0; done < piece.length; done += ZERO_PIECE.length) {
+      const bytes = ZERO_PIECE.subarray(0, Math.min(ZERO_PIECE.length, piece.length - done));
+      await this.write({ blockIndex, offsetInBlock: offsetInBlock + done, bytes });
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import type { PlacedBytes } from './storage.ts';
+
+/** Writes that one call of the system takes. */
+export const MAX_BATCH: number = 1024;
+/** How often the system may fail to say that writes have ended. */
+const REAP_ATTEMPTS = 100;
+
+// The structures of linux/aio_abi.h, the same on every 64-bit little-endian system.
+const IOCB_BYTES = 64;
+const IO_EVENT_BYTES = 32;
+const IOCB_CMD_PWRITE = 1;
+
+/** The calls of the system that batches are made of. */
+export interface BatchCalls {
+  /** Makes a context for `MAX_BATCH` writes (io_setup(2)); undefined if there is none to be had. */
+  setUp(): bigint | undefined;
+  /** Begins `count` requests, given an array of pointers to them (io_submit(2)); how many, or -1. On another thread. */
+  submit(context: bigint, count: number, pointers: Uint8Array): Promise<number>;
+  /** Fills `events` with what has ended, at once (io_getevents(2)); how many, or -1. */
+  ended(context: bigint, limit: number, events: Uint8Array): number;
+  /** The same, waiting for one at least, on another thread. */
+  waitEnded(context: bigint, limit: number, events: Uint8Array): Promise<number>;
+  /** Address in memory of the first byte of an array. */
+  addressOf(bytes: Uint8Array): bigint;
+}
+
+/** A context of the system for writes under way, and the memory that the two share. */
+interface BatchContext {
+  readonly id: bigint;
+  readonly requests: DataView;
+  readonly pointers: Uint8Array;
+  readonly events: Uint8Array;
+}
+
+/**
+ * Writes many pieces of a file by one call of the system (io_submit(2)) on another thread. For files whose pages the
+ * system caches that call carries them out one after the other before it returns, so that the price of a trip to the
+ * other thread, ten times that of the write, is paid once.
+ */
+export class BatchWriter {
+  readonly #calls: BatchCalls;
+  readonly #idle: BatchContext[] = [];
+
+  constructor(system: BatchCalls) {
+    this.#calls = system;
+  }
+
+  /** Writes what it can; resolves to the pieces, or the parts of pieces, that are still to be written. */
+  async write(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+    const left: PlacedBytes[] = [];
+    for (let first = 0; first < writes.length; first += MAX_BATCH) {
+      left.push(...(await this.#writeBatch(fd, writes.slice(first, first + MAX_BATCH))));
+    }
+    return left;
+  }
+
+  async #writeBatch(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+    const context = this.#idle.pop() ?? this.#open();
+    if (context === undefined) return writes;
+    this.#fill(context.requests, fd, writes);
+    const count = await this.#calls.submit(context.id, writes.length, context.pointers);
+    // Only some, or none (-1): the rest goes one by one, and says itself what is wrong.
+    const submitted = Math.max(count, 0);
+    const left = [...writes.slice(submitted)];
+    const view = new DataView(context.events.buffer);
+    for (let reaped = 0; reaped < submitted; ) {
+      const found = await this.#reap(context, submitted - reaped);
+      for (let index = 0; index < found; index++) {
+        const request = Number(view.getBigUint64(index * IO_EVENT_BYTES, true));
+        const written = Math.max(Number(view.getBigInt64(index * IO_EVENT_BYTES + 16, true)), 0);
+        const { bytes, position } = writes[request] ?? { bytes: new Uint8Array(0), position: 0 };
+        if (written < bytes.length) left.push({ bytes: bytes.subarray(written), position: position + written });
+      }
+      reaped += found;
+    }
+    this.#idle.push(context);
+    return left;
+  }
+
+  /** Waits for at least one write to end, and returns how many did. */
+  async #reap({ id, events }: BatchContext, limit: number): Promise<number> {
+    // Most often all of them have ended by now.
+    const found = this.#calls.ended(id, limit, events);
+    if (found > 0) return found;
+    // Interrupted by a signal it fails, and is asked again: until they have ended, the writes use our memory.
+    for (let attempt = 0; attempt < REAP_ATTEMPTS; attempt++) {
+      const waited = await this.#calls.waitEnded(id, limit, events);
+      if (waited > 0) return waited;
+    }
+    throw new Error('the system does not tell whether writes have ended');
+  }
+
+  #open(): BatchContext | undefined {
+    const id = this.#calls.setUp();
+    if (id === undefined) return undefined;
+    const requests = new Uint8Array(MAX_BATCH * IOCB_BYTES);
+    const pointers = new BigUint64Array(MAX_BATCH);
+    const base = this.#calls.addressOf(requests);
+    for (let index = 0; index < MAX_BATCH; index++) pointers[index] = base + BigInt(index * IOCB_BYTES);
+    return {
+      id,
+      requests: new DataView(requests.buffer),
+      pointers: new Uint8Array(pointers.buffer),
+      events: new Uint8Array(MAX_BATCH * IO_EVENT_BYTES),
+    };
+  }
+
+  #fill(requests: DataView, fd: number, writes: readonly PlacedBytes[]): void {
+    let buffer: ArrayBufferLike | undefined;
+    let base = 0n;
+    for (const [index, { bytes, position }] of writes.entries()) {
+      if (bytes.buffer !== buffer) {
+        buffer = bytes.buffer;
+        base = this.#calls.addressOf(new Uint8Array(buffer));
+      }
+      const at = index * IOCB_BYTES;
+      requests.setBigUint64(at, BigInt(index), true);
+      requests.setUint16(at + 16, IOCB_CMD_PWRITE, true);
+      requests.setUint32(at + 20, fd, true);
+      requests.setBigUint64(at + 24, base + BigInt(bytes.byteOffset), true);
+      requests.setBigUint64(at + 32, BigInt(bytes.length), true);
+      requests.setBigInt64(at + 40, BigInt(position), true);
+    }
+  }
+}
