@@ -1,4 +1,4 @@
-import type { Storage, StorageCapabilities } from '../../src/storage/storage.ts';
+import type { PlacedBytes, Storage, StorageCapabilities } from '../../src/storage/storage.ts';
 import type { CrashStorage } from '../support/crash-storage.ts';
 
 /** What arrives of a call that fails: of a write nothing, its first half or all; of another call nothing or all. */
@@ -58,6 +58,16 @@ export class FaultStorage implements Storage {
 
   writev(sources: readonly Uint8Array[], position: number): Promise<void> {
     return this.#write('writev', Buffer.concat(sources), position);
+  }
+
+  async writeEach(writes: readonly PlacedBytes[]): Promise<void> {
+    const size = await this.#inner.size();
+    const isGrowing = this.#fault.isFull && writes.some(({ position, bytes }) => position + bytes.length > size);
+    const writeAll = async (some: readonly PlacedBytes[]): Promise<void> => {
+      await Promise.all(some.map(({ position, bytes }) => this.#inner.write(bytes, position)));
+    };
+    const half = (): Promise<void> => writeAll(writes.slice(0, writes.length >>> 1));
+    await this.#call('writeEach', () => writeAll(writes), { isGrowing, half });
   }
 
   truncate(byteLength: number): Promise<void> {
