@@ -1,7 +1,7 @@
 import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
-import { describeFinding, finding } from '../format/rules.ts';
+import { describeFinding, type Finding, finding } from '../format/rules.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { readOnlyError, type Storage } from '../storage/storage.ts';
 import { BITMAP_POLICIES, type BitmapPolicy } from './bitmap-rule.ts';
@@ -26,6 +26,7 @@ import {
   type BackingDisk,
   checkWriteOptions,
   GATHER_LIMITS,
+  type GatherLimits,
   WRITE_OPTIONS,
   WriteBackDisk,
   type WriteOptions,
@@ -70,6 +71,15 @@ type Sound = Examination & { readonly footer: Footer; readonly type: VhdType; re
  * @throws TypeError on an unknown option
  */
 export async function openVhdStorage(storage: Storage, options: OpenStorageOptions = {}): Promise<VhdDisk> {
+  return openGathering(storage, options, GATHER_LIMITS);
+}
+
+/** The same with other limits of what is gathered. */
+export async function openGathering(
+  storage: Storage,
+  options: OpenStorageOptions,
+  limits: GatherLimits,
+): Promise<VhdDisk> {
   try {
     checkOpenOptions('openVhdStorage', options);
     const examination = await examine(storage, options);
@@ -78,9 +88,12 @@ export async function openVhdStorage(storage: Storage, options: OpenStorageOptio
     const { type, virtualSize } = examination;
     if (type === 'fixed') {
       const disk = new FlatDisk(storage, virtualSize, options.writable !== true);
-      return new VhdDisk({ ...examination, type }, gathering(disk, options));
+      return new VhdDisk({ ...examination, type }, gathering(disk, options, limits));
     }
-    return await openDynamic(storage, examination, options);
+    const { findings, disk, blockSize } = await openDynamic(storage, examination, options);
+    // A whole block gains nothing by waiting: it leaves with its bitmap in one write.
+    const gatherBelow = Math.min(limits.gatherBelow, blockSize);
+    return new VhdDisk({ ...examination, findings }, gathering(disk, options, { ...limits, gatherBelow }), disk);
   } catch (error) {
     await storage.close();
     throw error;
@@ -130,7 +143,15 @@ function cannotGrowError(name: string): VhdError {
   );
 }
 
-async function openDynamic(storage: Storage, examination: Sound, options: OpenStorageOptions): Promise<VhdDisk> {
+function gathering(disk: BackingDisk, options: OpenStorageOptions, limits: GatherLimits): Disk {
+  return disk.readOnly ? disk : new WriteBackDisk(disk, options, limits);
+}
+
+async function openDynamic(
+  storage: Storage,
+  examination: Sound,
+  options: OpenStorageOptions,
+): Promise<{ disk: SparseDisk; findings: Finding[]; blockSize: number }> {
   const { header, virtualSize, footer } = examination;
   if (header === undefined) throw new Error('a sound dynamic image has a header');
   const entryCount = entryCountFor(virtualSize, header.blockSize);
@@ -155,16 +176,7 @@ async function openDynamic(storage: Storage, examination: Sound, options: OpenSt
   const store = new BlockStore({ storage, layout, table, metadataEnd: metadata.end, growth, refuse });
   const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
   const disk = new SparseDisk(store, virtualSize, { readOnly: !writable, policy });
-  return new VhdDisk({ ...examination, findings }, gathering(disk, options, header.blockSize), disk);
-}
-
-/** A whole block gains nothing by waiting: it leaves with its bitmap in one write. */
-function gathering(disk: BackingDisk, options: OpenStorageOptions, blockSize = Number.POSITIVE_INFINITY): Disk {
-  if (disk.readOnly) return disk;
-  return new WriteBackDisk(disk, options, {
-    ...GATHER_LIMITS,
-    gatherBelow: Math.min(GATHER_LIMITS.gatherBelow, blockSize),
-  });
+  return { disk, findings, blockSize: header.blockSize };
 }
 
 /** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */

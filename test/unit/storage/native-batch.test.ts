@@ -1,0 +1,163 @@
+import { open, writeFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { FileStorage } from '../../../src/storage/file.ts';
+import { loadNative } from '../../../src/storage/native.ts';
+import { type BatchCalls, BatchWriter } from '../../../src/storage/native-batch.ts';
+import type { PlacedBytes } from '../../../src/storage/storage.ts';
+import { firstDifference, pattern } from '../../support/bytes.ts';
+import { useTempFolder } from '../../support/temp.ts';
+
+const helper = await loadNative();
+const isBound = helper.files?.batches !== undefined;
+
+/** Pieces of many lengths that lie apart, in no order, in more than one array. */
+function scattered(count: number): PlacedBytes[] {
+  const arena = pattern(count * 100, 5);
+  return Array.from({ length: count }, (_, index) => {
+    const length = 1 + ((index * 37) % 97);
+    const bytes = index % 3 === 0 ? pattern(length, index) : arena.subarray(index * 100, index * 100 + length);
+    return { position: ((index * 7) % count) * 1000, bytes };
+  });
+}
+
+describe.skipIf(!isBound)('a batch of writes to a real file', () => {
+  const temp = useTempFolder('batch');
+
+  it.each([16, 1000, 3001])('puts %i pieces where they belong, and nothing else', async (count) => {
+    const storage = await FileStorage.open(temp.file(`${count}`), { writable: true, create: 'new' });
+    const writes = scattered(count);
+    const expected = new Uint8Array(count * 1000);
+    for (const { position, bytes } of writes) expected.set(bytes, position);
+    await storage.truncate(expected.length);
+    await storage.writeEach(writes);
+    const found = new Uint8Array(expected.length);
+    await storage.read(found, 0);
+    expect(firstDifference(found, expected)).toBe(-1);
+    expect(await storage.size()).toBe(expected.length);
+    await storage.close();
+  });
+
+  it('leaves nothing to be written one by one', async () => {
+    const file = await open(temp.file('left'), 'w');
+    expect(await helper.files?.batches?.write(file.fd, scattered(2000))).toEqual([]);
+    await file.close();
+  });
+
+  it('runs beside others', async () => {
+    const storage = await FileStorage.open(temp.file('beside'), { writable: true, create: 'new' });
+    const groups = [0, 1, 2, 3, 4].map((group) =>
+      scattered(500).map(({ position, bytes }) => ({ position: position + group * 500_000, bytes })),
+    );
+    await Promise.all(groups.map((writes) => storage.writeEach(writes)));
+    for (const { position, bytes } of groups.flat()) {
+      const found = new Uint8Array(bytes.length);
+      await storage.read(found, position);
+      expect(firstDifference(found, bytes)).toBe(-1);
+    }
+    await storage.close();
+  });
+
+  it('fails with the error of the system where it cannot be', async () => {
+    await writeFile(temp.file('read-only'), 'x');
+    const handle = await open(temp.file('read-only'), 'r');
+    const storage = FileStorage.fromHandle(handle, { writable: true });
+    await expect(storage.writeEach(scattered(20))).rejects.toMatchObject({ code: 'EBADF' });
+    await storage.close();
+    await handle.close();
+  });
+});
+
+/** A system that does as told, without any memory shared with it. */
+class FakeSystem implements BatchCalls {
+  contexts = 0;
+  submitted = 0;
+  submits = (count: number): number => count;
+  results = (_request: number, length: number): number => length;
+  /** What `ended` and then `waitEnded` give, before they tell the truth. */
+  failures: number[] = [];
+  #lengths: number[] = [];
+  #told = 0;
+
+  setUp(): bigint | undefined {
+    return BigInt(++this.contexts);
+  }
+
+  plan(writes: readonly PlacedBytes[]): void {
+    this.#lengths = writes.map(({ bytes }) => bytes.length);
+    this.#told = 0;
+  }
+
+  async submit(_context: bigint, count: number): Promise<number> {
+    this.submitted = this.submits(count);
+    return this.submitted;
+  }
+
+  ended(_context: bigint, limit: number, events: Uint8Array): number {
+    const failure = this.failures.shift();
+    if (failure !== undefined) return failure;
+    const view = new DataView(events.buffer);
+    const count = Math.min(limit, 3);
+    for (let index = 0; index < count; index++, this.#told++) {
+      view.setBigUint64(index * 32, BigInt(this.#told), true);
+      view.setBigInt64(index * 32 + 16, BigInt(this.results(this.#told, this.#lengths[this.#told] ?? 0)), true);
+    }
+    return count;
+  }
+
+  async waitEnded(context: bigint, limit: number, events: Uint8Array): Promise<number> {
+    return this.ended(context, limit, events);
+  }
+
+  addressOf(): bigint {
+    return 0n;
+  }
+}
+
+describe('a batch of writes', () => {
+  const writes = scattered(20);
+
+  async function left(prepare: (system: FakeSystem) => void): Promise<readonly PlacedBytes[]> {
+    const system = new FakeSystem();
+    system.plan(writes);
+    prepare(system);
+    return new BatchWriter(system).write(3, writes);
+  }
+
+  it('leaves nothing if all went through', async () => {
+    expect(await left(() => undefined)).toEqual([]);
+  });
+
+  it('leaves all of it where there is no context, or nothing is taken', async () => {
+    expect(await left((system) => (system.setUp = () => undefined))).toEqual(writes);
+    expect(await left((system) => (system.submits = () => -1))).toEqual(writes);
+  });
+
+  it('leaves what was not taken', async () => {
+    expect(await left((system) => (system.submits = () => 7))).toEqual(writes.slice(7));
+  });
+
+  it('leaves what failed, and the rest of what was cut short', async () => {
+    const found = await left((system) => {
+      system.results = (request, length) => (request === 4 ? -28 : request === 5 ? length - 1 : length);
+    });
+    const [failed, short] = [writes[4]!, writes[5]!];
+    const rest = short.bytes.length - 1;
+    expect(found).toEqual([failed, { position: short.position + rest, bytes: short.bytes.subarray(rest) }]);
+  });
+
+  it('asks again until the system tells, and gives up in the end', async () => {
+    expect(await left((system) => (system.failures = [0, -1, 0, -1]))).toEqual([]);
+    const never = Array.from({ length: 1000 }, () => -1);
+    await expect(left((system) => (system.failures = never))).rejects.toThrow('does not tell');
+  });
+
+  it('uses a context again', async () => {
+    const system = new FakeSystem();
+    const writer = new BatchWriter(system);
+    for (let round = 0; round < 3; round++) {
+      system.plan(writes);
+      await writer.write(3, writes);
+    }
+    expect(system.contexts).toBe(1);
+  });
+});
