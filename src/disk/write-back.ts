@@ -94,8 +94,14 @@ export class WriteBackDisk implements Disk {
     this.#checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
-    if (this.#filling?.overlaps(position, target.length) !== true) return this.#disk.read(target, position);
-    const gaps = this.#filling.copyTo(target, position);
+    if (this.#filling?.overlaps(position, target.length) === true) await this.#readAround(this.#filling, target, position);
+    else await this.#disk.read(target, position);
+    // It may have waited for what was on its way and did not arrive: then it read the bytes that were there before.
+    this.#checkPoison();
+  }
+
+  async #readAround(held: GatheredWrites, target: Uint8Array, position: number): Promise<void> {
+    const gaps = held.copyTo(target, position);
     await settleAll(
       gaps.map(({ start, end }) => this.#disk.read(target.subarray(start - position, end - position), start)),
     );
