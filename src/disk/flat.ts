@@ -136,7 +136,10 @@ export class FlatDisk implements BackingDisk {
       this.#storage.findData === undefined ? { start: position, length } : this.#storage.findData(position, length),
     );
 
-  /** @throws VhdError `ERR_VHD_POISONED` after a failed flush, `ERR_VHD_CLOSED` */
+  /**
+   * Checks that it takes calls.
+   * @throws VhdError `ERR_VHD_POISONED` after a failed flush, `ERR_VHD_CLOSED`
+   */
   checkUsable(): void {
     if (this.#closing !== undefined) throw closedError(this.#storage.name);
     this.#flushes.checkUsable();

@@ -1,7 +1,7 @@
 import type { PlacedBytes } from './storage.ts';
 
 /** Writes that one call of the system takes. */
-export const MAX_BATCH: number = 1024;
+export const MAX_BATCH = 1024;
 /** How often the system may fail to say that writes have ended. */
 const REAP_ATTEMPTS = 100;
 

@@ -1,4 +1,5 @@
 import { arch, env, platform } from 'node:process';
+import type { LibraryHandle } from 'koffi';
 import { type BatchCalls, BatchWriter, MAX_BATCH } from './native-batch.ts';
 
 /** Calls of the operating system that Node does not offer. They take descriptors of files that are open. */
@@ -79,15 +80,13 @@ async function bindNative(): Promise<NativeHelper> {
           resolve(error === null && result === 0);
         });
       }),
-    batches: arch === 'x64' ? new BatchWriter(bindBatchCalls(koffi, library)) : undefined,
+    batches: arch === 'x64' ? new BatchWriter(bindBatchCalls(library, koffi.address)) : undefined,
   };
   return { files, version: koffi.version };
 }
 
-type Koffi = typeof import('koffi')['default'];
-
 /** Declared with the arguments each of these calls takes: functions of any number of arguments have no `async`. */
-function bindBatchCalls(koffi: Koffi, library: ReturnType<Koffi['load']>): BatchCalls {
+function bindBatchCalls(library: LibraryHandle, addressOf: BatchCalls['addressOf']): BatchCalls {
   const setUp = library.func('long syscall(long number, long count, void *context)');
   const submit = library.func('long syscall(long number, uint64_t context, long count, void *pointers)');
   const ended = library.func(
@@ -98,11 +97,16 @@ function bindBatchCalls(koffi: Koffi, library: ReturnType<Koffi['load']>): Batch
       const id = new BigUint64Array(1);
       return Number(setUp(IO_SETUP, MAX_BATCH, id)) === 0 ? id[0] : undefined;
     },
-    submit: (context, count, pointers) => aside((done) => submit.async(IO_SUBMIT, context, count, pointers, done)),
+    submit: (context, count, pointers) =>
+      aside((done) => {
+        submit.async(IO_SUBMIT, context, count, pointers, done);
+      }),
     ended: (context, limit, events) => Number(ended(IO_GETEVENTS, context, 0, limit, events, null)),
     waitEnded: (context, limit, events) =>
-      aside((done) => ended.async(IO_GETEVENTS, context, 1, limit, events, null, done)),
-    addressOf: (bytes) => BigInt(koffi.address(bytes) as bigint | number),
+      aside((done) => {
+        ended.async(IO_GETEVENTS, context, 1, limit, events, null, done);
+      }),
+    addressOf,
   };
 }
 

@@ -143,6 +143,7 @@ function readOnlySuite({ create }: StorageSubject): void {
     expect(storage.capabilities.writable).toBe(false);
     const calls = [storage.write(new Uint8Array(1), 0), storage.truncate(5), storage.discard(0, 5)];
     if (storage.writev !== undefined) calls.push(storage.writev([new Uint8Array(1)], 0));
+    if (storage.writeEach !== undefined) calls.push(storage.writeEach([{ position: 0, bytes: new Uint8Array(1) }]));
     for (const call of calls) await expect(call).rejects.toMatchObject({ code: 'ERR_VHD_READ_ONLY' });
     expect(Buffer.compare(await contentOf(storage), CONTENT)).toBe(0);
     await storage.close();

@@ -1,10 +1,14 @@
 // Random programs on a disk, held against a plain array of bytes.
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
+import { openGathering, openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
+import { GATHER_LIMITS, type GatherLimits, type WriteOptions } from '../../src/disk/write-back.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
+import { createReadStream, createWriteStream } from '../../src/stream/disk-streams.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { collect } from '../support/collect.ts';
 
@@ -12,6 +16,17 @@ import { collect } from '../support/collect.ts';
 interface Real {
   storage: MemoryStorage;
   disk: VhdDisk;
+  readonly opening: Opening;
+}
+
+/** How the disk is opened for writing. */
+export interface Opening extends WriteOptions {
+  /** How much is gathered; default as it is for everybody. */
+  readonly limits?: GatherLimits;
+}
+
+function openWritable(storage: MemoryStorage, { limits, ...options }: Opening): Promise<VhdDisk> {
+  return openGathering(storage, { writable: true, ...options }, limits ?? GATHER_LIMITS);
 }
 
 interface Model {
@@ -76,6 +91,42 @@ function discards([position, length]: [number, number]): Command {
   });
 }
 
+/** Calls that are made at once and waited for together: where they overlap, they take effect in their order. */
+function writesAtOnce(spotsAtOnce: readonly [number, number][], seed: number): Command {
+  return command(`write ${spotsAtOnce.join(' and ')} #${seed} at once`, async ({ bytes }, { disk }) => {
+    const calls = spotsAtOnce.map(async ([position, length], index) => {
+      const source = pattern(length, seed + index);
+      bytes.set(source, position);
+      if (index % 3 !== 2) return disk.write(source, position);
+      bytes.fill(0, position, position + length);
+      return disk.discard(position, length);
+    });
+    const seen = bytes.slice();
+    const read = disk.readBytes(0, disk.size);
+    await Promise.all(calls);
+    expect(firstDifference(await read, seen)).toBe(-1);
+  });
+}
+
+function streamsIn([position, length]: [number, number], seed: number): Command {
+  return command(`stream in ${position}+${length} #${seed}`, async ({ bytes }, { disk }) => {
+    const source = pattern(length, seed);
+    bytes.set(source, position);
+    const chunks = Array.from({ length: Math.ceil(length / 777) }, (_, index) =>
+      source.subarray(index * 777, (index + 1) * 777),
+    );
+    await pipeline(Readable.from(chunks), createWriteStream(disk, { start: position }));
+  });
+}
+
+function streamsOut([start, length]: [number, number]): Command {
+  return command(`stream out ${start}+${length}`, async ({ bytes }, { disk }) => {
+    const found = Buffer.concat((await collect(createReadStream(disk, { start, length }))) as Uint8Array[]);
+    expect(found).toHaveLength(length);
+    expect(firstDifference(found, bytes.subarray(start, start + length))).toBe(-1);
+  });
+}
+
 function extents([start, length]: [number, number]): Command {
   return command(`extents ${start}+${length}`, async ({ bytes }, { disk }) => {
     let end = start;
@@ -103,7 +154,7 @@ function reopens(how: 'after close' | 'read-only' | 'as flushed'): Command {
     expect(readOnly.findings.filter((item) => item.severity !== 'note')).toEqual([]);
     if (how === 'read-only') expect(firstDifference(image, real.storage.toBytes())).toBe(-1);
     real.storage = new MemoryStorage(image);
-    real.disk = await openVhdStorage(real.storage, { writable: true });
+    real.disk = await openWritable(real.storage, real.opening);
   });
 }
 
@@ -116,6 +167,11 @@ export function programs(shape: ModelShape): fc.Arbitrary<Iterable<Command>> {
       fc.tuple(spot, fc.nat(1000)).map(([where, seed]) => writes(where, seed)),
       fc.tuple(spot, fc.nat(3)).map(([where, seed]) => writes(where, seed)),
       spot.map(discards),
+      fc
+        .tuple(fc.array(spot, { minLength: 2, maxLength: 6 }), fc.nat(1000))
+        .map(([where, seed]) => writesAtOnce(where, seed)),
+      fc.tuple(spot, fc.nat(1000)).map(([where, seed]) => streamsIn(where, seed)),
+      spot.map(streamsOut),
       spot.map(extents),
       fc.constant(FLUSH),
       fc.constantFrom('after close', 'read-only', 'as flushed').map(reopens),
@@ -125,10 +181,14 @@ export function programs(shape: ModelShape): fc.Arbitrary<Iterable<Command>> {
 }
 
 /** Runs a program on an image, and compares everything at its end. */
-export async function runModel(commands: Iterable<Command>, image: Uint8Array, content: Uint8Array): Promise<void> {
+export async function runModel(
+  commands: Iterable<Command>,
+  { image, content }: { image: Uint8Array; content: Uint8Array },
+  opening: Opening = {},
+): Promise<void> {
   const bytes = Uint8Array.from(content);
   await fc.asyncModelRun(async () => {
     const storage = new MemoryStorage(image);
-    return { model: { bytes }, real: { storage, disk: await openVhdStorage(storage, { writable: true }) } };
+    return { model: { bytes }, real: { storage, opening, disk: await openWritable(storage, opening) } };
   }, [...commands, reads([0, bytes.length]), extents([0, bytes.length]), reopens('after close')]);
 }
