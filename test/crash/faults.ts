@@ -44,6 +44,7 @@ class FaultRunner {
   readonly #history: History;
   readonly #program: Program;
   readonly #errors: unknown[] = [];
+  readonly #seen = new Set<string>();
   #wrong: string | undefined;
 
   constructor(program: Program, fault: Fault) {
@@ -111,6 +112,9 @@ class FaultRunner {
   async #faultLeft(): Promise<string | undefined> {
     for (const [pick, loss] of LOSSES.entries()) {
       const file = this.#storage.crash(loss, new Random(mix(this.#program.seed, pick)));
+      const key = `${file.key} ${this.#history.serial} ${loss === 'killed'}`;
+      if (this.#seen.has(key)) continue;
+      this.#seen.add(key);
       const expectation = this.#history.expectation();
       const isWhole = endsInFooter(this.#program.subject.image);
       const text = await faultOf({ file, expectation, loss, moment: 0, pick, isWhole, program: this.#program });

@@ -10,9 +10,9 @@ export interface Mutation {
   readonly to: string;
 }
 
-const WRITE_TABLE = '    await settleAll(copies.map((copy) => storage.write(copy.bytes, copy.offset)));\n';
-const FIRST_BARRIER = '    await storage.flush();\n    if (copies.length === 0) return;\n';
-const SECOND_BARRIER = '    await storage.flush();\n    growth?.space.release(freed);\n';
+const WRITE_TABLE = '    await writeEach(storage, copies);\n';
+const FIRST_BARRIER = '    await this.#barrier();\n    if (copies.length === 0) return;\n';
+const SECOND_BARRIER = '    await this.#barrier();\n    growth?.space.release(freed);\n';
 
 /** All of them; each must be found. */
 export const MUTATIONS: readonly Mutation[] = [
@@ -26,7 +26,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'no first barrier',
     file: 'block-store.ts',
     from: FIRST_BARRIER,
-    to: '    if (copies.length === 0) return storage.flush();\n',
+    to: '    if (copies.length === 0) return this.#barrier();\n',
   },
   {
     name: 'no second barrier',
@@ -58,13 +58,13 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'what is freed during a flush is reused after it',
     file: 'block-store.ts',
     from: SECOND_BARRIER,
-    to: '    await storage.flush();\n    growth?.space.release([...freed, ...growth.space.takeQuarantined()]);\n',
+    to: '    await this.#barrier();\n    growth?.space.release([...freed, ...growth.space.takeQuarantined()]);\n',
   },
   {
     name: 'freed space is reused before the second barrier',
     file: 'block-store.ts',
     from: SECOND_BARRIER,
-    to: '    growth?.space.release(freed);\n    await storage.flush();\n',
+    to: '    growth?.space.release(freed);\n    await this.#barrier();\n',
   },
   {
     name: 'reused space is not zeroed',
@@ -93,13 +93,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'bits are set along with the data',
     file: 'block-store.ts',
-    from: '      await storage.write(allOnesBitmap(layout.bitmapBytes), blockOffset);\n      await storage.flush();\n',
-    to: '      await storage.write(allOnesBitmap(layout.bitmapBytes), blockOffset);\n',
+    from: '      await storage.write(this.#allOnes, blockOffset);\n      await this.#barrier();\n',
+    to: '      await storage.write(this.#allOnes, blockOffset);\n',
   },
   {
     name: 'bits are set along with the zeros under them',
     file: 'block-store.ts',
-    from: '        await storage.flush();\n      }\n',
+    from: '        await this.#barrier();\n      }\n',
     to: '      }\n',
   },
   {
