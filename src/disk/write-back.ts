@@ -94,8 +94,8 @@ export class WriteBackDisk implements Disk {
     this.#checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
-    if (this.#filling?.overlaps(position, target.length) === true) await this.#readAround(this.#filling, target, position);
-    else await this.#disk.read(target, position);
+    const held = this.#filling?.overlaps(position, target.length) === true ? this.#filling : undefined;
+    await (held === undefined ? this.#disk.read(target, position) : this.#readAround(held, target, position));
     // It may have waited for what was on its way and did not arrive: then it read the bytes that were there before.
     this.#checkPoison();
   }

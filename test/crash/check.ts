@@ -1,6 +1,7 @@
 // What must be true of every file that a crash left.
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
+
 import type { BitmapPolicy } from '../../src/disk/bitmap-rule.ts';
+import { openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { contradiction } from '../support/history.ts';

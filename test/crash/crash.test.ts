@@ -1,7 +1,10 @@
 // Crashes at every moment of random programs. A state is a file that a crash could have left, counted once for each
 // set of bytes that must be in it. More of them, other seeds: npm run test:crash -- --help.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { numberFromEnv } from '../support/seed.ts';
+import { MUTATIONS } from './mutations.ts';
 import { search } from './search.ts';
 import { SUBJECTS } from './subjects.ts';
 
@@ -16,5 +19,12 @@ describe('a crash at any moment leaves everything that was flushed', () => {
     const { failure, stateCount } = await search(subject, SEED, wanted);
     if (failure !== undefined) expect.fail(failure);
     expect(stateCount).toBeGreaterThanOrEqual(wanted);
+  });
+});
+
+describe('the mutations that npm run test:teeth makes', () => {
+  it.each(MUTATIONS)('still fit the sources: $name', async ({ file, from }) => {
+    const text = await readFile(join(import.meta.dirname, '../../src/disk', file), 'utf8');
+    expect(text.split(from)).toHaveLength(2);
   });
 });

@@ -1,6 +1,7 @@
 // Runs a program on a storage that can crash at any moment, and collects what crashes would leave.
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
+
 import type { BitmapPolicy } from '../../src/disk/bitmap-rule.ts';
+import { openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { type CrashedFile, CrashStorage, type Loss } from '../support/crash-storage.ts';
 import { contradiction, type Expectation, History } from '../support/history.ts';

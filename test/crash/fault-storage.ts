@@ -105,7 +105,9 @@ export class FaultStorage implements Storage {
     if (arrival === 'all') await perform();
     if (arrival === 'part') await write?.half();
     if (name === 'flush') this.#inner.dropUnflushed();
-    const error = Object.assign(new Error(`injected into call ${number}, ${name}`), { code: isFull ? 'ENOSPC' : 'EIO' });
+    const error = Object.assign(new Error(`injected into call ${number}, ${name}`), {
+      code: isFull ? 'ENOSPC' : 'EIO',
+    });
     this.injected.push(error);
     throw error;
   }

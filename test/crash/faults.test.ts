@@ -20,25 +20,28 @@ const NAMES = [
 ];
 const ARRIVALS: readonly [Arrival, ...Arrival[]] = ['nothing', 'part', 'all'];
 
-describe.each(SUBJECTS.filter(({ name }) => NAMES.includes(name)))('a disk on a storage that fails: $name', (subject) => {
-  // Each image gets programs of its own.
-  const first = SEED + NAMES.indexOf(subject.name) * 1000;
-  const programs = Array.from({ length: PROGRAMS }, (_, index) => makeProgram(subject, first + index));
+describe.each(SUBJECTS.filter(({ name }) => NAMES.includes(name)))(
+  'a disk on a storage that fails: $name',
+  (subject) => {
+    // Each image gets programs of its own.
+    const first = SEED + NAMES.indexOf(subject.name) * 1000;
+    const programs = Array.from({ length: PROGRAMS }, (_, index) => makeProgram(subject, first + index));
 
-  it.each(['EIO', 'ENOSPC'])('says so, whichever call it is, and keeps what was flushed (%s)', async (code) => {
-    for (const program of programs) {
-      // On a full file system it does not matter which call finds that out first as long as none of them grows the file.
-      const stride = code === 'ENOSPC' ? 5 : 1;
-      let at = 1;
-      for (let isReached = true; isReached; at += stride) {
-        const fault = { at, arrival: ARRIVALS[at % 3] ?? 'nothing', isFull: code === 'ENOSPC' };
-        const run = await runWithFault(program, fault);
-        isReached = run.isReached;
-        if (run.wrong === undefined) continue;
-        const where = `seed ${program.seed}, call ${at} (${fault.arrival} arrives)`;
-        expect.fail(`${where}: ${run.wrong}\n${describeProgram(program)}`);
+    it.each(['EIO', 'ENOSPC'])('says so, whichever call it is, and keeps what was flushed (%s)', async (code) => {
+      for (const program of programs) {
+        // On a full file system it does not matter which call finds that out first as long as none of them grows the file.
+        const stride = code === 'ENOSPC' ? 5 : 1;
+        let at = 1;
+        for (let isReached = true; isReached; at += stride) {
+          const fault = { at, arrival: ARRIVALS[at % 3] ?? 'nothing', isFull: code === 'ENOSPC' };
+          const run = await runWithFault(program, fault);
+          isReached = run.isReached;
+          if (run.wrong === undefined) continue;
+          const where = `seed ${program.seed}, call ${at} (${fault.arrival} arrives)`;
+          expect.fail(`${where}: ${run.wrong}\n${describeProgram(program)}`);
+        }
+        expect(at).toBeGreaterThan(10);
       }
-      expect(at).toBeGreaterThan(10);
-    }
-  });
-});
+    });
+  },
+);

@@ -1,7 +1,8 @@
 // Runs a program on a storage one call of which fails, and says what is wrong with how the disk takes it.
-import { VhdError } from '../../src/errors.ts';
+
 import { openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
+import { VhdError } from '../../src/errors.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
 import { History } from '../support/history.ts';
 import { turns } from '../support/probe-storage.ts';
@@ -34,7 +35,7 @@ const AFTERWARDS: readonly Call[] = [
  */
 export async function runWithFault(program: Program, fault: Fault): Promise<FaultRun> {
   const run = new FaultRunner(program, fault);
-  const wrong = await run.run().catch((error: unknown) => `${String(error)}`);
+  const wrong = await run.run().catch(String);
   return { isReached: run.faulty.isReached, wrong };
 }
 

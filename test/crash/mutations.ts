@@ -37,11 +37,11 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the live table instead of a copy',
     file: 'block-table.ts',
-    from: '      runs.push({ offset: this.#tableOffset + first * SECTOR_BYTES, bytes: this.#encode(first, to - from) });\n',
+    from: '      runs.push({ position: this.#tableOffset + first * SECTOR_BYTES, bytes: this.#encode(first, to - from) });\n',
     to: `      const count = to - from;
       const encode = (): Uint8Array => this.#encode(first, count);
       runs.push({
-        offset: this.#tableOffset + first * SECTOR_BYTES,
+        position: this.#tableOffset + first * SECTOR_BYTES,
         get bytes() {
           return encode();
         },

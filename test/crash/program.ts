@@ -1,5 +1,5 @@
 // Random programs on a disk: made from a seed as a list of steps, which can be shortened, run again and printed.
-import { type Loss, LOSSES } from '../support/crash-storage.ts';
+import { LOSSES, type Loss } from '../support/crash-storage.ts';
 import { Random } from '../support/seed.ts';
 import type { Subject } from './subjects.ts';
 
@@ -56,28 +56,37 @@ export function makeProgram(subject: Subject, seed: number): Program {
   return { subject, durability, seed, steps };
 }
 
+/** A range that a call is about, cut to the disk. */
+function nextRange(subject: Subject, places: { last: StepRange; hot: readonly number[] }, random: Random): StepRange {
+  const { position, length } = anyRange(subject, places, random);
+  const size = subject.content.length;
+  const start = Math.min(Math.max(0, position), size - 1);
+  return { position: start, length: Math.max(1, Math.min(length, size - start)) };
+}
+
 /** Whole blocks, large and small ranges anywhere, and ranges that touch or overlap the last one. */
-function nextRange(
+function anyRange(
   { content, blockSize }: Subject,
   { last, hot }: { last: StepRange; hot: readonly number[] },
   random: Random,
 ): StepRange {
   const size = content.length;
-  const clip = (position: number, length: number): StepRange => ({
-    position: Math.min(position, size - 1),
-    length: Math.max(1, Math.min(length, size - position)),
-  });
   const blockCount = Math.ceil(size / blockSize);
-  const blockStart = (random.oneIn(4) ? random.below(blockCount) : (hot[random.below(hot.length)] ?? 0)) * blockSize;
+  const blockStart = pickBlock(blockCount, hot, random) * blockSize;
   const small = 1 + random.below(random.oneIn(2) ? 700 : 9000);
   // A large write into blocks of one sector is hundreds of calls: now and then is enough.
   const dice = random.below(blockSize < 4096 && !random.oneIn(6) ? 10 : 12);
-  if (dice < 4) return clip(blockStart, blockSize * (random.oneIn(2) ? 1 : 1 + random.below(blockCount < 8 ? 2 : 5)));
-  if (dice < 7) return clip(blockStart + random.below(blockSize), small);
-  if (dice < 9) return clip(last.position + last.length, small);
-  if (dice < 10) return clip(Math.max(0, last.position + random.below(last.length + 1) - random.below(600)), small);
-  if (dice < 11) return clip(random.below(size), 1 + random.below(Math.min(3 * blockSize, size)));
-  return clip(random.below(size), 65_536 + random.below(40_000));
+  if (dice < 2) return { position: blockStart, length: blockSize };
+  if (dice < 4) return { position: blockStart, length: blockSize * (1 + random.below(blockCount < 8 ? 2 : 5)) };
+  if (dice < 7) return { position: blockStart + random.below(blockSize), length: small };
+  if (dice < 9) return { position: last.position + last.length, length: small };
+  if (dice < 10) return { position: last.position + random.below(last.length + 1) - random.below(600), length: small };
+  if (dice < 11) return { position: random.below(size), length: 1 + random.below(Math.min(3 * blockSize, size)) };
+  return { position: random.below(size), length: 65_536 + random.below(40_000) };
+}
+
+function pickBlock(blockCount: number, hot: readonly number[], random: Random): number {
+  return (random.oneIn(4) ? undefined : hot[random.below(hot.length)]) ?? random.below(blockCount);
 }
 
 /** The bytes of a write: never zero, and no two of its sectors are the same. */

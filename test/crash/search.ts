@@ -1,6 +1,7 @@
 // Looks for a crash that loses something, program after program, and for the shortest program that still has one.
-import { type CrashState, execute } from './execute.ts';
+
 import { faultOf } from './check.ts';
+import { type CrashState, execute } from './execute.ts';
 import { describeProgram, makeProgram, type Program, type Step } from './program.ts';
 import type { Subject } from './subjects.ts';
 

@@ -81,7 +81,15 @@ const FIXED_SIZE = 100 * KiB;
 function fixed(name: string, discard: 'zeroes' | 'ignored'): Subject {
   const footer = encodeFooter({ ...footerOf({ size: FIXED_SIZE }), dataOffset: NO_OFFSET, diskType: 2 });
   const content = pattern(FIXED_SIZE, 7);
-  return { name, image: Buffer.concat([content, footer]), content, blockSize: 4 * KiB, bitmap: 'strict', discard, weight: 4 };
+  return {
+    name,
+    image: Buffer.concat([content, footer]),
+    content,
+    blockSize: 4 * KiB,
+    bitmap: 'strict',
+    discard,
+    weight: 4,
+  };
 }
 
 function hasOther(data: Uint8Array | number | undefined): boolean {
@@ -96,7 +104,10 @@ export const SUBJECTS: readonly Subject[] = [
       image: buildImage(shape),
       content: contentOf(shape),
       blockSize: shape.blockSize,
-      bitmap: shape.blocks?.some((block) => block.sectors !== undefined && hasOther(block.data)) === true ? 'honour' : 'strict',
+      bitmap:
+        shape.blocks?.some((block) => block.sectors !== undefined && hasOther(block.data)) === true
+          ? 'honour'
+          : 'strict',
       discard: 'ignored',
       weight: shape.size > 1024 * KiB ? 1 : 6,
     }),

@@ -36,7 +36,10 @@ async function findIn({ file, from, to }: Mutation): Promise<string | undefined>
   const path = join(folder, 'src/disk', file);
   const text = await readFile(path, 'utf8');
   if (text.split(from).length !== 2) throw new Error(`${file}: expected once, found otherwise:\n${from}`);
-  await writeFile(path, text.replace(from, () => to));
+  await writeFile(
+    path,
+    text.replace(from, () => to),
+  );
   try {
     const args = ['--import', 'tsx', 'test/crash/run.ts', '--seed', '1', '--states', `${STATES}`];
     await run(process.execPath, args, { cwd: folder, timeout: 600_000 });

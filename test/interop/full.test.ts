@@ -81,13 +81,19 @@ describe.skipIf(reason !== undefined)(
       await expectLeft(image, history);
     });
 
-    it.each(['dynamic', 'fixed', 'raw'])('vhd convert to %s fails with exit code 4 and leaves nothing', async (type) => {
-      const source = temp.file('large.raw');
-      writeSparse(source, 40 * MiB, [[0, bytesOf({ length: 40 * MiB, fill: 6 })]]);
-      const { code, stderr } = await vhd(['convert', source, at('target.img'), '--to', type]);
-      expect({ code, stderr }).toMatchObject({ code: 4, stderr: expect.stringMatching(/ENOSPC|no space/i) as string });
-      expect(names()).toEqual([]);
-    });
+    it.each(['dynamic', 'fixed', 'raw'])(
+      'vhd convert to %s fails with exit code 4 and leaves nothing',
+      async (type) => {
+        const source = temp.file('large.raw');
+        writeSparse(source, 40 * MiB, [[0, bytesOf({ length: 40 * MiB, fill: 6 })]]);
+        const { code, stderr } = await vhd(['convert', source, at('target.img'), '--to', type]);
+        expect({ code, stderr }).toMatchObject({
+          code: 4,
+          stderr: expect.stringMatching(/ENOSPC|no space/i) as string,
+        });
+        expect(names()).toEqual([]);
+      },
+    );
 
     /** After the failure every call is refused, or all of them work. */
     async function expectAllOrNothing(disk: Awaited<ReturnType<typeof createVhd>>): Promise<void> {

@@ -172,26 +172,29 @@ describe('a failed data write into a new block', () => {
 });
 
 describe('gathered writes that cannot be written out', () => {
-  it.each(['a block', 'the disk'])('fail a read of %s that waits for them: it would give the bytes before them', async (what) => {
-    const { probe, disk } = await open(buildImage({ ...SHAPE, blocks: [{ index: 0, data: 1 }] }));
-    await disk.write(pattern(100, 1), 0);
-    const held = gate();
-    const cause = new Error('EIO: injected');
-    probe.before = async (call) => {
-      if (call.kind !== 'write') return;
-      probe.before = () => undefined;
-      await held.opened;
-      throw cause;
-    };
-    const flush = disk.flush();
-    await turns();
-    const read = disk.readBytes(0, what === 'a block' ? 4096 : disk.size);
-    await turns();
-    held.open();
-    await Promise.allSettled([flush, read]);
-    await expect(flush).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
-    await expect(read).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
-  });
+  it.each(['a block', 'the disk'])(
+    'fail a read of %s that waits for them: it would give the bytes before them',
+    async (what) => {
+      const { probe, disk } = await open(buildImage({ ...SHAPE, blocks: [{ index: 0, data: 1 }] }));
+      await disk.write(pattern(100, 1), 0);
+      const held = gate();
+      const cause = new Error('EIO: injected');
+      probe.before = async (call) => {
+        if (call.kind !== 'write') return;
+        probe.before = () => undefined;
+        await held.opened;
+        throw cause;
+      };
+      const flush = disk.flush();
+      await turns();
+      const read = disk.readBytes(0, what === 'a block' ? 4096 : disk.size);
+      await turns();
+      held.open();
+      await Promise.allSettled([flush, read]);
+      await expect(flush).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+      await expect(read).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+    },
+  );
 });
 
 describe('a disk that is full', () => {
