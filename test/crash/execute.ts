@@ -1,7 +1,7 @@
 // Runs a program on a storage that can crash at any moment, and collects what crashes would leave.
 
 import type { BitmapPolicy } from '../../src/disk/bitmap-rule.ts';
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
+import { openGathering, openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { type CrashedFile, CrashStorage, type Loss } from '../support/crash-storage.ts';
 import { contradiction, type Expectation, History } from '../support/history.ts';
@@ -106,8 +106,8 @@ class Runner {
   }
 
   #open(storage: CrashStorage): Promise<VhdDisk> {
-    const { durability, subject } = this.#program;
-    return openVhdStorage(storage, { writable: true, bitmap: subject.bitmap, durability });
+    const { durability, limits, subject } = this.#program;
+    return openGathering(storage, { writable: true, bitmap: subject.bitmap, durability }, limits);
   }
 
   async #close({ storage, history, calls, disk }: Epoch): Promise<void> {

@@ -1,6 +1,6 @@
 // Runs a program on a storage one call of which fails, and says what is wrong with how the disk takes it.
 
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
+import { openGathering } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { VhdError } from '../../src/errors.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
@@ -58,9 +58,9 @@ class FaultRunner {
   }
 
   async run(): Promise<string | undefined> {
-    const { durability, subject, steps } = this.#program;
+    const { durability, limits, subject, steps } = this.#program;
     const options = { writable: true, bitmap: subject.bitmap, durability } as const;
-    const disk = await openVhdStorage(this.faulty, options).catch((error: unknown) => this.#note(error));
+    const disk = await openGathering(this.faulty, options, limits).catch((error: unknown) => this.#note(error));
     if (disk !== undefined) {
       const calls: Promise<void>[] = [];
       for (const step of [...steps, ...AFTERWARDS]) {

@@ -1,4 +1,5 @@
 // Random programs on a disk: made from a seed as a list of steps, which can be shortened, run again and printed.
+import { GATHER_LIMITS, type GatherLimits } from '../../src/disk/write-back.ts';
 import { LOSSES, type Loss } from '../support/crash-storage.ts';
 import { Random } from '../support/seed.ts';
 import type { Subject } from './subjects.ts';
@@ -27,6 +28,8 @@ export type Step =
 export interface Program {
   readonly subject: Subject;
   readonly durability: 'flush' | 'always';
+  /** How much is gathered: as much as usual, which these programs never fill, or little. */
+  readonly limits: GatherLimits;
   readonly seed: number;
   readonly steps: readonly Step[];
 }
@@ -35,6 +38,7 @@ export interface Program {
 export function makeProgram(subject: Subject, seed: number): Program {
   const random = new Random(seed);
   const durability = random.oneIn(5) ? 'always' : 'flush';
+  const limits = random.oneIn(3) ? { gatherBelow: 3000, arenaBytes: 2500 } : GATHER_LIMITS;
   const steps: Step[] = [];
   let last: StepRange = { position: 0, length: 0 };
   // Most calls meet in a few blocks: what was written there is freed, and its space used again.
@@ -53,7 +57,7 @@ export function makeProgram(subject: Subject, seed: number): Program {
       else steps.push({ kind, ...last, ...pace });
     }
   }
-  return { subject, durability, seed, steps };
+  return { subject, durability, limits, seed, steps };
 }
 
 /** A range that a call is about, cut to the disk. */
@@ -104,9 +108,10 @@ export function bytesOf({ length, fill }: { readonly length: number; readonly fi
 }
 
 /** A program as somebody reads it. */
-export function describeProgram({ subject, durability, steps }: Program): string {
+export function describeProgram({ subject, durability, limits, steps }: Program): string {
   const lines = steps.map((step, index) => `  ${index + 1}. ${describeStep(step)}`);
-  return [`open ${subject.name}, durability ${durability}`, ...lines, `  ${steps.length + 1}. close`].join('\n');
+  const room = limits === GATHER_LIMITS ? '' : `, gathering at most ${limits.arenaBytes} bytes`;
+  return [`open ${subject.name}, durability ${durability}${room}`, ...lines, `  ${steps.length + 1}. close`].join('\n');
 }
 
 function describeStep(step: Step): string {
