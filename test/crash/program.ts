@@ -51,8 +51,10 @@ export function makeProgram(subject: Subject, seed: number): Program {
     else if (dice < 21) steps.push({ kind: 'reopen', ...pace });
     else if (dice < 24) steps.push({ kind: 'crash', loss: random.pick(LOSSES), ...pace });
     else {
-      last = nextRange(subject, { last, hot }, random);
       const kind = dice < 45 ? 'discard' : dice < 50 ? 'read' : 'write';
+      // What frees space is worth more than what writes zeros.
+      const isWhole = kind === 'discard' && random.oneIn(2);
+      last = nextRange(subject, { last, hot }, { random, isWhole });
       if (kind === 'write') steps.push({ kind, ...last, fill: 1 + random.below(1_000_000), ...pace });
       else steps.push({ kind, ...last, ...pace });
     }
@@ -61,8 +63,12 @@ export function makeProgram(subject: Subject, seed: number): Program {
 }
 
 /** A range that a call is about, cut to the disk. */
-function nextRange(subject: Subject, places: { last: StepRange; hot: readonly number[] }, random: Random): StepRange {
-  const { position, length } = anyRange(subject, places, random);
+function nextRange(
+  subject: Subject,
+  places: { last: StepRange; hot: readonly number[] },
+  { random, isWhole }: { random: Random; isWhole: boolean },
+): StepRange {
+  const { position, length } = anyRange(subject, places, random, isWhole);
   const size = subject.content.length;
   const start = Math.min(Math.max(0, position), size - 1);
   return { position: start, length: Math.max(1, Math.min(length, size - start)) };
@@ -73,13 +79,14 @@ function anyRange(
   { content, blockSize }: Subject,
   { last, hot }: { last: StepRange; hot: readonly number[] },
   random: Random,
+  isWhole: boolean,
 ): StepRange {
   const size = content.length;
   const blockCount = Math.ceil(size / blockSize);
   const blockStart = pickBlock(blockCount, hot, random) * blockSize;
   const small = 1 + random.below(random.oneIn(2) ? 700 : 9000);
   // A large write into blocks of one sector is hundreds of calls: now and then is enough.
-  const dice = random.below(blockSize < 4096 && !random.oneIn(6) ? 10 : 12);
+  const dice = isWhole ? 0 : random.below(blockSize < 4096 && !random.oneIn(6) ? 10 : 12);
   if (dice < 2) return { position: blockStart, length: blockSize };
   if (dice < 4) return { position: blockStart, length: blockSize * (1 + random.below(blockCount < 8 ? 2 : 5)) };
   if (dice < 7) return { position: blockStart + random.below(blockSize), length: small };
