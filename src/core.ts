@@ -14,6 +14,7 @@ export type { Examination, ExamineOptions } from './disk/recognise.ts';
 export { examine } from './disk/recognise.ts';
 export type { VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
+export type { BackingDisk, Durability, WriteOptions } from './disk/write-back.ts';
 export type { VhdErrorCode, VhdErrorContext, VhdWarning, VhdWarningCode, WarningListener } from './errors.ts';
 export { VhdError } from './errors.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';
@@ -27,4 +28,4 @@ export type {
 export { listPartitions } from './inspect/partitions.ts';
 export { BlobStorage } from './storage/blob.ts';
 export { MemoryStorage } from './storage/memory.ts';
-export type { Storage, StorageCapabilities, StoredRange } from './storage/storage.ts';
+export type { PlacedBytes, Storage, StorageCapabilities, StoredRange } from './storage/storage.ts';

@@ -37,7 +37,10 @@ export function checkWriteOptions({ durability, onWarning }: WriteOptions): void
 export interface BackingDisk extends Disk {
   /** Name of the file, for messages. */
   readonly name: string;
-  /** @throws VhdError `ERR_VHD_POISONED` after a failure that leaves unknown what the file holds, `ERR_VHD_CLOSED` */
+  /**
+   * Checks that it takes calls.
+   * @throws VhdError `ERR_VHD_POISONED` after a failure that leaves unknown what the file holds, `ERR_VHD_CLOSED`
+   */
   checkUsable(): void;
   /** Writes ranges that lie apart, in the order of the disk; if it rejects, some of them may be written. */
   writeEach(writes: readonly PlacedBytes[]): Promise<void>;
