@@ -43,23 +43,60 @@ export function makeProgram(subject: Subject, seed: number): Program {
   let last: StepRange = { position: 0, length: 0 };
   // Most calls meet in a few blocks: what was written there is freed, and its space used again.
   const hot = Array.from({ length: 5 }, () => random.below(Math.ceil(subject.content.length / subject.blockSize)));
+  if (random.oneIn(3)) steps.push(...freeAndReuse(subject, random));
   for (let count = 4 + random.below(20); count > 0; count--) {
-    const isAwaited = random.oneIn(4);
-    const pace = { turns: random.below(random.oneIn(3) ? 120 : 10), isAwaited };
-    const dice = random.below(100);
-    if (dice < 18) steps.push({ kind: 'flush', ...pace });
-    else if (dice < 21) steps.push({ kind: 'reopen', ...pace });
-    else if (dice < 24) steps.push({ kind: 'crash', loss: random.pick(LOSSES), ...pace });
-    else {
-      const kind = dice < 45 ? 'discard' : dice < 50 ? 'read' : 'write';
-      // What frees space is worth more than what writes zeros.
-      const isWhole = kind === 'discard' && random.oneIn(2);
-      last = nextRange(subject, { last, hot }, { random, isWhole });
-      if (kind === 'write') steps.push({ kind, ...last, fill: 1 + random.below(1_000_000), ...pace });
-      else steps.push({ kind, ...last, ...pace });
-    }
+    const step = nextStep(subject, { last, hot }, random);
+    if ('position' in step) last = step;
+    steps.push(step);
   }
   return { subject, durability, limits, seed, steps };
+}
+
+function nextStep(
+  subject: Subject,
+  places: { readonly last: StepRange; readonly hot: readonly number[] },
+  random: Random,
+): Step {
+  const isAwaited = random.oneIn(4);
+  const pace = { turns: random.below(random.oneIn(3) ? 120 : 10), isAwaited };
+  const dice = random.below(100);
+  if (dice < 18) return { kind: 'flush', ...pace };
+  if (dice < 21) return { kind: 'reopen', ...pace };
+  if (dice < 24) return { kind: 'crash', loss: random.pick(LOSSES), ...pace };
+  const kind = dice < 45 ? 'discard' : dice < 50 ? 'read' : 'write';
+  // What frees space is worth more than what writes zeros.
+  const isWhole = kind === 'discard' && random.oneIn(2);
+  const range = nextRange(subject, places, { random, isWhole });
+  return kind === 'write'
+    ? { kind, ...range, fill: 1 + random.below(1_000_000), ...pace }
+    : { kind, ...range, ...pace };
+}
+
+/** Blocks are written and flushed; then they are freed and others written while flushes are under way. */
+function freeAndReuse({ content, blockSize }: Subject, random: Random): Step[] {
+  const blockCount = Math.ceil(content.length / blockSize);
+  const block = (): StepRange => {
+    const position = random.below(blockCount) * blockSize;
+    return { position, length: Math.min(blockSize, content.length - position) };
+  };
+  const soon = (most: number): Pace => ({ turns: random.below(most), isAwaited: false });
+  const write = (range: StepRange, pace: Pace): Step => ({
+    kind: 'write',
+    ...range,
+    fill: 1 + random.below(1_000_000),
+    ...pace,
+  });
+  const old = [block(), block()];
+  const steps: Step[] = old.map((range) => write(range, soon(3)));
+  steps.push({ kind: 'flush', turns: 0, isAwaited: true });
+  for (const range of old) {
+    const free: Step = { kind: 'discard', ...range, ...soon(60) };
+    const flush: Step = { kind: 'flush', ...soon(200) };
+    // Freed before the flush begins or while it runs; it has something to do either way.
+    steps.push(...(random.oneIn(2) ? [free, flush] : [write(block(), soon(20)), flush, free]));
+    steps.push(write(block(), soon(80)), write(block(), soon(80)));
+  }
+  return steps;
 }
 
 /** A range that a call is about, cut to the disk. */
