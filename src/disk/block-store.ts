@@ -199,10 +199,10 @@ export class BlockStore {
           const length = Math.min(run.sectorCount * SECTOR_BYTES, dataBytes - start);
           if (!run.isSet) await writeZeros(storage, blockOffset + layout.bitmapBytes + start, length);
         }
-        await storage.flush();
+        await this.#barrier();
       }
       await storage.write(this.#allOnes, blockOffset);
-      await storage.flush();
+      await this.#barrier();
     } catch (error) {
       this.#flushes.poison(error);
       throw error;
@@ -333,11 +333,20 @@ export class BlockStore {
     const freed = growth?.space.takeQuarantined() ?? [];
     if (copies.length === 0 && !this.#isDataDirty) return;
     this.#isDataDirty = false;
-    await storage.flush();
+    await this.#barrier();
     if (copies.length === 0) return;
     await writeEach(storage, copies);
-    await storage.flush();
+    await this.#barrier();
     growth?.space.release(freed);
+  }
+
+  /**
+   * A barrier; a failure of another one at the same time counts for this one too. The system tells a failure once, to
+   * whichever call asks first, and then takes what it dropped for written.
+   */
+  async #barrier(): Promise<void> {
+    await this.#parts.storage.flush();
+    this.#flushes.checkUsable();
   }
 
   /** Flushes, gives back what was reserved ahead and closes the file; the file is closed in any case. */

@@ -97,8 +97,14 @@ export class WriteBackDisk implements Disk {
     this.#checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
-    if (this.#filling?.overlaps(position, target.length) !== true) return this.#disk.read(target, position);
-    const gaps = this.#filling.copyTo(target, position);
+    const held = this.#filling?.overlaps(position, target.length) === true ? this.#filling : undefined;
+    await (held === undefined ? this.#disk.read(target, position) : this.#readAround(held, target, position));
+    // It may have waited for what was on its way and did not arrive: then it read the bytes that were there before.
+    this.#checkPoison();
+  }
+
+  async #readAround(held: GatheredWrites, target: Uint8Array, position: number): Promise<void> {
+    const gaps = held.copyTo(target, position);
     await settleAll(
       gaps.map(({ start, end }) => this.#disk.read(target.subarray(start - position, end - position), start)),
     );

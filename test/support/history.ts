@@ -1,78 +1,140 @@
+import { firstDifference } from './bytes.ts';
+
 /** A change of the virtual disk that has been asked for: bytes, from a position on. */
 interface Change {
   readonly index: number;
   readonly position: number;
   readonly bytes: Uint8Array;
-  isResolved: boolean;
+  state: 'called' | 'resolved' | 'failed' | 'durable';
 }
 
-/** What every byte of a disk may be after a crash at some moment. */
+/** What every byte of a disk may be at some moment. */
 export interface Expectation {
-  /** What is durable for certain. */
-  readonly durable: Uint8Array;
-  /** For each byte the change that made it so, 0 for none. */
-  readonly floor: Int32Array;
-  /** The changes that may or may not have come through, in the order of the calls. */
+  /** What the disk held in the beginning. */
+  readonly base: Uint8Array;
+  /** Changes that are there for certain, in the order of the calls. */
+  readonly certain: readonly Change[];
+  /** Those that may or may not have come through, byte by byte, in the order of the calls. */
   readonly open: readonly Change[];
 }
 
-/** Follows the calls on a disk, and knows what a crash may leave of their bytes. */
-export class History {
-  readonly #durable: Uint8Array;
-  readonly #floor: Int32Array;
-  #open: Change[] = [];
-  #count = 0;
+/** How a change ended. */
+export interface Outcome {
+  /** It resolved. */
+  resolved: () => void;
+  /** It rejected: each of its bytes may be the old one or the new one, until something else is written there. */
+  failed: () => void;
+}
 
-  constructor(content: Uint8Array) {
-    this.#durable = Uint8Array.from(content);
-    this.#floor = new Int32Array(content.length);
+/** Follows the calls on a disk, and knows what may be there: for a read now, and after a crash. */
+export class History {
+  readonly #base: Uint8Array;
+  readonly #durability: 'flush' | 'always';
+  readonly #changes: Change[] = [];
+  #serial = 0;
+  #expectation: Expectation | undefined;
+
+  /** `durability` is that of the disk: with `always` what resolves is durable. */
+  constructor(content: Uint8Array, durability: 'flush' | 'always' = 'flush') {
+    this.#base = content;
+    this.#durability = durability;
   }
 
-  /** Notes a change at its call; call the result when it has resolved. */
-  begin(position: number, bytes: Uint8Array): () => void {
-    const change: Change = { index: ++this.#count, position, bytes, isResolved: false };
-    this.#open.push(change);
-    return () => {
-      change.isResolved = true;
+  /** Another number whenever what is expected after a crash may be something else. */
+  get serial(): number {
+    return this.#serial;
+  }
+
+  /** Notes a change at its call. */
+  begin(position: number, bytes: Uint8Array): Outcome {
+    const change: Change = { index: this.#changes.length + 1, position, bytes, state: 'called' };
+    this.#changes.push(change);
+    this.#changed();
+    return {
+      resolved: () => {
+        change.state = this.#durability === 'always' ? 'durable' : 'resolved';
+        this.#changed();
+      },
+      failed: () => {
+        change.state = 'failed';
+      },
     };
   }
 
   /** Notes a flush at its call; call the result when it has resolved. */
   beginFlush(): () => void {
-    const covered = this.#open.filter((change) => change.isResolved);
+    const covered = this.#changes.filter((change) => change.state === 'resolved');
     return () => {
-      for (const change of covered) this.#makeDurable(change);
-      const done = new Set(covered);
-      this.#open = this.#open.filter((change) => !done.has(change));
+      for (const change of covered) change.state = 'durable';
+      this.#changed();
     };
   }
 
-  #makeDurable(change: Change): void {
-    change.bytes.forEach((byte, offset) => {
-      const at = change.position + offset;
-      if ((this.#floor[at] ?? 0) > change.index) return;
-      this.#floor[at] = change.index;
-      this.#durable[at] = byte;
-    });
+  #changed(): void {
+    this.#serial++;
+    this.#expectation = undefined;
   }
 
   /** What may be there if it all stops now. */
   expectation(): Expectation {
-    return { durable: this.#durable.slice(), floor: this.#floor.slice(), open: [...this.#open] };
+    this.#expectation ??= this.#split((change) => change.state === 'durable');
+    return this.#expectation;
+  }
+
+  /**
+   * Notes a read at its call; call the result when it has resolved: it gives every change called before it, of those
+   * that failed all or any part.
+   */
+  beginRead(): () => Expectation {
+    const count = this.#changes.length;
+    return () => this.#split((change) => change.state !== 'failed', count);
+  }
+
+  #split(isCertain: (change: Change) => boolean, count = this.#changes.length): Expectation {
+    const changes = this.#changes.slice(0, count);
+    return {
+      base: this.#base,
+      certain: changes.filter(isCertain),
+      open: changes.filter((change) => !isCertain(change)),
+    };
   }
 }
 
-/** Why bytes read after a crash cannot be; undefined if they can. */
-export function contradiction(expected: Expectation, found: Uint8Array): string | undefined {
-  if (Buffer.compare(expected.durable, found) === 0) return undefined;
-  for (let at = 0; at < found.length; at++) {
-    if (found[at] === expected.durable[at] || isAllowed(expected, at, found[at] ?? 0)) continue;
-    const durable = expected.durable[at] ?? 0;
-    return `byte ${at}: found ${found[at] ?? 'none'}, flushed was ${durable}, never written since`;
+/** Why bytes found from `start` on cannot be; undefined if they can. */
+export function contradiction(expected: Expectation, found: Uint8Array, start = 0): string | undefined {
+  const end = start + found.length;
+  const changes = [...expected.certain, ...expected.open];
+  const inside = changes.flatMap((change) => [change.position, endOf(change)]).filter((at) => at > start && at < end);
+  const bounds = [...new Set([start, ...inside, end])].sort((first, second) => first - second);
+  for (const [index, to] of bounds.entries()) {
+    const from = bounds[index - 1] ?? to;
+    if (from === to) continue;
+    const wrong = contradictionIn(expected, found.subarray(from - start, to - start), from);
+    if (wrong !== undefined) return wrong;
   }
   return undefined;
 }
 
-function isAllowed({ floor, open }: Expectation, at: number, byte: number): boolean {
-  return open.some((change) => change.index > (floor[at] ?? 0) && change.bytes[at - change.position] === byte);
+/** The same for a stretch that every change covers as a whole or not at all. */
+function contradictionIn(expected: Expectation, found: Uint8Array, from: number): string | undefined {
+  const covers = (change: Change): boolean => change.position <= from && endOf(change) > from;
+  const floor = expected.certain.findLast(covers);
+  const there = floor === undefined ? expected.base.subarray(from, from + found.length) : partOf(floor, from, found);
+  const at = firstDifference(found, there);
+  if (at === -1) return undefined;
+  const later = expected.open.filter((change) => change.index > (floor?.index ?? 0) && covers(change));
+  const others = later.map((change) => partOf(change, from, found));
+  if (others.some((other) => Buffer.compare(other, found) === 0)) return undefined;
+  const wrong = found.findIndex((byte, index) => byte !== there[index] && others.every((it) => it[index] !== byte));
+  if (wrong === -1) return undefined;
+  const values = [there, ...others].map((bytes) => bytes[wrong] ?? 'none').join(' or ');
+  return `byte ${from + wrong}: found ${found[wrong] ?? 'none'}, expected ${values}`;
+}
+
+function endOf(change: Change): number {
+  return change.position + change.bytes.length;
+}
+
+function partOf(change: Change, from: number, found: Uint8Array): Uint8Array {
+  return change.bytes.subarray(from - change.position, from - change.position + found.length);
 }

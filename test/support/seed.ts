@@ -40,3 +40,10 @@ export class Random {
     return items[this.below(items.length)] ?? items[0];
   }
 }
+
+/** A seed made of another and a number, unlike those of the numbers beside it. */
+export function mix(seed: number, value: number): number {
+  let mixed = Math.imul(seed ^ (value % 0x1_0000_0000), 0x9e37_79b1) ^ Math.floor(value / 0x1_0000_0000);
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85eb_ca6b);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
+}

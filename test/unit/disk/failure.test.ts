@@ -6,15 +6,15 @@ import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { buildImage, footerOf } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';
 import { collect } from '../../support/collect.ts';
-import { type Call, ProbeStorage } from '../../support/probe-storage.ts';
+import { type Call, gate, ProbeStorage, turns } from '../../support/probe-storage.ts';
 
 const SHAPE = { size: 40 * 4096, blockSize: 4096 };
 const TABLE_AT = 1536;
 
-async function open(image = buildImage(SHAPE)) {
+async function open(image = buildImage(SHAPE), durability: 'flush' | 'always' = 'flush') {
   const memory = new MemoryStorage(image);
   const probe = new ProbeStorage(memory);
-  return { memory, probe, disk: await openVhdStorage(probe, { writable: true }) };
+  return { memory, probe, disk: await openVhdStorage(probe, { writable: true, durability }) };
 }
 
 /** Makes the first call that fits fail as a full or broken disk would. */
@@ -90,6 +90,35 @@ describe('a dynamic disk after a failed flush', () => {
   });
 });
 
+describe('barriers at the same time', () => {
+  // The system tells a failure to one of them, and takes what it dropped for written.
+  it('fail together: a flush does not resolve while the barrier of a bitmap fails', async () => {
+    const blocks = [{ index: 1, data: new Uint8Array(4096), sectors: [] }];
+    const { probe, disk } = await open(buildImage({ ...SHAPE, blocks }));
+    await disk.write(pattern(70_000), 8192);
+    const [both, ended] = [gate(), gate()];
+    let flushes = 0;
+    let cause: Error | undefined;
+    probe.before = async (call) => {
+      if (call.kind !== 'flush') return;
+      const isFirst = ++flushes === 1;
+      if (!isFirst) both.open();
+      await (isFirst ? both : ended).opened;
+      if (!isFirst) return;
+      cause = new Error('EIO: injected');
+      void turns().then(ended.open);
+      throw cause;
+    };
+    const filling = disk.write(pattern(70_000), 4096);
+    await turns();
+    const flush = disk.flush();
+    const [first, second] = await Promise.allSettled([filling, flush]);
+    expect(first).toMatchObject({ status: 'rejected' });
+    expect(second).toMatchObject({ status: 'rejected', reason: { code: 'ERR_VHD_POISONED', cause } });
+    await disk.close().catch(() => undefined);
+  });
+});
+
 describe('a fixed disk after a failed flush', () => {
   it('rejects everything with the same code: what was written may be lost, a retry would hide it', async () => {
     const footer = encodeFooter({ ...footerOf(SHAPE), dataOffset: NO_OFFSET, diskType: 2 });
@@ -105,7 +134,7 @@ describe('a failed data write into a new block', () => {
   const isBlock = (call: Call): boolean => call.kind === 'write' && call.length === 4608;
 
   it('leaves the block unallocated and gives its place to the next', async () => {
-    const { probe, disk } = await open();
+    const { probe, disk } = await open(buildImage(SHAPE), 'always');
     const cause = failOnce(probe, isBlock);
     await expect(disk.write(pattern(4096, 1), 0)).rejects.toBe(cause);
     expect(await disk.readBytes(0, 4096)).toEqual(new Uint8Array(4096));
@@ -120,7 +149,7 @@ describe('a failed data write into a new block', () => {
   });
 
   it('is told to its own caller only; a write that waited for it tries for itself', async () => {
-    const { probe, disk } = await open();
+    const { probe, disk } = await open(buildImage(SHAPE), 'always');
     const cause = failOnce(probe, isBlock);
     const [first, second] = await Promise.allSettled([disk.write(pattern(10, 1), 0), disk.write(pattern(10, 2), 100)]);
     expect(first).toEqual({ status: 'rejected', reason: cause });
@@ -140,6 +169,32 @@ describe('a failed data write into a new block', () => {
     expect(bytes.subarray(8192)).toEqual(pattern(3 * 4096, 1).subarray(8192));
     await disk.close();
   });
+});
+
+describe('gathered writes that cannot be written out', () => {
+  it.each(['a block', 'the disk'])(
+    'fail a read of %s that waits for them: it would give the bytes before them',
+    async (what) => {
+      const { probe, disk } = await open(buildImage({ ...SHAPE, blocks: [{ index: 0, data: 1 }] }));
+      await disk.write(pattern(100, 1), 0);
+      const held = gate();
+      const cause = new Error('EIO: injected');
+      probe.before = async (call) => {
+        if (call.kind !== 'write') return;
+        probe.before = () => undefined;
+        await held.opened;
+        throw cause;
+      };
+      const flush = disk.flush();
+      await turns();
+      const read = disk.readBytes(0, what === 'a block' ? 4096 : disk.size);
+      await turns();
+      held.open();
+      await Promise.allSettled([flush, read]);
+      await expect(flush).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+      await expect(read).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+    },
+  );
 });
 
 describe('a disk that is full', () => {

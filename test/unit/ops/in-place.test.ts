@@ -223,7 +223,7 @@ describe('a crash while a disk is made fit for Azure in place', () => {
       for (const loss of losses) {
         const isFixed = wasFixed || barriers >= 2;
         left.push({
-          image: storage.crash(loss, random),
+          image: storage.crash(loss, random).toBytes(),
           isFixed,
           what: `${loss} after ${barriers} moments of barriers`,
         });
@@ -237,7 +237,7 @@ describe('a crash while a disk is made fit for Azure in place', () => {
     };
     const done = await convertStorageInPlace(storage, { ...FIXED, azure: true, blockSize: 1 });
     expect(done.changes.length).toBeGreaterThanOrEqual(2);
-    left.push({ image: storage.crash('nothing-durable-only', random), isFixed: true, what: 'done' });
+    left.push({ image: storage.crash('nothing-durable-only', random).toBytes(), isFixed: true, what: 'done' });
     for (const { image, isFixed, what } of left) {
       expect([what, await faultOf(image, isFixed)]).toEqual([what, undefined]);
     }
