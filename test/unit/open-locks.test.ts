@@ -79,8 +79,9 @@ describe('locks and warnings', () => {
     async () => {
       const path = folder.fresh('mine.vhd');
       const disk = await createVhd(path, { size: MiB });
-      for (const opening of [openVhd(path), openRaw(path), openDisk(path), openVhd(path, { writable: true })]) {
-        await expect(opening).rejects.toMatchObject({ code: 'ERR_VHD_IN_USE', storage: path });
+      const writable = (name: string): Promise<unknown> => openVhd(name, { writable: true });
+      for (const open of [openVhd, openRaw, openDisk, writable]) {
+        await expect(open(path)).rejects.toMatchObject({ code: 'ERR_VHD_IN_USE', storage: path });
       }
       await disk.close();
       const unlocked = await openVhd(path, { writable: true, lock: false });
