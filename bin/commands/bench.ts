@@ -30,7 +30,7 @@ export function declare(command: Command, session: Session): void {
   addExamples(
     addLongFlags(command),
     'vhd bench /dev/shm --size 16M --rounds 1',
-    'vhd bench /dev/shm --qemu --svg bench.svg',
+    'vhd bench /dev/shm --size 16M --rounds 1 --qemu --svg bench.svg',
   );
   command.action((directory: string, flags: Flags) => bench(session, directory, flags));
 }
