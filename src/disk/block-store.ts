@@ -1,10 +1,10 @@
 import type { VhdError } from '../errors.ts';
-import { allOnesBitmap, areAllSet, decodeBitmap } from '../format/bitmap.ts';
+import { allOnesBitmap, decodeBitmap } from '../format/bitmap.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
 import { type PlacedBytes, readAdjacent, type Storage, writeAdjacent, writeEach } from '../storage/storage.ts';
-import { BitmapCache } from './bitmap-cache.ts';
+import { BlockBitmaps } from './block-bitmaps.ts';
 import type { BlockTable } from './block-table.ts';
 import { writeZeros, zeroPieces } from './flat.ts';
 import { FlushQueue } from './flush-queue.ts';
@@ -54,9 +54,7 @@ export interface BlockStoreParts {
  */
 export class BlockStore {
   readonly #parts: BlockStoreParts;
-  /** One byte a block, 1: it is known that every bit of its bitmap is set. */
-  readonly #isFull: Uint8Array;
-  readonly #bitmaps: BitmapCache;
+  readonly #bitmaps: BlockBitmaps;
   /** The bitmap of every new block. */
   readonly #allOnes: Uint8Array;
   #isDataDirty = false;
@@ -66,8 +64,7 @@ export class BlockStore {
   /** Starts on an image whose table is loaded and checked. */
   constructor(parts: BlockStoreParts) {
     this.#parts = parts;
-    this.#isFull = new Uint8Array(parts.table.entries.length);
-    this.#bitmaps = new BitmapCache(parts.layout.bitmapBytes);
+    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entries.length);
     this.#allOnes = allOnesBitmap(parts.layout.bitmapBytes);
     this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
   }
@@ -126,12 +123,8 @@ export class BlockStore {
   }
 
   /** The bitmap of an allocated block, or `'full'` if every bit is set; read from the file where it is not known. */
-  async bitmapOf(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
-    const known = this.#knownBitmap(blockIndex);
-    if (known !== undefined) return known;
-    const bitmap = new Uint8Array(this.layout.bitmapBytes);
-    await this.#parts.storage.read(bitmap, blockOffset);
-    return this.#learnBitmap(blockIndex, bitmap);
+  bitmapOf(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
+    return this.#bitmaps.of(blockIndex, blockOffset);
   }
 
   /** Reads bytes of an allocated block, whatever its bitmap says, without looking at that. */
@@ -147,7 +140,7 @@ export class BlockStore {
     target: Uint8Array,
   ): Promise<Uint8Array | 'full'> {
     const { storage } = this.#parts;
-    const known = this.#knownBitmap(blockIndex);
+    const known = this.#bitmaps.known(blockIndex);
     if (known !== undefined) {
       await this.readData(blockOffset, offsetInBlock, target);
       return known;
@@ -155,26 +148,26 @@ export class BlockStore {
     const bitmap = new Uint8Array(this.layout.bitmapBytes);
     if (offsetInBlock === 0) await readAdjacent(storage, [bitmap, target], blockOffset);
     else await settleAll([storage.read(bitmap, blockOffset), this.readData(blockOffset, offsetInBlock, target)]);
-    return this.#learnBitmap(blockIndex, bitmap);
+    return this.#bitmaps.learn(blockIndex, bitmap);
   }
 
-  #knownBitmap(blockIndex: number): Uint8Array | 'full' | undefined {
-    return this.#isFull[blockIndex] === 1 ? 'full' : this.#bitmaps.get(blockIndex);
-  }
-
-  #learnBitmap(blockIndex: number, bitmap: Uint8Array): Uint8Array | 'full' {
-    if (areAllSet(bitmap, this.layout.blockSize / SECTOR_BYTES)) {
-      this.#isFull[blockIndex] = 1;
-      return 'full';
+  /**
+   * Reads the bitmaps of blocks that are about to be written to, side by side: those that have a place and are not known.
+   * What cannot be read, or believed, is told when it is used.
+   */
+  async learnBitmaps(blocks: Iterable<number>): Promise<void> {
+    const calls: Promise<unknown>[] = [];
+    for (const blockIndex of blocks) {
+      const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+      if (sector === UNUSED_BAT_ENTRY || this.isFull(blockIndex)) continue;
+      calls.push(this.bitmapOf(blockIndex, sector * SECTOR_BYTES));
     }
-    // Filled by a write while this call waited: bitmap and bytes that came with it are both older, and fit each other.
-    if (this.#isFull[blockIndex] !== 1) this.#bitmaps.put(blockIndex, bitmap);
-    return bitmap;
+    await Promise.allSettled(calls);
   }
 
   /** True if the block's bitmap is known to be all ones, so that `write` may be called. */
   isFull(blockIndex: number): boolean {
-    return this.#isFull[blockIndex] === 1;
+    return this.#bitmaps.isFull(blockIndex);
   }
 
   /**
@@ -207,8 +200,7 @@ export class BlockStore {
       this.#flushes.poison(error);
       throw error;
     }
-    this.#bitmaps.drop(blockIndex);
-    this.#isFull[blockIndex] = 1;
+    this.#bitmaps.setFull(blockIndex);
   }
 
   /** Writes into an allocated block whose bitmap is all ones. */
@@ -245,7 +237,7 @@ export class BlockStore {
     }
     this.#isDataDirty = true;
     for (const [blockIndex, place] of places) {
-      this.#isFull[blockIndex] = 1;
+      this.#bitmaps.setFull(blockIndex);
       table.set(blockIndex, place.offset / SECTOR_BYTES);
     }
   }
@@ -316,8 +308,7 @@ export class BlockStore {
     const { growth, table } = this.#parts;
     this.#isChanged = true;
     table.set(blockIndex, UNUSED_BAT_ENTRY);
-    this.#bitmaps.drop(blockIndex);
-    this.#isFull[blockIndex] = 0;
+    this.#bitmaps.forget(blockIndex);
     growth?.space.quarantine(blockOffset);
   }
 

@@ -4,6 +4,9 @@ import type { BitmapRule } from './bitmap-rule.ts';
 import type { BlockPiece } from './block-pieces.ts';
 import type { BlockBytes, BlockStore } from './block-store.ts';
 
+/** So many bitmaps are read before the blocks are written that have them. */
+const LOOK_AHEAD = 32;
+
 /**
  * Changes blocks: gives those that have no place one, fills bitmaps that are not all ones before the first write.
  * Calls on separate bytes may overlap, also where they meet in a block; calls on the same bytes may not.
@@ -13,6 +16,9 @@ export class BlockWriter {
   readonly #rule: BitmapRule;
   /** Blocks being given a place, or having their bitmap filled: other writes into them wait. */
   readonly #preparing = new Map<number, Promise<void>>();
+
+  /** The block whose bitmap is not known that comes next if blocks are written one after the other. */
+  #expected = -1;
 
   /** Writes to a store, which holds by the rule. */
   constructor(store: BlockStore, rule: BitmapRule) {
@@ -36,12 +42,14 @@ export class BlockWriter {
         return;
       }
       if (this.#store.isFull(piece.blockIndex)) return this.#store.write(blockOffset, piece.offsetInBlock, piece.bytes);
+      this.#lookAhead(piece.blockIndex);
       await this.#prepare([piece.blockIndex], this.#fillBitmap(piece.blockIndex, blockOffset));
     }
   }
 
   /** Writes pieces of any blocks, in the order of the disk; all those that need no preparation in one go. */
   async writeEach(pieces: readonly BlockBytes[]): Promise<void> {
+    await this.#store.learnBitmaps(new Set(pieces.map((piece) => piece.blockIndex)));
     const ready: BlockBytes[] = [];
     const others: BlockBytes[] = [];
     const newBlocks = new Set<number>();
@@ -66,6 +74,15 @@ export class BlockWriter {
     } finally {
       for (const blockIndex of blocks) this.#preparing.delete(blockIndex);
     }
+  }
+
+  /** Who writes one block after the other waits for one bitmap in many. */
+  #lookAhead(blockIndex: number): void {
+    const isNext = blockIndex === this.#expected;
+    this.#expected = blockIndex + 1 + (isNext ? LOOK_AHEAD : 0);
+    if (!isNext) return;
+    const ahead = Array.from({ length: LOOK_AHEAD }, (_, index) => blockIndex + 1 + index);
+    void this.#store.learnBitmaps(ahead);
   }
 
   async #fillBitmap(blockIndex: number, blockOffset: number): Promise<void> {
