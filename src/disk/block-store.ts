@@ -220,7 +220,8 @@ export class BlockStore {
     const places = new Map<number, BlockPlace>();
     try {
       const writes: PlacedBytes[] = [];
-      for (const [blockIndex, ofBlock] of groupByBlock(pieces)) {
+      for (const ofBlock of groupByBlock(pieces)) {
+        const blockIndex = ofBlock[0]?.blockIndex ?? 0;
         const blockOffset = this.locate(blockIndex);
         if (blockOffset === undefined) {
           const place = this.#takePlace();
@@ -362,14 +363,13 @@ export class BlockStore {
 }
 
 /** Pieces, which are in the order of the disk, by the block they lie in. */
-function groupByBlock(pieces: readonly BlockBytes[]): Map<number, BlockBytes[]> {
-  const groups = new Map<number, BlockBytes[]>();
-  for (const piece of pieces) {
-    const group = groups.get(piece.blockIndex);
-    if (group === undefined) groups.set(piece.blockIndex, [piece]);
-    else group.push(piece);
+function* groupByBlock(pieces: readonly BlockBytes[]): Generator<readonly BlockBytes[]> {
+  for (let first = 0; first < pieces.length; ) {
+    let next = first + 1;
+    while (next < pieces.length && pieces[next]?.blockIndex === pieces[first]?.blockIndex) next++;
+    yield next - first === pieces.length ? pieces : pieces.slice(first, next);
+    first = next;
   }
-  return groups;
 }
 
 function isAdjacent(writes: readonly PlacedBytes[]): boolean {

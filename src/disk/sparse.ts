@@ -247,5 +247,7 @@ export class SparseDisk implements BackingDisk {
 }
 
 function bytesOfPiece({ blockIndex, offsetInBlock, done, length }: BlockPiece, request: Uint8Array): BlockBytes {
-  return { blockIndex, offsetInBlock, bytes: request.subarray(done, done + length) };
+  // Views are dear where there are very many of them.
+  const bytes = length === request.length ? request : request.subarray(done, done + length);
+  return { blockIndex, offsetInBlock, bytes };
 }

@@ -1,7 +1,9 @@
 import type { PlacedBytes } from './storage.ts';
 
 /** Writes that one call of the system takes. */
-export const MAX_BATCH = 1024;
+export const MAX_BATCH = 256;
+/** Contexts of a process: the system has 65536 places for all programs, of which each of these takes 512. */
+const MAX_CONTEXTS = 4;
 /** How often the system may fail to say that writes have ended. */
 const REAP_ATTEMPTS = 100;
 
@@ -40,6 +42,7 @@ interface BatchContext {
 export class BatchWriter {
   readonly #calls: BatchCalls;
   readonly #idle: BatchContext[] = [];
+  #contextCount = 0;
 
   constructor(system: BatchCalls) {
     this.#calls = system;
@@ -66,8 +69,9 @@ export class BatchWriter {
     for (let reaped = 0; reaped < submitted; ) {
       const found = await this.#reap(context, submitted - reaped);
       for (let index = 0; index < found; index++) {
-        const request = Number(view.getBigUint64(index * IO_EVENT_BYTES, true));
-        const written = Math.max(Number(view.getBigInt64(index * IO_EVENT_BYTES + 16, true)), 0);
+        const request = view.getUint32(index * IO_EVENT_BYTES, true);
+        // One write is far below 2 GiB here, and an error below 0: the lower half of the number says it.
+        const written = Math.max(view.getInt32(index * IO_EVENT_BYTES + 16, true), 0);
         const { bytes, position } = writes[request] ?? { bytes: new Uint8Array(0), position: 0 };
         if (written < bytes.length) left.push({ bytes: bytes.subarray(written), position: position + written });
       }
@@ -91,8 +95,9 @@ export class BatchWriter {
   }
 
   #open(): BatchContext | undefined {
-    const id = this.#calls.setUp();
+    const id = this.#contextCount < MAX_CONTEXTS ? this.#calls.setUp() : undefined;
     if (id === undefined) return undefined;
+    this.#contextCount++;
     const requests = new Uint8Array(MAX_BATCH * IOCB_BYTES);
     const pointers = new BigUint64Array(MAX_BATCH);
     const base = this.#calls.addressOf(requests);
@@ -107,19 +112,25 @@ export class BatchWriter {
 
   #fill(requests: DataView, fd: number, writes: readonly PlacedBytes[]): void {
     let buffer: ArrayBufferLike | undefined;
-    let base = 0n;
+    let base = 0;
     for (const [index, { bytes, position }] of writes.entries()) {
       if (bytes.buffer !== buffer) {
         buffer = bytes.buffer;
-        base = this.#calls.addressOf(new Uint8Array(buffer));
+        base = Number(this.#calls.addressOf(new Uint8Array(buffer)));
       }
       const at = index * IOCB_BYTES;
-      requests.setBigUint64(at, BigInt(index), true);
+      requests.setUint32(at, index, true);
       requests.setUint16(at + 16, IOCB_CMD_PWRITE, true);
       requests.setUint32(at + 20, fd, true);
-      requests.setBigUint64(at + 24, base + BigInt(bytes.byteOffset), true);
-      requests.setBigUint64(at + 32, BigInt(bytes.length), true);
-      requests.setBigInt64(at + 40, BigInt(position), true);
+      setUint64(requests, at + 24, base + bytes.byteOffset);
+      requests.setUint32(at + 32, bytes.length, true);
+      setUint64(requests, at + 40, position);
     }
   }
+}
+
+/** Addresses of programs have 47 bits: they, lengths and positions are exact as numbers, which are quicker than bigints. */
+function setUint64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 2 ** 32, true);
+  view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
 }

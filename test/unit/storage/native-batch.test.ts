@@ -151,6 +151,17 @@ describe('a batch of writes', () => {
     await expect(left((system) => (system.failures = never))).rejects.toThrow('does not tell');
   });
 
+  it('takes four contexts at most: what comes meanwhile is left', async () => {
+    const system = new FakeSystem();
+    const writer = new BatchWriter(system);
+    system.plan(writes);
+    system.results = () => 1000;
+    const calls = Array.from({ length: 7 }, () => writer.write(3, writes));
+    const found = await Promise.all(calls);
+    expect(system.contexts).toBe(4);
+    expect(found.map((rest) => rest.length)).toEqual([0, 0, 0, 0, writes.length, writes.length, writes.length]);
+  });
+
   it('uses a context again', async () => {
     const system = new FakeSystem();
     const writer = new BatchWriter(system);
