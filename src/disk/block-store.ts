@@ -211,6 +211,24 @@ export class BlockStore {
     this.#isDataDirty = true;
   }
 
+  /** Where in the file a range of the disk lies, if it lies in one block that has a place and whose bitmap is all ones. */
+  placeOf(position: number, length: number): number | undefined {
+    const { blockSize, bitmapBytes } = this.layout;
+    const blockIndex = Math.floor(position / blockSize);
+    const offsetInBlock = position - blockIndex * blockSize;
+    if (offsetInBlock + length > blockSize || !this.isFull(blockIndex)) return undefined;
+    const blockOffset = this.locate(blockIndex);
+    return blockOffset === undefined ? undefined : blockOffset + bitmapBytes + offsetInBlock;
+  }
+
+  /** Writes to places in the file that `placeOf` gave. */
+  async writePlaced(writes: readonly PlacedBytes[]): Promise<void> {
+    if (writes.length === 0) return;
+    this.#isDataDirty = true;
+    await writeEach(this.#parts.storage, writes);
+    this.#isDataDirty = true;
+  }
+
   /**
    * Writes pieces of blocks, in the order of the disk: of blocks whose bitmap is all ones, and of blocks that have no
    * place and get one. The rest of a new block reads as zeros. If it fails, the new blocks have no place still.

@@ -49,6 +49,7 @@ export class BlockWriter {
 
   /** Writes pieces of any blocks, in the order of the disk; all those that need no preparation in one go. */
   async writeEach(pieces: readonly BlockBytes[]): Promise<void> {
+    if (pieces.length === 0) return;
     await this.#store.learnBitmaps(new Set(pieces.map((piece) => piece.blockIndex)));
     const ready: BlockBytes[] = [];
     const others: BlockBytes[] = [];

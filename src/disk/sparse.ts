@@ -81,10 +81,18 @@ export class SparseDisk implements BackingDisk {
     this.#checkWritable();
     const { blockSize } = this.#store.layout;
     const ranges = writes.map(({ position, bytes }) => ({ start: position, end: position + bytes.length }));
-    const pieces = writes.flatMap(({ position, bytes }) =>
-      Array.from(cutAtBlocks(position, bytes.length, blockSize), (piece) => bytesOfPiece(piece, bytes)),
-    );
-    await this.#locks.runEach(ranges, true, () => this.#writer.writeEach(pieces));
+    await this.#locks.runEach(ranges, true, async () => {
+      const ready: PlacedBytes[] = [];
+      const pieces: BlockBytes[] = [];
+      for (const write of writes) {
+        const { position, bytes } = write;
+        const fileOffset = this.#store.placeOf(position, bytes.length);
+        if (fileOffset !== undefined) ready.push({ position: fileOffset, bytes });
+        else
+          for (const piece of cutAtBlocks(position, bytes.length, blockSize)) pieces.push(bytesOfPiece(piece, bytes));
+      }
+      await settleAll([this.#store.writePlaced(ready), this.#writer.writeEach(pieces)]);
+    });
     this.#store.checkUsable();
   }
 
