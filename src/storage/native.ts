@@ -134,9 +134,9 @@ function reasonOf(error: unknown): string {
 export interface NativeFeature {
   /**
    * `holes`: those of a file are found instead of read. `clone`: files share room instead of being copied. `locks`: other
-   * programs are kept from an image that is written to.
+   * programs are kept from an image that is written to. `batches`: small writes that were gathered leave in one call.
    */
-  readonly name: 'holes' | 'clone' | 'locks';
+  readonly name: 'holes' | 'clone' | 'locks' | 'batches';
   /** True if it is used, where the file system can. */
   readonly isActive: boolean;
   /** On which file systems, and what happens elsewhere; one line. */
@@ -161,6 +161,7 @@ export interface NativeSupport {
 export async function nativeSupport(): Promise<NativeSupport> {
   const helper = await loadNative();
   const isActive = helper.files !== undefined;
+  const hasBatches = helper.files?.batches !== undefined;
   return {
     helper: 'koffi',
     isActive,
@@ -181,6 +182,11 @@ export async function nativeSupport(): Promise<NativeSupport> {
         name: 'locks',
         isActive,
         detail: isActive ? 'a second writer is refused (F_OFD_SETLK), QEMU too' : 'nothing keeps two programs apart',
+      },
+      {
+        name: 'batches',
+        isActive: hasBatches,
+        detail: hasBatches ? 'gathered writes leave in one call (io_submit)' : 'gathered writes leave by a call each',
       },
     ],
   };

@@ -29,6 +29,7 @@ describe('the native helper', () => {
       ['holes', support.isActive],
       ['clone', support.isActive],
       ['locks', support.isActive],
+      ['batches', support.isActive && arch === 'x64'],
     ]);
     const isKnown = platform === 'linux' && (arch === 'x64' || arch === 'arm64');
     if (!isKnown) expect(support.reason).toBe(`not used on ${platform} ${arch}`);
