@@ -118,6 +118,19 @@ describe('the order of calls', () => {
   });
 });
 
+describe('close', () => {
+  it.each(['flush', 'always'] as const)('waits for calls that go on after a wait (%s)', async (durability) => {
+    const { memory, probe, disk } = open({ durability });
+    const gathered = disk.write(pattern(100, 1), 0);
+    const long = disk.write(pattern(5000, 2), 5000);
+    const calls = [gathered, long, disk.discard(0, 50), disk.flush(), disk.cloneTo(new MemoryStorage()), disk.close()];
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map(({ status }) => status)).toEqual(calls.map(() => 'fulfilled'));
+    expect(memory.toBytes().subarray(5000, 10_000)).toEqual(pattern(5000, 2));
+    expect(probe.calls.at(-1)?.kind).toBe('close');
+  });
+});
+
 describe('when an arena is full', () => {
   it('it leaves while the next fills, and who is faster than the file waits', async () => {
     const { memory, probe, disk } = open();
