@@ -227,7 +227,7 @@ export class WriteBackDisk implements Disk {
     const gathered = this.#filling;
     if (gathered === undefined || gathered.isEmpty) return;
     this.#filling = this.#free.pop();
-    const leaving = this.#writeOut(gathered.take()).then(() => {
+    const leaving = this.#writeOut(gathered).then(() => {
       this.#leaving.delete(leaving);
       gathered.clear();
       if (this.#filling === undefined) this.#filling = gathered;
@@ -236,9 +236,11 @@ export class WriteBackDisk implements Disk {
     this.#leaving.add(leaving);
   }
 
-  /** Writes what was held; never rejects. */
-  async #writeOut(writes: readonly PlacedBytes[]): Promise<void> {
+  /** Writes what was held; never rejects, nor throws where there is no memory left for joining pieces. */
+  async #writeOut(gathered: GatheredWrites): Promise<void> {
+    let writes: readonly PlacedBytes[] = [];
     try {
+      writes = gathered.take();
       await this.#disk.writeEach(writes);
     } catch (error) {
       this.#poison ??= this.#lostError(writes, error);

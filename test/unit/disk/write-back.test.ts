@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FlatDisk } from '../../../src/disk/flat.ts';
+import { GatheredWrites } from '../../../src/disk/gathered-writes.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { type GatherLimits, WriteBackDisk, type WriteOptions } from '../../../src/disk/write-back.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
@@ -168,6 +169,18 @@ describe('when an arena is full', () => {
   });
 });
 
+describe('awaited writes over the same bytes', () => {
+  it('let others have their turn', async () => {
+    const { probe, disk } = open();
+    probe.before = (call) => (call.kind === 'write' ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+    let isReached = false;
+    setImmediate(() => (isReached = true));
+    for (let count = 0; count < 20_000 && !isReached; count++) await disk.write(pattern(100, count), 512);
+    expect(isReached).toBe(true);
+    await disk.close();
+  });
+});
+
 describe('what was held and cannot be written', () => {
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
 
@@ -205,6 +218,18 @@ describe('what was held and cannot be written', () => {
     })();
     await expect(writes).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause: full });
     await expect(disk.close()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED' });
+  });
+
+  it('is told where memory runs out on its way', async () => {
+    const { probe, disk } = open();
+    await disk.write(pattern(100, 1), 5000);
+    const cause = new RangeError('Array buffer allocation failed');
+    vi.spyOn(GatheredWrites.prototype, 'take').mockImplementationOnce(() => {
+      throw cause;
+    });
+    await expect(disk.flush()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+    await expect(disk.close()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+    expect(probe.count('close')).toBe(1);
   });
 
   it('is told by close when that is what writes it out, and the file is closed', async () => {
