@@ -2,6 +2,11 @@ import type { PlacedBytes } from './storage.ts';
 
 /** Writes that one call of the system takes. */
 export const MAX_BATCH = 1024;
+/**
+ * Contexts at most: as many as there are threads for such calls. What all programs of a system may have together is few,
+ * 64 of these unless its owner raised it, and nobody else gets one when they are gone.
+ */
+const MAX_CONTEXTS = 4;
 /** How often the system may fail to say that writes have ended. */
 const REAP_ATTEMPTS = 100;
 
@@ -40,6 +45,7 @@ interface BatchContext {
 export class BatchWriter {
   readonly #calls: BatchCalls;
   readonly #idle: BatchContext[] = [];
+  #opened = 0;
 
   constructor(system: BatchCalls) {
     this.#calls = system;
@@ -91,8 +97,10 @@ export class BatchWriter {
   }
 
   #open(): BatchContext | undefined {
+    if (this.#opened >= MAX_CONTEXTS) return undefined;
     const id = this.#calls.setUp();
     if (id === undefined) return undefined;
+    this.#opened++;
     const requests = new Uint8Array(MAX_BATCH * IOCB_BYTES);
     const pointers = new BigUint64Array(MAX_BATCH);
     const base = this.#calls.addressOf(requests);
