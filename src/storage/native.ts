@@ -107,7 +107,7 @@ function bindBatchCalls(library: LibraryHandle, addressOf: BatchCalls['addressOf
       const id = new BigUint64Array(1);
       if (Number(setUp(IO_SETUP, MAX_BATCH, id)) !== 0) return undefined;
       // It ends with the process, but not with a thread of it.
-      if (!isMainThread) process.once('exit', () => tearDown(IO_DESTROY, id[0]));
+      if (!isMainThread) process.once('exit', () => void tearDown(IO_DESTROY, id[0]));
       return id[0];
     },
     submit: (context, count, pointers) =>

@@ -11,7 +11,11 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 /** Uses a disk and drops it; nothing outside holds it when this has returned. */
-async function use(end: 'dropped' | 'flushed' | 'closed' | 'closed meanwhile', warnings: VhdWarning[], byteLength: number): Promise<void> {
+async function use(
+  end: 'dropped' | 'flushed' | 'closed' | 'closed meanwhile',
+  warnings: VhdWarning[],
+  byteLength: number,
+): Promise<void> {
   const storage = new MemoryStorage(buildImage({ size: 40 * 4096, blockSize: 4096 }), { name: end });
   const disk = await openVhdStorage(storage, { writable: true, onWarning: (warning) => warnings.push(warning) });
   const write = disk.write(pattern(byteLength), 0);

@@ -173,10 +173,10 @@ describe('awaited writes over the same bytes', () => {
   it('let others have their turn', async () => {
     const { probe, disk } = open();
     probe.before = (call) => (call.kind === 'write' ? new Promise((resolve) => setImmediate(resolve)) : undefined);
-    let isReached = false;
-    setImmediate(() => (isReached = true));
-    for (let count = 0; count < 20_000 && !isReached; count++) await disk.write(pattern(100, count), 512);
-    expect(isReached).toBe(true);
+    const reached: number[] = [];
+    setImmediate(() => reached.push(1));
+    for (let count = 0; count < 20_000 && reached.length === 0; count++) await disk.write(pattern(100, count), 512);
+    expect(reached).toEqual([1]);
     await disk.close();
   });
 });
