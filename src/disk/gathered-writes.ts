@@ -2,6 +2,11 @@ import type { PlacedBytes } from '../storage/storage.ts';
 
 /** Pieces held at most, so that looking one up, and having all of them written at once, stays cheap. */
 const MAX_RUNS = 1024;
+/**
+ * Writes taken at most, also such as need no room: who awaits them one by one, over the same bytes again and again, has
+ * to wait for the file now and then, or nothing else in the process ever gets its turn.
+ */
+const MAX_PUTS = 4096;
 
 /** Adjacent bytes of the disk that are held in one piece. */
 interface Run {
@@ -29,6 +34,7 @@ export class GatheredWrites {
   readonly #arenaBytes: number;
   #arena: Uint8Array | undefined;
   #used = 0;
+  #puts = 0;
   /** In the order of the disk, none overlapping another. */
   #runs: Run[] = [];
 
@@ -44,18 +50,21 @@ export class GatheredWrites {
 
   /** Takes a copy of a write; false if there is no room for it, and then nothing has changed. */
   put(source: Uint8Array, position: number): boolean {
+    if (this.#puts >= MAX_PUTS) return false;
     const end = position + source.length;
     const index = this.#firstBehind(position);
     this.#arena ??= new Uint8Array(this.#arenaBytes);
     const holder = this.#runs[index];
     if (holder !== undefined && holder.start <= position && end <= holder.end) {
       this.#arena.set(source, holder.at + position - holder.start);
+      this.#puts++;
       return true;
     }
     if (this.#used + source.length > this.#arenaBytes || this.#runs.length >= MAX_RUNS) return false;
     this.#arena.set(source, this.#used);
     this.#insert(this.#cover(index, position, end), { start: position, end, at: this.#used });
     this.#used += source.length;
+    this.#puts++;
     return true;
   }
 
@@ -98,6 +107,7 @@ export class GatheredWrites {
   clear(): void {
     this.#runs = [];
     this.#used = 0;
+    this.#puts = 0;
   }
 
   /** Index of the first run that ends behind a position. */

@@ -19,6 +19,7 @@ interface Holder extends LockedRange {
  */
 export class RangeLock {
   readonly #holders = new Set<Holder>();
+  #exclusiveCount = 0;
   #whenIdle: (() => void)[] = [];
 
   /** Runs `call` as soon as no earlier conflicting call is left, and passes its result on. */
@@ -32,11 +33,13 @@ export class RangeLock {
     const holder: Holder = { start, end, ranges, isExclusive, waiters: undefined };
     const earlier = this.#conflicts(holder);
     this.#holders.add(holder);
+    if (isExclusive) this.#exclusiveCount++;
     try {
       if (earlier.length > 0) await Promise.all(earlier.map(whenReleased));
       return await call();
     } finally {
       this.#holders.delete(holder);
+      if (isExclusive) this.#exclusiveCount--;
       for (const wake of holder.waiters ?? []) wake();
       if (this.#holders.size === 0) this.#wakeIdle();
     }
@@ -49,6 +52,7 @@ export class RangeLock {
 
   #conflicts(holder: Holder): Holder[] {
     const conflicts: Holder[] = [];
+    if (!holder.isExclusive && this.#exclusiveCount === 0) return conflicts;
     for (const other of this.#holders) {
       if ((other.isExclusive || holder.isExclusive) && overlaps(other, holder)) conflicts.push(other);
     }

@@ -4,6 +4,7 @@ import { closedError, type PlacedBytes, type Storage } from '../storage/storage.
 import { type Abandonable, watchAbandoned } from './abandoned.ts';
 import { type Disk, type Extent, type ExtentOptions, resolveRange } from './disk.ts';
 import { GatheredWrites } from './gathered-writes.ts';
+import { RangeLock } from './range-lock.ts';
 
 /**
  * When a write is durable: `flush` at the next flush, small ones gathered until then; `always` when it resolves.
@@ -78,6 +79,8 @@ export class WriteBackDisk implements Disk {
   readonly #free: GatheredWrites[] = [];
   /** Arenas on their way to the disk; never reject. */
   readonly #leaving = new Set<Promise<void>>();
+  /** Calls that go on to the disk below when something else has ended; shared, it only tells when none is left. */
+  readonly #calls = new RangeLock();
   readonly #abandonable: Abandonable;
   #poison: VhdError | undefined;
   #closing: Promise<void> | undefined;
@@ -145,13 +148,15 @@ export class WriteBackDisk implements Disk {
 
   async cloneTo(target: Storage): Promise<boolean> {
     this.#checkUsable();
-    await this.#settleRange(0, this.size);
-    return (await this.#disk.cloneTo?.(target)) === true;
+    return this.#beforeClose(async () => {
+      await this.#settleRange(0, this.size);
+      return (await this.#disk.cloneTo?.(target)) === true;
+    });
   }
 
   async flush(): Promise<void> {
     this.#checkUsable();
-    await this.#flush();
+    await this.#beforeClose(() => this.#flush());
   }
 
   async close(): Promise<void> {
@@ -178,9 +183,16 @@ export class WriteBackDisk implements Disk {
     if (this.#filling?.overlaps(position, length) === true) this.#sendOff();
     // Marked on both sides: a flush may start in between.
     this.#abandonable.isUnflushed = true;
-    await change();
-    this.#abandonable.isUnflushed = true;
-    if (this.#isAlways) await this.#flush();
+    await this.#beforeClose(async () => {
+      await change();
+      this.#abandonable.isUnflushed = true;
+      if (this.#isAlways) await this.#flush();
+    });
+  }
+
+  /** Makes a call that the close is to wait for. */
+  #beforeClose<T>(call: () => Promise<T>): Promise<T> {
+    return this.#calls.run(0, 0, false, call);
   }
 
   /** Waits until nothing of a range is held; what could not be written is told. */
@@ -204,6 +216,7 @@ export class WriteBackDisk implements Disk {
   async #close(): Promise<void> {
     this.#sendOff();
     await Promise.all(this.#leaving);
+    await this.#calls.idle();
     this.#abandonable.isUnflushed = false;
     await this.#disk.close();
     this.#checkPoison();
@@ -214,7 +227,7 @@ export class WriteBackDisk implements Disk {
     const gathered = this.#filling;
     if (gathered === undefined || gathered.isEmpty) return;
     this.#filling = this.#free.pop();
-    const leaving = this.#writeOut(gathered.take()).then(() => {
+    const leaving = this.#writeOut(gathered).then(() => {
       this.#leaving.delete(leaving);
       gathered.clear();
       if (this.#filling === undefined) this.#filling = gathered;
@@ -223,9 +236,11 @@ export class WriteBackDisk implements Disk {
     this.#leaving.add(leaving);
   }
 
-  /** Writes what was held; never rejects. */
-  async #writeOut(writes: readonly PlacedBytes[]): Promise<void> {
+  /** Writes what was held; never rejects, nor throws where there is no memory left for joining pieces. */
+  async #writeOut(gathered: GatheredWrites): Promise<void> {
+    let writes: readonly PlacedBytes[] = [];
     try {
+      writes = gathered.take();
       await this.#disk.writeEach(writes);
     } catch (error) {
       this.#poison ??= this.#lostError(writes, error);

@@ -2,7 +2,10 @@ import type { PlacedBytes } from './storage.ts';
 
 /** Writes that one call of the system takes. */
 export const MAX_BATCH = 256;
-/** Contexts of a process: the system has 65536 places for all programs, of which each of these takes 512. */
+/**
+ * Contexts at most: as many as there are threads for such calls. All programs of a system have 65536 places together, unless
+ * its owner gave more, of which each of these takes 512.
+ */
 const MAX_CONTEXTS = 4;
 /** How often the system may fail to say that writes have ended. */
 const REAP_ATTEMPTS = 100;
@@ -42,7 +45,7 @@ interface BatchContext {
 export class BatchWriter {
   readonly #calls: BatchCalls;
   readonly #idle: BatchContext[] = [];
-  #contextCount = 0;
+  #opened = 0;
 
   constructor(system: BatchCalls) {
     this.#calls = system;
@@ -95,9 +98,10 @@ export class BatchWriter {
   }
 
   #open(): BatchContext | undefined {
-    const id = this.#contextCount < MAX_CONTEXTS ? this.#calls.setUp() : undefined;
+    if (this.#opened >= MAX_CONTEXTS) return undefined;
+    const id = this.#calls.setUp();
     if (id === undefined) return undefined;
-    this.#contextCount++;
+    this.#opened++;
     const requests = new Uint8Array(MAX_BATCH * IOCB_BYTES);
     const pointers = new BigUint64Array(MAX_BATCH);
     const base = this.#calls.addressOf(requests);

@@ -1,4 +1,5 @@
-import { arch, env, platform } from 'node:process';
+import process, { arch, env, platform } from 'node:process';
+import { isMainThread } from 'node:worker_threads';
 import type { LibraryHandle } from 'koffi';
 import { type BatchCalls, BatchWriter, MAX_BATCH } from './native-batch.ts';
 
@@ -36,6 +37,7 @@ const FICLONE = 0x4004_9409;
 
 // Of Linux on x64 (syscall(2)).
 const IO_SETUP = 206;
+const IO_DESTROY = 207;
 const IO_GETEVENTS = 208;
 const IO_SUBMIT = 209;
 
@@ -95,6 +97,7 @@ async function bindNative(): Promise<NativeHelper> {
 /** Declared with the arguments each of these calls takes: functions of any number of arguments have no `async`. */
 function bindBatchCalls(library: LibraryHandle, addressOf: BatchCalls['addressOf']): BatchCalls {
   const setUp = library.func('long syscall(long number, long count, void *context)');
+  const tearDown = library.func('long syscall(long number, uint64_t context)');
   const submit = library.func('long syscall(long number, uint64_t context, long count, void *pointers)');
   const ended = library.func(
     'long syscall(long number, uint64_t context, long least, long limit, void *events, void *time)',
@@ -102,7 +105,10 @@ function bindBatchCalls(library: LibraryHandle, addressOf: BatchCalls['addressOf
   return {
     setUp() {
       const id = new BigUint64Array(1);
-      return Number(setUp(IO_SETUP, MAX_BATCH, id)) === 0 ? id[0] : undefined;
+      if (Number(setUp(IO_SETUP, MAX_BATCH, id)) !== 0) return undefined;
+      // It ends with the process, but not with a thread of it.
+      if (!isMainThread) process.once('exit', () => void tearDown(IO_DESTROY, id[0]));
+      return id[0];
     },
     submit: (context, count, pointers) =>
       aside((done) => {

@@ -31,7 +31,7 @@ describe.skipIf(reason !== undefined)(
 
     it.each([
       { what: 'large writes', length: 300_000, durability: 'flush' },
-      { what: 'small writes, which are gathered', length: 5000, durability: 'flush' },
+      { what: 'small writes, which are gathered', length: 40_000, durability: 'flush' },
       { what: 'durability always', length: 200_000, durability: 'always' },
     ] as const)('a disk says so and keeps what was flushed: $what', async ({ length, durability }) => {
       const image = at('disk.vhd');

@@ -11,10 +11,16 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 /** Uses a disk and drops it; nothing outside holds it when this has returned. */
-async function use(end: 'dropped' | 'flushed' | 'closed', warnings: VhdWarning[], byteLength: number): Promise<void> {
+async function use(
+  end: 'dropped' | 'flushed' | 'closed' | 'closed meanwhile',
+  warnings: VhdWarning[],
+  byteLength: number,
+): Promise<void> {
   const storage = new MemoryStorage(buildImage({ size: 40 * 4096, blockSize: 4096 }), { name: end });
   const disk = await openVhdStorage(storage, { writable: true, onWarning: (warning) => warnings.push(warning) });
-  await disk.write(pattern(byteLength), 0);
+  const write = disk.write(pattern(byteLength), 0);
+  if (end === 'closed meanwhile') await Promise.all([disk.flush(), disk.close()]);
+  await write;
   if (end === 'flushed') await disk.flush();
   if (end === 'closed') await disk.close();
 }
@@ -23,6 +29,7 @@ describe('a disk that is garbage-collected', () => {
   it('warns if what was written to it was not flushed, and else does not', async () => {
     const warnings: VhdWarning[] = [];
     for (const byteLength of [10, 3 * 4096]) {
+      await use('closed meanwhile', warnings, byteLength);
       await use('closed', warnings, byteLength);
       await use('flushed', warnings, byteLength);
       await use('dropped', warnings, byteLength);

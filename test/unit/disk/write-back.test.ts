@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FlatDisk } from '../../../src/disk/flat.ts';
+import { GatheredWrites } from '../../../src/disk/gathered-writes.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { type GatherLimits, WriteBackDisk, type WriteOptions } from '../../../src/disk/write-back.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
@@ -118,6 +119,19 @@ describe('the order of calls', () => {
   });
 });
 
+describe('close', () => {
+  it.each(['flush', 'always'] as const)('waits for calls that go on after a wait (%s)', async (durability) => {
+    const { memory, probe, disk } = open({ durability });
+    const gathered = disk.write(pattern(100, 1), 0);
+    const long = disk.write(pattern(5000, 2), 5000);
+    const calls = [gathered, long, disk.discard(0, 50), disk.flush(), disk.cloneTo(new MemoryStorage()), disk.close()];
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map(({ status }) => status)).toEqual(calls.map(() => 'fulfilled'));
+    expect(memory.toBytes().subarray(5000, 10_000)).toEqual(pattern(5000, 2));
+    expect(probe.calls.at(-1)?.kind).toBe('close');
+  });
+});
+
 describe('when an arena is full', () => {
   it('it leaves while the next fills, and who is faster than the file waits', async () => {
     const { memory, probe, disk } = open();
@@ -152,6 +166,18 @@ describe('when an arena is full', () => {
     await Promise.all(calls);
     await disk.close();
     expect(Buffer.compare(memory.toBytes(), expected)).toBe(0);
+  });
+});
+
+describe('awaited writes over the same bytes', () => {
+  it('let others have their turn', async () => {
+    const { probe, disk } = open();
+    probe.before = (call) => (call.kind === 'write' ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+    const reached: number[] = [];
+    setImmediate(() => reached.push(1));
+    for (let count = 0; count < 20_000 && reached.length === 0; count++) await disk.write(pattern(100, count), 512);
+    expect(reached).toEqual([1]);
+    await disk.close();
   });
 });
 
@@ -192,6 +218,18 @@ describe('what was held and cannot be written', () => {
     })();
     await expect(writes).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause: full });
     await expect(disk.close()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED' });
+  });
+
+  it('is told where memory runs out on its way', async () => {
+    const { probe, disk } = open();
+    await disk.write(pattern(100, 1), 5000);
+    const cause = new RangeError('Array buffer allocation failed');
+    vi.spyOn(GatheredWrites.prototype, 'take').mockImplementationOnce(() => {
+      throw cause;
+    });
+    await expect(disk.flush()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+    await expect(disk.close()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED', cause });
+    expect(probe.count('close')).toBe(1);
   });
 
   it('is told by close when that is what writes it out, and the file is closed', async () => {

@@ -1,10 +1,14 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, it, vi } from 'vitest';
 import { FileStorage } from '../../../src/storage/file.ts';
 import { loadNative } from '../../../src/storage/native.ts';
 import { type BatchCalls, BatchWriter } from '../../../src/storage/native-batch.ts';
 import type { PlacedBytes } from '../../../src/storage/storage.ts';
 import { firstDifference, pattern } from '../../support/bytes.ts';
+import { gate } from '../../support/probe-storage.ts';
 import { useTempFolder } from '../../support/temp.ts';
 
 const helper = await loadNative();
@@ -55,6 +59,18 @@ describe.skipIf(!isBound)('a batch of writes to a real file', () => {
       expect(firstDifference(found, bytes)).toBe(-1);
     }
     await storage.close();
+  });
+
+  it('leaves nothing behind in the system when a thread of the process ends', async () => {
+    // The system lists the memory that it shares for each.
+    const contexts = (): number => (readFileSync('/proc/self/maps', 'latin1').match(/\[aio\]/g) ?? []).length;
+    const before = contexts();
+    const script = `import('tsx/esm/api').then((it) => it.tsImport('../../support/batch-thread.ts', '${import.meta.url}'))`;
+    const worker = new Worker(script, { eval: true, workerData: temp.file('thread') });
+    const [used] = (await once(worker, 'message')) as [boolean];
+    await once(worker, 'exit');
+    expect(used).toBe(true);
+    expect(contexts()).toBe(before);
   });
 
   it('fails with the error of the system where it cannot be', async () => {
@@ -151,15 +167,20 @@ describe('a batch of writes', () => {
     await expect(left((system) => (system.failures = never))).rejects.toThrow('does not tell');
   });
 
-  it('takes four contexts at most: what comes meanwhile is left', async () => {
+  it('leaves all of it where four others are under way, so that there are never more contexts', async () => {
     const system = new FakeSystem();
-    const writer = new BatchWriter(system);
     system.plan(writes);
-    system.results = () => 1000;
-    const calls = Array.from({ length: 7 }, () => writer.write(3, writes));
-    const found = await Promise.all(calls);
+    const held = gate();
+    vi.spyOn(system, 'submit').mockImplementation(async () => {
+      await held.opened;
+      return -1;
+    });
+    const writer = new BatchWriter(system);
+    const calls = [1, 2, 3, 4].map(() => writer.write(3, writes));
+    expect(await writer.write(3, writes)).toEqual(writes);
+    held.open();
+    await Promise.all(calls);
     expect(system.contexts).toBe(4);
-    expect(found.map((rest) => rest.length)).toEqual([0, 0, 0, 0, writes.length, writes.length, writes.length]);
   });
 
   it('uses a context again', async () => {
