@@ -1,6 +1,7 @@
 import { type FileHandle, rm } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { warnOfUnflushed } from './disk/abandoned.ts';
 import { type CreateStorageOptions, checkCreateOptions, createVhdStorage } from './disk/create-storage.ts';
 import type { Disk } from './disk/disk.ts';
 import { FlatDisk } from './disk/flat.ts';
@@ -298,7 +299,17 @@ function lockKind({ lock, writable }: WritableOptions): LockKind | undefined {
 /** Who hears of a file that is opened here; a storage is somebody else's, who may not want to be told. */
 function listenerFor(source: ImageSource, { onWarning }: FileOptions): WarningListener | undefined {
   const isFile = typeof source === 'string' || source instanceof URL || 'fd' in source;
+  if (isFile) warnAtTheEnd();
   return onWarning ?? (isFile ? emitWarning : undefined);
+}
+
+let isWatchingTheEnd = false;
+
+/** A program that comes to its end with small writes still gathered loses them: it is to hear of that. */
+function warnAtTheEnd(): void {
+  if (isWatchingTheEnd) return;
+  isWatchingTheEnd = true;
+  process.on('beforeExit', warnOfUnflushed);
 }
 
 function emitWarning({ code, message, storage }: VhdWarning): void {

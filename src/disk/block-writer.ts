@@ -96,7 +96,6 @@ export class BlockWriter {
 
   /** Frees a whole block, writes zeros into a part of one. */
   async discard(piece: BlockPiece): Promise<void> {
-    await this.#preparing.get(piece.blockIndex)?.catch(() => undefined);
     const blockOffset = this.#store.locate(piece.blockIndex);
     if (blockOffset === undefined) return;
     if (piece.length === this.#rule.dataBytes(piece.blockIndex)) {

@@ -76,7 +76,9 @@ export class WriteBackDisk implements Disk {
   readonly #gatherBelow: number;
   /** What takes small writes; undefined while no arena is free. */
   #filling: GatheredWrites | undefined;
-  readonly #free: GatheredWrites[] = [];
+  #free: GatheredWrites[] = [];
+  /** Resolves when every write has been taken in that waits for an arena; whatever is called meanwhile comes after them. */
+  #queue: Promise<void> | undefined;
   /** Arenas on their way to the disk; never reject. */
   readonly #leaving = new Set<Promise<void>>();
   /** Calls that go on to the disk below when something else has ended; shared, it only tells when none is left. */
@@ -90,7 +92,7 @@ export class WriteBackDisk implements Disk {
     this.#disk = disk;
     this.size = disk.size;
     this.#isAlways = options.durability === 'always';
-    this.#gatherBelow = limits.gatherBelow;
+    this.#gatherBelow = Math.min(limits.gatherBelow, limits.arenaBytes + 1);
     for (let count = 0; count < 3; count++) this.#free.push(new GatheredWrites(limits.arenaBytes));
     this.#filling = this.#free.pop();
     this.#abandonable = watchAbandoned(this, disk.name, options.onWarning);
@@ -100,6 +102,7 @@ export class WriteBackDisk implements Disk {
     this.#checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
+    if (this.#queue !== undefined) await this.#queue;
     const held = this.#filling?.overlaps(position, target.length) === true ? this.#filling : undefined;
     await (held === undefined ? this.#disk.read(target, position) : this.#readAround(held, target, position));
     // It may have waited for what was on its way and did not arrive: then it read the bytes that were there before.
@@ -121,16 +124,39 @@ export class WriteBackDisk implements Disk {
     const isGathered = source.length < this.#gatherBelow && !this.#isAlways;
     if (!isGathered) return this.#change(position, source.length, () => this.#disk.write(source, position));
     this.#abandonable.isUnflushed = true;
-    if (this.#filling?.put(source, position) === true) return;
-    this.#sendOff();
-    // Nothing is held now, and so the order stays, whichever way it takes.
-    if (this.#filling?.put(source, position) !== true) {
-      return this.#change(position, source.length, () => this.#disk.write(source, position));
-    }
-    if (this.#free.length > 0) return;
-    // One arena fills while another leaves: who fills faster waits here.
-    await Promise.race(this.#leaving);
+    if (this.#queue === undefined && this.#filling?.put(source, position) === true) return;
+    await (this.#queue === undefined && this.#putInNext(source, position)
+      ? this.#whenNotFirst()
+      : this.#enqueue(source, position));
     this.#checkPoison();
+  }
+
+  /** Sends off what is held and takes in a write; false if no arena is free. */
+  #putInNext(source: Uint8Array, position: number): boolean {
+    this.#sendOff();
+    return this.#filling?.put(source, position) === true;
+  }
+
+  /** One arena fills while another leaves: who fills faster waits here. */
+  async #whenNotFirst(): Promise<void> {
+    if (this.#free.length === 0) await Promise.race(this.#leaving);
+  }
+
+  /** Takes a write in, after those that wait already, as soon as an arena has room. */
+  async #enqueue(source: Uint8Array, position: number): Promise<void> {
+    const queue = (this.#queue ?? Promise.resolve()).then(async () => {
+      while (this.#poison === undefined && !this.#putInFreeOne(source, position)) await Promise.race(this.#leaving);
+    });
+    this.#queue = queue;
+    // The first to hear of its end: those that wait for it come right behind, before anybody can call anew.
+    void queue.then(() => {
+      if (this.#queue === queue) this.#queue = undefined;
+    });
+    await queue;
+  }
+
+  #putInFreeOne(source: Uint8Array, position: number): boolean {
+    return this.#filling?.put(source, position) === true || this.#putInNext(source, position);
   }
 
   async discard(position: number, length: number): Promise<void> {
@@ -142,6 +168,7 @@ export class WriteBackDisk implements Disk {
   async *extents(options: ExtentOptions = {}): AsyncGenerator<Extent> {
     this.#checkUsable();
     const { start, end } = resolveRange('extents', options, this.size);
+    if (this.#queue !== undefined) await this.#queue;
     await this.#settleRange(start, end - start);
     yield* this.#disk.extents(options);
   }
@@ -149,6 +176,7 @@ export class WriteBackDisk implements Disk {
   async cloneTo(target: Storage): Promise<boolean> {
     this.#checkUsable();
     return this.#beforeClose(async () => {
+      if (this.#queue !== undefined) await this.#queue;
       await this.#settleRange(0, this.size);
       return (await this.#disk.cloneTo?.(target)) === true;
     });
@@ -180,10 +208,11 @@ export class WriteBackDisk implements Disk {
 
   /** Changes bytes on the disk below, after what is held of them has been sent there. */
   async #change(position: number, length: number, change: () => Promise<void>): Promise<void> {
-    if (this.#filling?.overlaps(position, length) === true) this.#sendOff();
-    // Marked on both sides: a flush may start in between.
-    this.#abandonable.isUnflushed = true;
     await this.#beforeClose(async () => {
+      if (this.#queue !== undefined) await this.#queue;
+      if (this.#filling?.overlaps(position, length) === true) this.#sendOff();
+      // Marked on both sides: a flush may start in between.
+      this.#abandonable.isUnflushed = true;
       await change();
       this.#abandonable.isUnflushed = true;
       if (this.#isAlways) await this.#flush();
@@ -205,6 +234,7 @@ export class WriteBackDisk implements Disk {
   async #flush(): Promise<void> {
     this.#abandonable.isUnflushed = false;
     try {
+      if (this.#queue !== undefined) await this.#queue;
       await this.#settleRange(0, this.size);
       await this.#disk.flush();
     } catch (error) {
@@ -214,10 +244,13 @@ export class WriteBackDisk implements Disk {
   }
 
   async #close(): Promise<void> {
+    if (this.#queue !== undefined) await this.#queue;
     this.#sendOff();
     await Promise.all(this.#leaving);
     await this.#calls.idle();
-    this.#abandonable.isUnflushed = false;
+    this.#abandonable.release();
+    this.#filling = undefined;
+    this.#free = [];
     await this.#disk.close();
     this.#checkPoison();
   }

@@ -129,14 +129,14 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a large write drops what is gathered under it',
     file: 'write-back.ts',
-    from: '    if (this.#filling?.overlaps(position, length) === true) this.#sendOff();\n    // Marked',
-    to: '    if (this.#filling?.overlaps(position, length) === true) this.#filling.clear();\n    // Marked',
+    from: '      if (this.#filling?.overlaps(position, length) === true) this.#sendOff();\n      // Marked',
+    to: '      if (this.#filling?.overlaps(position, length) === true) this.#filling.clear();\n      // Marked',
   },
   {
     name: 'a large write goes before what is gathered under it',
     file: 'write-back.ts',
-    from: '    if (this.#filling?.overlaps(position, length) === true) this.#sendOff();\n    // Marked',
-    to: '    // Marked',
+    from: '      if (this.#filling?.overlaps(position, length) === true) this.#sendOff();\n      // Marked',
+    to: '      // Marked',
   },
   {
     name: 'durability always does not flush',

@@ -181,6 +181,67 @@ describe('awaited writes over the same bytes', () => {
   });
 });
 
+describe('very many small writes that nobody waits for one by one', () => {
+  const COUNT = 5000;
+  const at = (index: number): number => (index * 7919 * 16) % (SIZE - 100);
+
+  it('are gathered all the same, in the order of the calls, whatever is called between them', async () => {
+    const { memory, disk } = open();
+    const expected = pattern(SIZE, 7);
+    const calls: Promise<unknown>[] = [];
+    for (let index = 0; index < COUNT; index++) {
+      calls.push(disk.write(pattern(50, index), at(index)));
+      expected.set(pattern(50, index), at(index));
+      if (index % 500 === 0) {
+        const seen = expected.slice(at(index), at(index) + 60);
+        const target = new Uint8Array(60);
+        calls.push(disk.read(target, at(index)).then(() => expect(target).toEqual(seen)));
+      }
+      if (index % 700 === 0) {
+        calls.push(disk.write(pattern(2000, index), 1000), disk.discard(30_000, 10));
+        expected.set(pattern(2000, index), 1000);
+        expected.fill(0, 30_000, 30_010);
+      }
+      if (index % 900 === 0) calls.push(disk.flush());
+    }
+    await Promise.all(calls);
+    await disk.close();
+    expect(Buffer.compare(memory.toBytes(), expected)).toBe(0);
+  });
+
+  it('leave as one where they touch', async () => {
+    const { probe, disk } = open();
+    const calls = Array.from({ length: 4000 }, (_, index) => disk.write(pattern(16, index), index * 16));
+    await Promise.all(calls);
+    await disk.close();
+    expect(probe.count('write')).toBe(Math.ceil((4000 * 16) / LIMITS.arenaBytes));
+  });
+
+  it('are all written when the disk is closed while they wait', async () => {
+    const { memory, disk } = open();
+    const expected = pattern(SIZE, 7);
+    const calls: Promise<void>[] = [];
+    for (let index = 0; index < 1000; index++) {
+      calls.push(disk.write(pattern(50, index), at(index)));
+      expected.set(pattern(50, index), at(index));
+    }
+    await disk.close();
+    await Promise.all(calls);
+    expect(Buffer.compare(memory.toBytes(), expected)).toBe(0);
+  });
+
+  it('are all told when they cannot be written', async () => {
+    const { probe, disk } = open();
+    probe.before = (call) => {
+      if (call.kind === 'write') throw new Error('injected');
+    };
+    const calls = Array.from({ length: 1000 }, (_, index) => disk.write(pattern(50, index), at(index)));
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.filter((outcome) => outcome.status === 'rejected').length).toBeGreaterThan(500);
+    await expect(disk.close()).rejects.toMatchObject({ code: 'ERR_VHD_POISONED' });
+  });
+});
+
 describe('what was held and cannot be written', () => {
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
 
