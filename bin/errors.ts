@@ -1,5 +1,6 @@
 import { VhdError, type VhdErrorCode } from '../src/errors.ts';
 import { escapeControls } from '../src/format/bytes.ts';
+import { QemuError } from '../src/ops/bench-qemu.ts';
 import { EXIT_CODE_OF, Interrupted } from './interrupted.ts';
 import { paint } from './report.ts';
 import {
@@ -76,6 +77,8 @@ const REMEDIES: Partial<Record<VhdErrorCode, string>> = {
 
 const NOTHING = { path: null, offset: null, expected: null, found: null, remedy: null, label: null, isSilent: false };
 
+const QEMU = { code: 'ERR_QEMU_IMG', remedy: 'mend what qemu-img says, or leave out --qemu', exitCode: EXIT_SYSTEM };
+
 /** What a failure happened in. */
 interface Situation {
   readonly files: Files;
@@ -102,6 +105,7 @@ function plainFailure(error: unknown, { files, called, io }: Situation): Failure
   }
   if (error instanceof VhdError) return formatFailure(error, files, called);
   if (isSystemError(error)) return systemFailure(error, files);
+  if (error instanceof QemuError) return { ...NOTHING, ...QEMU, message: error.message };
   return defect(error);
 }
 

@@ -87,9 +87,9 @@ export class SparseDisk implements BackingDisk {
       for (const write of writes) {
         const { position, bytes } = write;
         const fileOffset = this.#store.placeOf(position, bytes.length);
-        if (fileOffset !== undefined) ready.push({ position: fileOffset, bytes });
-        else
+        if (fileOffset === undefined) {
           for (const piece of cutAtBlocks(position, bytes.length, blockSize)) pieces.push(bytesOfPiece(piece, bytes));
+        } else ready.push({ position: fileOffset, bytes });
       }
       await settleAll([this.#store.writePlaced(ready), this.#writer.writeEach(pieces)]);
     });

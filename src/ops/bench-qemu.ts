@@ -4,6 +4,13 @@ import type { Pass } from './bench-workloads.ts';
 
 const PROGRAM = 'qemu-img';
 
+/** `qemu-img` is there, and failed: it ended with another exit code than 0, by a signal, or could not be started. */
+export class QemuError extends Error {
+  override readonly name = 'QemuError';
+  /** Stable code. */
+  readonly code = 'ERR_QEMU_IMG';
+}
+
 /** True for what `qemu-img bench` measures. */
 export function isQemuTarget(target: BenchTarget): boolean {
   return target === 'qemuFixed' || target === 'qemuDynamic';
@@ -66,8 +73,23 @@ async function run(words: readonly string[], signal: AbortSignal | undefined): P
     return stdout;
   } catch (error) {
     signal?.throwIfAborted();
-    const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
-    if (code === 'ENOENT') throw error;
-    throw new Error(`${PROGRAM} ${words.join(' ')}: ${stderr.trim()}`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
+    throw new QemuError(`${PROGRAM} failed: ${reasonOf(error as Failed)}`, { cause: error });
   }
+}
+
+interface Failed extends Error {
+  /** Its exit code, or what the system says to its start. */
+  readonly code?: number | string | null;
+  readonly signal?: NodeJS.Signals | null;
+  readonly stderr?: string;
+}
+
+/** In one line. */
+function reasonOf({ code, signal, stderr = '', message }: Failed): string {
+  const lines = stderr.split('\n').map((line) => line.replace(`${PROGRAM}: `, '').trim());
+  const said = lines.filter((line) => line !== '').join('; ');
+  if (said !== '') return said;
+  if (typeof signal === 'string') return `ended by ${signal}`;
+  return typeof code === 'number' ? `exit code ${code}` : message;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { alignUp } from '../format/spec.ts';
 import { qemuVersion } from './bench-qemu.ts';
@@ -32,6 +32,7 @@ const MIB = 1024 * 1024;
  * Measures how fast disks take writes, and give them back: fixed (with holes, and preallocated) against dynamic, and all
  * against a plain file, with the same bytes in the same order. The targets take turns in every round, each with a file of
  * its own, so that a machine that slows down slows all of them.
+ * @throws Error with `code` `ERR_QEMU_IMG` where qemu-img is to be measured, is there, and fails
  */
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
   checkOptionNames('runBench', options, OPTIONS);
@@ -45,7 +46,8 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
   const measuredAt = new Date().toISOString();
   const machine = await describeMachine(options.directory);
   const qemu = options.qemu === true ? await qemuVersion(signal) : undefined;
-  const directory = await mkdtemp(join(options.directory, 'vhd-bench-'));
+  // From the root on: what qemu-img takes for a protocol (`x:y`) or an option (`-d`) cannot be such a path.
+  const directory = await mkdtemp(join(resolve(options.directory), 'vhd-bench-'));
   const targets = targetsOf(diskBytes, qemu !== undefined);
   const samples: Sample[] = [];
   try {

@@ -7,12 +7,12 @@
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { join, resolve } from 'node:path';
 import { drawChart } from '../../bin/bench-chart.ts';
 import { qemuVersion } from '../../src/ops/bench-qemu.ts';
 import { describeMachine } from '../../src/ops/bench-report.ts';
 import { findProgram } from '../support/peers.ts';
+import { readWords, refuse } from '../support/words.ts';
 import { type Comparison, compare } from './compare.ts';
 import { type CommandComparison, compareConversions } from './converts.ts';
 import { Programs } from './programs.ts';
@@ -20,7 +20,17 @@ import { SCENARIOS } from './scenarios.ts';
 import { type BenchRun, chartOf, comparisonText, conversionText, markdown, writeCallsText } from './tables.ts';
 import { countWriteCalls } from './write-calls.ts';
 
-const { values: flags, positionals } = parseArgs({
+const names = [...SCENARIOS.map(({ id }) => id), 'write-calls', 'convert'];
+const HELP = `npm run bench -- [DIR] [ROUNDS] [--only NAME]... [--json FILE] [--svg FILE] [--markdown] [--from FILE]...
+  DIR          the file system that is measured (default: /dev/shm where there is one)
+  ROUNDS       default 15
+  --only NAME  ${names.join(', ')}
+  --json FILE  keeps the figures
+  --svg FILE   draws them
+  --markdown   prints them as tables of Markdown, at the end
+  --from FILE  shows what --json kept, and measures nothing`;
+
+const { values: flags, positionals } = readWords(HELP, {
   allowPositionals: true,
   options: {
     only: { type: 'string', multiple: true, default: [] },
@@ -32,10 +42,10 @@ const { values: flags, positionals } = parseArgs({
 });
 const [base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), roundsText = '15'] = positionals;
 const rounds = Number(roundsText);
-const names = [...SCENARIOS.map(({ id }) => id), 'write-calls', 'convert'];
 const unknown = flags.only.filter((name) => !names.includes(name));
-if (unknown.length > 0) throw new Error(`--only: expected ${names.join(', ')}, found ${unknown.join(', ')}`);
-if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`ROUNDS: expected a whole number, found ${roundsText}`);
+if (unknown.length > 0) refuse(HELP, `--only: expected ${names.join(', ')}, found ${unknown.join(', ')}`);
+if (!Number.isInteger(rounds) || rounds < 1) refuse(HELP, `ROUNDS: expected a whole number, found ${roundsText}`);
+if (!existsSync(base)) refuse(HELP, `DIR: expected a directory that is there, found ${base}`);
 
 function isWanted(name: string): boolean {
   return flags.only.length === 0 || flags.only.includes(name);
@@ -78,7 +88,7 @@ function together(runs: readonly BenchRun[]): BenchRun {
 }
 
 async function measureIn(base: string): Promise<BenchRun> {
-  const directory = mkdtempSync(join(base, 'vhdkit-bench-'));
+  const directory = mkdtempSync(join(resolve(base), 'vhdkit-bench-'));
   try {
     return await measure(directory);
   } finally {

@@ -2,7 +2,7 @@
  * `npm run test:crash -- [--seed S] [--states N] [--image NAME]`: crash states, as many as wanted, over all images or
  * one of them. A failure is told with its seed and the shortest program that still fails, and the exit code is 1.
  */
-import { parseArgs } from 'node:util';
+import { readWords, refuse } from '../support/words.ts';
 import { search } from './search.ts';
 import { SUBJECTS } from './subjects.ts';
 
@@ -12,22 +12,20 @@ const HELP = `npm run test:crash -- [--seed S] [--states N] [--image NAME]
   --image NAME  only of one image: ${SUBJECTS.map(({ name }) => name).join('; ')}
 Processes that are killed, as many as wanted: VHDKIT_KILL_ROUNDS=300 npx vitest run --config .config/vitest.config.ts test/interop/killed.test.ts`;
 
-const { values } = parseArgs({
+const { values } = readWords(HELP, {
   options: {
     seed: { type: 'string' },
     states: { type: 'string', default: '100000' },
     image: { type: 'string' },
-    help: { type: 'boolean' },
   },
 });
 
-if (values.help === true) console.log(HELP);
-else process.exitCode = await run(values);
+process.exitCode = await run(values);
 
 async function run({ seed, states, image }: { seed?: string; states: string; image?: string }): Promise<number> {
   const first = seed === undefined ? Date.now() % 1_000_000_000 : wholeNumber('--seed', seed);
   const subjects = SUBJECTS.filter(({ name }) => image === undefined || name === image);
-  if (subjects.length === 0) throw new RangeError(`--image: expected a name that --help lists, found '${image ?? ''}'`);
+  if (subjects.length === 0) refuse(HELP, `--image: expected one of the names below, found '${image ?? ''}'`);
   const weights = subjects.reduce((sum, { weight }) => sum + weight, 0);
   const wanted = wholeNumber('--states', states);
   let total = 0;
@@ -50,7 +48,7 @@ async function run({ seed, states, image }: { seed?: string; states: string; ima
 function wholeNumber(name: string, text: string): number {
   const value = Number(text);
   if (text === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new RangeError(`${name}: expected a whole number, found '${text}'`);
+    refuse(HELP, `${name}: expected a whole number, found '${text}'`);
   }
   return value;
 }

@@ -7,12 +7,19 @@ import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { readWords, refuse } from '../support/words.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
 const STATES = 40_000;
-const [word = ''] = process.argv.slice(2);
+const HELP = `npm run test:teeth [WORD]: only the mutations whose name has WORD; default: all, which are
+${MUTATIONS.map(({ name }) => `  ${name}\n`).join('')}`.trimEnd();
+
+const { positionals } = readWords(HELP, { allowPositionals: true, options: {} });
+const [word = ''] = positionals;
+const mutations = MUTATIONS.filter(({ name }) => name.includes(word));
+if (mutations.length === 0) refuse(HELP, `expected a word of a name below, found '${word}'`);
 
 const folder = await mkdtemp(join(tmpdir(), 'vhdkit-teeth-'));
 try {
@@ -21,7 +28,7 @@ try {
   }
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
   let missed = 0;
-  for (const mutation of MUTATIONS.filter(({ name }) => name.includes(word))) {
+  for (const mutation of mutations) {
     const found = await findIn(mutation);
     if (found === undefined) missed++;
     console.log(`${mutation.name}: ${found ?? `NOT FOUND in ${STATES} states`}\n`);
