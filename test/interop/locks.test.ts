@@ -46,7 +46,7 @@ else {
   describeWithPeers(['qemu-img', 'qemu-io'], 'an image', () => {
     test('that QEMU writes to is refused, and shown with a warning', async () => {
       const holder = await qemuHolds();
-      const message = 'it is in use: another program is writing to it';
+      const message = 'it is in use: another program, or another opening in this one, is writing to it';
       expect(await outcome(openVhd(image))).toBe(message);
       expect(await outcome(openVhd(image, { writable: true }))).toBe(message);
       expect(await outcome(openVhd(image, { lock: false }))).toBe('opened');
@@ -59,7 +59,7 @@ else {
     test('that QEMU reads is read, and not written to', async () => {
       const holder = await qemuHolds('-r');
       expect(await outcome(openVhd(image))).toBe('opened');
-      const message = 'it is in use: another program is reading it';
+      const message = 'it is in use: another program, or another opening in this one, is reading it';
       expect(await outcome(openVhd(image, { writable: true }))).toBe(message);
       await holder.end('SIGKILL');
       expect(await outcome(openVhd(image, { writable: true }))).toBe('opened');
