@@ -118,8 +118,9 @@ export class FileStorage implements Storage {
    */
   async lock(kind: LockKind, onWarning?: WarningListener): Promise<void> {
     checkOneOf('lock', kind, ['read', 'write']);
-    if (this.#wasLocked)
+    if (this.#wasLocked) {
       throw new TypeError(`lock: ${this.name} was locked before; open it once more for another lock`);
+    }
     this.#wasLocked = true;
     const file = { fd: this.#fd, name: this.name, isOwn: this.#handle === undefined };
     const outcome = await this.#run(() => lockFile(file, kind)).catch((error: unknown) => {
