@@ -1,5 +1,6 @@
 // QEMU and we keep each other from an image: one writes, or all read.
 import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
 import { createVhd, openVhd } from '../../src/open.ts';
 import { vhd } from '../support/cli.ts';
@@ -54,6 +55,16 @@ else {
       expect([code, stdout]).toEqual([0, expect.stringContaining('another program is writing to the file')]);
       await holder.end();
       expect(await outcome(openVhd(image, { writable: true }))).toBe('opened');
+    });
+
+    test('that QEMU writes to is not replaced', async () => {
+      const holder = await qemuHolds();
+      const before = statSync(image).ino;
+      const { code, stderr } = await vhd(['create', image, '1M', '--force']);
+      expect([code, stderr]).toEqual([3, expect.stringContaining('is writing to it')]);
+      expect(statSync(image).ino).toBe(before);
+      await holder.end();
+      expect((await vhd(['create', image, '1M', '--force'])).code).toBe(0);
     });
 
     test('that QEMU reads is read, and not written to', async () => {
