@@ -1,4 +1,4 @@
-import { OutputFile } from '../src/ops/output-file.ts';
+import { OutputFile, type OutputOptions } from '../src/ops/output-file.ts';
 import { streamTarget } from './endpoints.ts';
 import type { Session } from './session.ts';
 
@@ -12,9 +12,9 @@ export interface TextTarget {
 
 /**
  * Opens a file, which appears when it is complete, a pipe or a device; `-` is standard output, terminals included.
- * @throws VhdError `ERR_VHD_EXISTS` if the file exists and `force` is not given
+ * @throws VhdError `ERR_VHD_EXISTS` if the file exists and `force` is not given, `ERR_VHD_IN_USE`
  */
-export async function openTextTarget(session: Session, name: string, force: boolean): Promise<TextTarget> {
+export async function openTextTarget(session: Session, name: string, options: OutputOptions): Promise<TextTarget> {
   const nothing = (): Promise<void> => Promise.resolve();
   if (name === '-') return { write: (text) => session.print(text), discard: nothing };
   const sink = await streamTarget(session, name);
@@ -25,7 +25,7 @@ export async function openTextTarget(session: Session, name: string, force: bool
     };
     return { write, discard: nothing };
   }
-  const output = await OutputFile.create(name, { force });
+  const output = await OutputFile.create(name, options);
   return {
     write: async (text) => {
       await output.storage.write(new TextEncoder().encode(text), 0);

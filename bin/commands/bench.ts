@@ -44,7 +44,7 @@ async function bench(session: Session, directory: string, flags: Flags): Promise
       'draw into a file: --svg FILE',
     );
   }
-  const target = svg === undefined ? undefined : await openTextTarget(session, svg, force);
+  const target = svg === undefined ? undefined : await openTextTarget(session, svg, { force });
   try {
     // What fails from here on is about the test files, until the picture is written.
     session.files = { input: directory, output: directory };

@@ -13,6 +13,7 @@ interface Flags extends ImageFlags, LongFlags {
   readonly size?: number | undefined;
   readonly type?: 'dynamic' | 'fixed' | undefined;
   readonly force?: boolean | undefined;
+  readonly lock?: boolean | undefined;
 }
 
 /** Declares `create IMAGE SIZE`. */
@@ -26,7 +27,8 @@ export function declare(command: Command, session: Session): void {
       'dynamic (default: grows as it is written) or fixed',
       oneOf('--type', ['dynamic', 'fixed']),
     )
-    .option('--force', 'replace a file that exists');
+    .option('--force', 'replace a file that exists')
+    .option('--no-lock', 'replace it even if another program is using it');
   addExamples(
     addLongFlags(addImageOptions(command)),
     'vhd create disk.vhd 20G',
@@ -45,7 +47,7 @@ function checkName(image: string): void {
 }
 
 async function create(session: Session, image: string, argument: number | undefined, flags: Flags): Promise<void> {
-  const { type = 'dynamic', force, blockSize, preallocate } = flags;
+  const { type = 'dynamic', force, lock, blockSize, preallocate } = flags;
   session.files = { output: image };
   if (image === '-') {
     throw new UsageError('create: expected the name of a file, found -', 'vhd convert writes images to a pipe');
@@ -63,7 +65,7 @@ async function create(session: Session, image: string, argument: number | undefi
   }
   const identity = identityOptions(flags, session.io.env);
   const { signal } = session.io;
-  const made = await createImage(image, { ...identity, size, type, blockSize, preallocate, force, signal });
+  const made = await createImage(image, { ...identity, size, type, blockSize, preallocate, force, lock, signal });
   const warnings = [...made.warnings, ...geometryWarnings(identity.geometry, size, image)];
   for (const warning of warnings) await session.warn(warning);
   if (session.isJson) await session.print(jsonText('create', { ...made, warnings }));

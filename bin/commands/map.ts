@@ -56,7 +56,7 @@ async function map(session: Session, image: string, flags: Flags): Promise<void>
   session.files = { input: image, output: flags.svg };
   checkFlags(image, flags);
   if (flags.svg !== undefined) await refuseSameFile(image, flags.svg);
-  const target = flags.svg === undefined ? undefined : await openTextTarget(session, flags.svg, flags.force === true);
+  const target = flags.svg === undefined ? undefined : await openTextTarget(session, flags.svg, flags);
   try {
     const opened = await openDisk(image, { ...inputOptions(flags), pad: flags.pad });
     try {

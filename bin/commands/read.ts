@@ -100,7 +100,8 @@ async function readToFile(
   flags: Flags,
   { meter, signal }: Running,
 ): Promise<void> {
-  const output = await OutputFile.create(flags.output, { force: flags.force, blockingWrites: true });
+  const { force, lock } = flags;
+  const output = await OutputFile.create(flags.output, { force, lock, blockingWrites: true });
   try {
     await output.storage.truncate(range.length);
     for await (const piece of readAhead(disk, storedPieces(disk, range, PIECE_BYTES), { signal })) {

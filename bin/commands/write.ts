@@ -5,7 +5,7 @@ import { VhdError } from '../../src/errors.ts';
 import { warningsOf } from '../../src/format/rules.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
-import { WatchedFile } from '../../src/ops/source-change.ts';
+import { readWatched, WatchedFile } from '../../src/ops/source-change.ts';
 import { fileState } from '../../src/storage/file-device.ts';
 import { createWriteStream } from '../../src/stream/disk-streams.ts';
 import { refuseSameFile, streamSource } from '../endpoints.ts';
@@ -67,14 +67,17 @@ async function write(session: Session, call: Call): Promise<void> {
     await warnAbout(session, image, warnings);
     const meter = new ProgressMeter('write', byteLength, progress.listener);
     const { signal } = session.io;
-    const target = createWriteStream(opened.disk, { start: flags.start, signal });
-    await pipeline(counted(stream, meter), target, { signal }).catch((error: unknown) => {
-      throw isTooLong(error) ? tooLongError(error, opened.disk.size - flags.start) : error;
+    const move = async (): Promise<void> => {
+      const target = createWriteStream(opened.disk, { start: flags.start, signal });
+      await pipeline(counted(stream, meter), target, { signal });
+      meter.finish();
+      await opened.disk.close();
+      await file?.checkUnchanged();
+    };
+    await (file === undefined ? move() : readWatched(file, move)).catch((error: unknown) => {
+      throw movingError(error, opened.disk.size - flags.start);
     });
-    meter.finish();
-    await opened.disk.close();
     progress.clear();
-    await file?.checkUnchanged();
     await tell(session, call, {
       opened,
       warnings,
@@ -126,9 +129,10 @@ function wholeSectorsError({ code, message, storage, expected, found }: VhdError
 async function openSource(session: Session, source: string): Promise<Source> {
   const stream = await streamSource(session, source);
   if (stream !== undefined) return { stream, byteLength: undefined, file: undefined };
-  const { size } = await fileState(source);
+  // A folder can be opened as well.
+  await fileState(source);
   const file = await WatchedFile.open(source);
-  return { stream: file.createReadStream(session.io.signal), byteLength: size, file };
+  return { stream: file.createReadStream(session.io.signal), byteLength: file.byteLength, file };
 }
 
 /** Everything that can be known is known before the first byte is written. */
@@ -145,14 +149,19 @@ function checkFits({ disk }: OpenedDisk, { image, source, flags }: Call, byteLen
   });
 }
 
-/** How long a pipe is shows only when its bytes run past the end of the disk. */
-function isTooLong(error: unknown): error is VhdError {
-  return error instanceof VhdError && error.code === 'ERR_VHD_SIZE';
-}
-
-function tooLongError({ code, message, offset, expected, found }: VhdError, room: number): VhdError {
-  const remedy = `what came before was written; there is room for ${room} bytes`;
-  return new VhdError(code, message, { offset, expected, found, remedy });
+/** What went wrong on the way, with what it means for the image. */
+function movingError(error: unknown, room: number): unknown {
+  if (!(error instanceof VhdError)) return error;
+  // How long a pipe is shows only when its bytes run past the end of the disk.
+  if (error.code === 'ERR_VHD_SIZE') {
+    const { code, message, offset, expected, found } = error;
+    const remedy = `what came before was written; there is room for ${room} bytes`;
+    return new VhdError(code, message, { offset, expected, found, remedy });
+  }
+  if (error.code !== 'ERR_VHD_SOURCE_CHANGED') return error;
+  const { code, message, storage, expected, found, cause } = error;
+  const remedy = `${error.remedy ?? ''}; the image has been written to, in part or with what the source is no more`;
+  return new VhdError(code, message, { storage, expected, found, remedy, cause });
 }
 
 async function* counted(stream: Readable, meter: ProgressMeter): AsyncGenerator<Uint8Array> {

@@ -49,7 +49,7 @@ async function convertOpened(
     // The name promises a VHD: what has no footer is no raw disk then.
     const promised = from === undefined && VHD_NAMES.includes(endingInside(path)) ? 'vhd' : from;
     const tell: ProgressListener | undefined =
-      onProgress && ((progress) => onProgress({ ...progress, share: Math.min(1, source.bytesRead / byteLength) }));
+      onProgress && ((progress) => onProgress({ ...progress, share: Math.min(1, opened.bytesRead / byteLength) }));
     return await convertUnpacked(unpacking, target, { ...options, from: promised, onProgress: tell });
   } finally {
     source.destroy();

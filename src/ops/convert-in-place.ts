@@ -20,7 +20,7 @@ import { contentUuidOf } from './content-uuid.ts';
 import { type FullConvertOptions, type Outcome, wantsContentUuid } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
 import { fixedFooter } from './fixed-footer.ts';
-import { checkInPlaceName, giveName } from './in-place-name.ts';
+import { checkInPlaceName, giveName, holdLosing } from './in-place-name.ts';
 import { paddedWarnings } from './padding.ts';
 
 const COOKIE_BYTE = FOOTER_COOKIE.charCodeAt(0);
@@ -34,15 +34,23 @@ const COOKIE_BYTE = FOOTER_COOKIE.charCodeAt(0);
 export async function convertInPlace(path: string, target: string, options: FullConvertOptions): Promise<Outcome> {
   checkInPlaceOptions(options);
   const name = await checkInPlaceName(path, target, options.force === true);
-  const storage = await openWritableFile(path, options);
-  let outcome: Outcome;
+  const losing = await holdLosing(name, options);
   try {
-    outcome = await convertStorageInPlace(storage, options);
+    const outcome = await convertFileInPlace(path, options);
+    if (options.dryRun !== true) await giveName(name);
+    return outcome;
+  } finally {
+    await losing?.close();
+  }
+}
+
+async function convertFileInPlace(path: string, options: FullConvertOptions): Promise<Outcome> {
+  const storage = await openWritableFile(path, options);
+  try {
+    return await convertStorageInPlace(storage, options);
   } finally {
     await storage.close();
   }
-  if (options.dryRun !== true) await giveName(name);
-  return outcome;
 }
 
 /** What copies honour and a footer alone cannot. */

@@ -7,7 +7,10 @@ import type { ProgressListener } from './progress.ts';
 /** The kinds of image that can be written. */
 export type TargetType = 'raw' | 'fixed' | 'dynamic';
 
-/** How to convert: how the source is opened, what the target is to be. */
+/**
+ * How to convert: how the source is opened, what the target is to be. `lock` is for both: a target to be replaced that
+ * another program has locked is refused.
+ */
 export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable' | 'durability'>, ImageIdentity {
   /** What the target is to be. */
   readonly to: TargetType;

@@ -42,7 +42,7 @@ const BOOLEAN_OPTIONS: readonly string[] = [
  * fixed image that fills it) and `force`. `target` may be a Node stream, and `source` a disk or a stream of bytes.
  * @throws VhdError `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, `ERR_VHD_SOURCE_CHANGED`, `ERR_VHD_STREAM` (a dynamic image
  *   cannot be written to a stream while its source is one), `ERR_VHD_SIZE` and `ERR_VHD_IN_USE` (a
- *   device that is too small or mounted, a source that another program writes to), and everything `openDisk` and `decodeVhd` throw
+ *   device that is too small or mounted, a source that another program writes to, a target that one uses), and everything `openDisk` and `decodeVhd` throw
  */
 export async function convert(
   source: string | Disk | AsyncIterable<Uint8Array>,

@@ -1,11 +1,13 @@
 import { CREATE_STORAGE_OPTIONS, type CreateStorageOptions, createVhdStorage } from '../disk/create-storage.ts';
-import { checkOptionNames } from '../errors.ts';
+import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { OutputFile } from './output-file.ts';
 
 /** What a new image file is to be. */
 export interface CreateImageOptions extends CreateStorageOptions {
   /** Replace a file that exists. Default false. */
   readonly force?: boolean | undefined;
+  /** Refuse to replace a file that another program has locked. Default true. */
+  readonly lock?: boolean | undefined;
 }
 
 /** The image that was made. */
@@ -30,13 +32,14 @@ export interface CreateImageResult {
 
 /**
  * Makes an empty image file, which appears under its name when it is complete and durable.
- * @throws VhdError `ERR_VHD_EXISTS`, `ERR_VHD_LIMIT`; RangeError as `createVhd`
+ * @throws VhdError `ERR_VHD_EXISTS`, `ERR_VHD_IN_USE`, `ERR_VHD_LIMIT`; RangeError as `createVhd`
  */
 export async function createImage(path: string, options: CreateImageOptions): Promise<CreateImageResult> {
-  checkOptionNames('createImage', options, [...CREATE_STORAGE_OPTIONS, 'force']);
+  checkOptionNames('createImage', options, [...CREATE_STORAGE_OPTIONS, 'force', 'lock']);
+  checkBooleans(options, ['lock']);
   const startedAt = performance.now();
-  const { force, ...imageOptions } = options;
-  const output = await OutputFile.create(path, { force });
+  const { force, lock, ...imageOptions } = options;
+  const output = await OutputFile.create(path, { force, lock });
   try {
     const disk = await createVhdStorage(output.storage, imageOptions);
     const { size, type } = disk;

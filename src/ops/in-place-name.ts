@@ -2,7 +2,16 @@ import type { Stats } from 'node:fs';
 import { access, constants, lstat, realpath, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
-import { checkTarget, codeOf, followLinks, renameFile, syncDirectory } from './output-file.ts';
+import type { FileStorage } from '../storage/file.ts';
+import {
+  checkTarget,
+  codeOf,
+  followLinks,
+  holdReplaced,
+  type OutputOptions,
+  renameFile,
+  syncDirectory,
+} from './output-file.ts';
 
 /** What becomes of the name of a file that is changed in place. */
 export interface InPlaceName {
@@ -73,6 +82,15 @@ async function statOrNothing(path: string): Promise<Stats | undefined> {
 
 function unsupported(storage: string, message: string, remedy: string): VhdError {
   return new VhdError('ERR_VHD_UNSUPPORTED', message, { storage, remedy });
+}
+
+/**
+ * Locks the file that loses its name to this one, see {@link holdReplaced}.
+ * @throws VhdError `ERR_VHD_IN_USE`
+ */
+export async function holdLosing(name: InPlaceName, options: OutputOptions): Promise<FileStorage | undefined> {
+  const { target, replaces, isLinked } = name;
+  return target === undefined || !replaces || isLinked ? undefined : holdReplaced(target, options);
 }
 
 /** Gives the file its new name, durably. */

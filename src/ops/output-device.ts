@@ -228,7 +228,7 @@ async function fill(
 
 /** What `writeDiskToDevice` would do: its checks, and no write. */
 export async function measureDevice(disk: Disk, path: string, options: FullConvertOptions): Promise<Written> {
-  const device = await OutputDevice.open(path, { to: options.to, force: true });
+  const device = await OutputDevice.open(path, { ...options, force: true });
   try {
     device.checkRoom(disk.size, options.to);
     const fileSize = disk.size + (options.to === 'raw' ? 0 : FOOTER_BYTES);

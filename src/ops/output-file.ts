@@ -10,8 +10,16 @@ export const TEMPORARY_NAME = /^\..+\.[0-9a-z]{6,}\.tmp$/;
 export interface OutputOptions {
   /** Replace a file that exists. */
   readonly force?: boolean | undefined;
+  /** Refuse to replace a file that somebody has locked. Default true. */
+  readonly lock?: boolean | undefined;
   /** See {@link FileStorage}. */
   readonly blockingWrites?: boolean | undefined;
+}
+
+interface Replaced {
+  readonly owner: FileOwner;
+  /** Keeps others from opening it until it is replaced; undefined if that is not to be, or cannot. */
+  readonly held: FileStorage | undefined;
 }
 
 /**
@@ -24,10 +32,10 @@ export class OutputFile {
   readonly storage: FileStorage;
   readonly #temporaryPath: string;
   readonly #targetPath: string;
-  readonly #replaced: FileOwner | undefined;
+  readonly #replaced: Replaced | undefined;
   #isDone = false;
 
-  private constructor(storage: FileStorage, temporaryPath: string, targetPath: string, replaced?: FileOwner) {
+  private constructor(storage: FileStorage, temporaryPath: string, targetPath: string, replaced?: Replaced) {
     this.storage = storage;
     this.#temporaryPath = temporaryPath;
     this.#targetPath = targetPath;
@@ -36,7 +44,8 @@ export class OutputFile {
 
   /**
    * Starts a file that is to become `path`.
-   * @throws VhdError `ERR_VHD_EXISTS` if there is one and `force` is not given, or if it is no regular file
+   * @throws VhdError `ERR_VHD_EXISTS` if there is one and `force` is not given, or if it is no regular file;
+   *   `ERR_VHD_IN_USE` if somebody has it locked
    */
   static async create(path: string, options: OutputOptions): Promise<OutputFile> {
     const existing = await checkTarget(path, options.force === true);
@@ -47,13 +56,15 @@ export class OutputFile {
     const temporaryPath = join(dirname(targetPath), `.${stem}.${suffix}.tmp`);
     // Nobody may read it meanwhile who may not read what it replaces.
     const mode = existing === undefined ? 0o666 : (existing.mode & 0o777) | 0o600;
-    const storage = await FileStorage.open(temporaryPath, {
-      writable: true,
-      create: 'new',
-      mode,
-      blockingWrites: options.blockingWrites === true,
-    });
-    return new OutputFile(storage, temporaryPath, targetPath, existing);
+    const replaced = existing && { owner: existing, held: await holdReplaced(targetPath, options) };
+    try {
+      const blockingWrites = options.blockingWrites === true;
+      const storage = await FileStorage.open(temporaryPath, { writable: true, create: 'new', mode, blockingWrites });
+      return new OutputFile(storage, temporaryPath, targetPath, replaced);
+    } catch (error) {
+      await replaced?.held?.close();
+      throw error;
+    }
   }
 
   /**
@@ -64,7 +75,7 @@ export class OutputFile {
     const handle = await fs.open(this.#temporaryPath, 'r+');
     let byteLength: number;
     try {
-      if (this.#replaced !== undefined) await copyOwner(handle, this.#replaced);
+      if (this.#replaced !== undefined) await copyOwner(handle, this.#replaced.owner);
       await handle.datasync();
       byteLength = (await handle.stat()).size;
     } finally {
@@ -73,6 +84,7 @@ export class OutputFile {
     await this.storage.close();
     await renameFile(this.#temporaryPath, this.#targetPath, this.#replaced !== undefined);
     this.#isDone = true;
+    await this.#replaced?.held?.close();
     await syncDirectory(dirname(this.#targetPath));
     return byteLength;
   }
@@ -83,6 +95,31 @@ export class OutputFile {
     this.#isDone = true;
     await this.storage.close().catch(() => undefined);
     await fs.rm(this.#temporaryPath, { force: true }).catch(() => undefined);
+    await this.#replaced?.held?.close().catch(() => undefined);
+  }
+}
+
+/**
+ * Locks a file that is to be replaced: whoever has it open would go on writing into a file without a name, and lose it.
+ * The lock ends when what is returned is closed; undefined if there is none to be had, as without the native helper.
+ * @throws VhdError `ERR_VHD_IN_USE` if somebody else has it locked
+ */
+export async function holdReplaced(
+  path: string,
+  { lock }: Pick<OutputOptions, 'lock'>,
+): Promise<FileStorage | undefined> {
+  // Elsewhere nothing is locked, and Windows replaces no file that is open.
+  if (lock === false || process.platform !== 'linux') return undefined;
+  // For reading: that is enough for a writer's lock, and what is replaced need not be writable. What cannot be opened at
+  // all can be replaced all the same.
+  const storage = await FileStorage.open(path).catch(() => undefined);
+  if (storage === undefined) return undefined;
+  try {
+    await storage.lock('write');
+    return storage;
+  } catch (error) {
+    await storage.close();
+    throw error;
   }
 }
 

@@ -1,7 +1,8 @@
-import { createReadStream, type ReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
 import { VhdError, type VhdErrorCode } from '../errors.ts';
 import { FileStorage } from '../storage/file.ts';
 import { FileWatch } from '../storage/file-watch.ts';
+import { piecesOf } from '../stream/read-ahead.ts';
 
 const CHUNK_BYTES = 512 * 1024;
 
@@ -31,6 +32,7 @@ export async function readWatched<T>({ checkUnchanged }: Watched, job: () => Pro
 export class WatchedFile implements Watched {
   readonly #storage: FileStorage;
   readonly #watch: FileWatch;
+  #bytesRead = 0;
 
   private constructor(storage: FileStorage, watch: FileWatch) {
     this.#storage = storage;
@@ -53,9 +55,23 @@ export class WatchedFile implements Watched {
     return this.#watch.byteLength;
   }
 
-  /** Its bytes. */
-  createReadStream(signal?: AbortSignal): ReadStream {
-    return createReadStream(this.#storage.name, { highWaterMark: CHUNK_BYTES, signal });
+  /** Bytes that were read until now. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** The bytes it had when it was opened: of this very file, whatever its name leads to by now. */
+  createReadStream(signal?: AbortSignal): Readable {
+    return Readable.from(this.#chunks(), { signal });
+  }
+
+  async *#chunks(): AsyncGenerator<Uint8Array> {
+    for (const { start, length } of piecesOf(0, this.byteLength, CHUNK_BYTES)) {
+      const bytes = Buffer.allocUnsafe(length);
+      await this.#storage.read(bytes, start);
+      this.#bytesRead += length;
+      yield bytes;
+    }
   }
 
   readonly checkUnchanged = (cause?: unknown): Promise<void> => this.#watch.check(cause);

@@ -51,7 +51,7 @@ export type LockOutcome =
 /**
  * Locks an open file against other programs and other openings of it in this one, as QEMU does, until it is closed. A
  * descriptor that is somebody else's is opened once more for that.
- * @throws VhdError `ERR_VHD_IN_USE` if another program reads or writes it in a way that excludes this
+ * @throws VhdError `ERR_VHD_IN_USE` if somebody else reads or writes it in a way that excludes this
  */
 export async function lockFile(file: OpenFile, kind: LockKind): Promise<LockOutcome> {
   const { files: native, ...helper } = await loadNative();
@@ -104,42 +104,46 @@ function viewOf(record: Uint8Array): DataView {
   return new DataView(record.buffer);
 }
 
+/** Whose lock it is cannot be told. */
+const OTHERS = 'another program, or another opening in this one,';
+
 function inUseError(name: string, kind: LockKind, byte: number | undefined): VhdError {
   const found =
     byte === undefined || byte === MAY_NOT_READ
       ? 'another program has it for itself alone'
       : WRITERS.includes(byte)
-        ? 'another program is writing to it'
-        : 'another program is reading it';
+        ? `${OTHERS} is writing to it`
+        : `${OTHERS} is reading it`;
   return new VhdError('ERR_VHD_IN_USE', `it is in use: ${found}`, {
     storage: name,
     expected: kind === 'read' ? 'a file that nobody else writes to' : 'a file that nobody else reads or writes',
     found,
-    remedy: 'wait until that program is done with it; --no-lock opens it all the same',
+    remedy: 'wait until it is done with; --no-lock (lock: false) opens it all the same',
   });
 }
 
 /**
  * True if another opening of the file, of this program or another, has it locked for writing. Locks nothing, and loads
- * the native helper only if the system's list of locks names the file at all; without helper or list, false. The list can
+ * the native helper only if the system's list of locks names the file, or there is no such list; without helper, false. The list can
  * take ten milliseconds, in which this only waits: best asked for beside something else.
  */
 export async function isLockedForWriting(fd: number): Promise<boolean> {
   const locks = await readText('/proc/locks');
-  if (!locks.includes(':') || !locks.includes(`:${await inodeOf(fd)} `)) return false;
+  const isListed = locks === undefined || (locks.includes(':') && locks.includes(`:${await inodeOf(fd)} `));
+  if (!isListed) return false;
   const { files: native } = await loadNative();
   return native !== undefined && WRITERS.some((byte) => isLockedElsewhere(native, fd, byte));
 }
 
 /** The number that the list of locks has for the file; on layered file systems another one than `stat` gives. */
 async function inodeOf(fd: number): Promise<string> {
-  const about = /^ino:\s*(\d+)$/m.exec(await readText(`/proc/self/fdinfo/${fd}`));
+  const about = /^ino:\s*(\d+)$/m.exec((await readText(`/proc/self/fdinfo/${fd}`)) ?? '');
   return about?.[1] ?? String(fs.fstatSync(fd, { bigint: true }).ino);
 }
 
-/** What the kernel tells; nothing if it does not. */
-function readText(path: string): Promise<string> {
+/** What the kernel tells; undefined if it does not. */
+function readText(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    fs.readFile(path, 'latin1', (error, text) => resolve(error === null ? text : ''));
+    fs.readFile(path, 'latin1', (error, text) => resolve(error === null ? text : undefined));
   });
 }

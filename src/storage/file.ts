@@ -56,6 +56,7 @@ export class FileStorage implements Storage {
   readonly #blockingWrites: boolean;
   readonly #holes: HoleFinder;
   #lockFd: number | undefined;
+  #wasLocked = false;
   #closing: Promise<void> | undefined;
   #pending = 0;
   #whenIdle: (() => void) | undefined;
@@ -113,13 +114,20 @@ export class FileStorage implements Storage {
    * {@link nativeSupport}) and a file system with locks; without, nothing is locked, and when it was to be for writing,
    * `onWarning` hears `WARN_VHD_NOT_LOCKED`.
    * @throws VhdError `ERR_VHD_IN_USE` if somebody else has it locked in a way that excludes this
+   * @throws TypeError if it was locked before: to try for another kind and fail would lose the lock there is
    */
   async lock(kind: LockKind, onWarning?: WarningListener): Promise<void> {
     checkOneOf('lock', kind, ['read', 'write']);
-    const isOwn = this.#lockFd !== undefined || this.#handle === undefined;
-    const file = { fd: this.#lockFd ?? this.#fd, name: this.name, isOwn };
-    const outcome = await this.#run(() => lockFile(file, kind));
-    if (outcome.reason === undefined) this.#lockFd ??= outcome.ownFd;
+    if (this.#wasLocked) {
+      throw new TypeError(`lock: ${this.name} was locked before; open it once more for another lock`);
+    }
+    this.#wasLocked = true;
+    const file = { fd: this.#fd, name: this.name, isOwn: this.#handle === undefined };
+    const outcome = await this.#run(() => lockFile(file, kind)).catch((error: unknown) => {
+      this.#wasLocked = false;
+      throw error;
+    });
+    if (outcome.reason === undefined) this.#lockFd = outcome.ownFd;
     else if (kind === 'write') onWarning?.(notLockedWarning(this.name, outcome.reason));
   }
 

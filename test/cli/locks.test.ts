@@ -1,4 +1,4 @@
-import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Disk } from '../../src/disk/disk.ts';
 import { openDisk } from '../../src/open.ts';
@@ -34,7 +34,8 @@ async function hold(path: string, writable: boolean): Promise<void> {
   disks.push((await openDisk(path, { writable })).disk);
 }
 
-const WRITING = 'it is in use: another program is writing to it';
+const WRITING = 'it is in use: another program, or another opening in this one, is writing to it';
+const READING = 'it is in use: another program, or another opening in this one, is reading it';
 const TOLD = 'another program is writing to the file: what is told of it may be out of date';
 
 describe.skipIf(noLocks !== undefined)(`an image${noLocks === undefined ? '' : ` (skipped: ${noLocks})`}`, () => {
@@ -52,7 +53,7 @@ describe.skipIf(noLocks !== undefined)(`an image${noLocks === undefined ? '' : `
       await hold(path, true);
       for (const line of verbs(path)) {
         const { code, stdout, stderr } = await vhd(line);
-        const remedy = '     wait until that program is done with it; --no-lock opens it all the same\n';
+        const remedy = '     wait until it is done with; --no-lock (lock: false) opens it all the same\n';
         expect([line[0], code, stdout, stderr]).toEqual([line[0], 3, '', `vhd: ${path}: ${WRITING}\n${remedy}`]);
       }
       expect((await readFile(path)).equals(before)).toBe(true);
@@ -73,7 +74,7 @@ describe.skipIf(noLocks !== undefined)(`an image${noLocks === undefined ? '' : `
     for (const line of verbs(image)) codes.push((await vhd(line)).code);
     expect(codes).toEqual([3, 0, 0, 0, 3]);
     const { stderr } = await vhd(['write', image, source]);
-    expect(stderr).toContain('it is in use: another program is reading it\n');
+    expect(stderr).toContain('it is in use: another program, or another opening in this one, is reading it\n');
     await rm(folder.file('never.vhd'));
   });
 
@@ -90,6 +91,42 @@ describe.skipIf(noLocks !== undefined)(`an image${noLocks === undefined ? '' : `
     await Promise.all(disks.splice(0).map((disk) => disk.close()));
     disks.push((await openDisk(image, { writable: true, lock: false })).disk);
     expect(await vhd(['read', image, '-o', target, '--force'])).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  const replacing = (path: string): string[][] => [
+    ['convert', source, path, '--from', 'raw', '--to', 'raw'],
+    ['create', path, '1M'],
+    ['read', source, '-o', path],
+    ['map', source, '--svg', path],
+    ['convert', source, path, '--from', 'raw', '--in-place', '--to', 'raw'],
+  ];
+
+  it.each([
+    ['written to', true, WRITING],
+    ['read', false, READING],
+  ])('that is %s is not replaced', async (_how, writable, message) => {
+    const before = await readFile(image);
+    await hold(image, writable);
+    for (const line of replacing(image)) {
+      const { code, stderr } = await vhd([...line, '--force']);
+      expect([line, code, stderr]).toEqual([line, 3, expect.stringContaining(`${image}: ${message}\n`)]);
+    }
+    expect((await readFile(image)).equals(before)).toBe(true);
+    expect(await readFile(source)).toHaveLength(512);
+  });
+
+  it('that nobody has open, or that is no matter by --no-lock, is replaced', async () => {
+    for (const held of [false, true]) {
+      for (const line of replacing(image)) {
+        await writeFile(source, pattern(512, 9));
+        const disk = held ? (await openDisk(image, { from: 'raw', writable: true })).disk : undefined;
+        const { ino } = await stat(image);
+        expect(await vhd([...line, '--force', ...(held ? ['--no-lock'] : [])])).toMatchObject({ code: 0 });
+        expect([line, (await stat(image)).ino]).not.toEqual([line, ino]);
+        await disk?.close();
+        await writeFile(image, pattern(1024));
+      }
+    }
   });
 
   it('that is written to is shown by info, with a warning', async () => {
@@ -146,6 +183,7 @@ describe('without the native helper', () => {
       ['info', image],
       ['id', image],
       ['write', image, source, '--no-lock'],
+      ['create', image, '1M', '--force'],
     ]) {
       expect([line[0], await vhd(line)]).toMatchObject([line[0], { code: 0, stderr: '' }]);
     }

@@ -1,5 +1,5 @@
 // A file that another program writes to while it is read: an error, whatever was made of it until then.
-import { appendFileSync, existsSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, renameSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MapCounter } from '../../src/ops/map-figures.ts';
@@ -99,6 +99,43 @@ describe('a source that changes while it is read', () => {
     expect([code, stderr]).toEqual([4, expect.stringMatching(CHANGED)]);
     vi.restoreAllMocks();
     expect((await vhd(['info', image, '--strict'])).code).toBe(0);
+  });
+
+  it.each([
+    ['grows past the end of the disk', (path: string) => appendFileSync(path, pattern(MiB))],
+    ['is cut short', (path: string) => truncateSync(path, 4 * MiB)],
+  ])('and %s makes vhd write end with 4, and say what became of the image', async (_how, change) => {
+    const open = WatchedFile.open.bind(WatchedFile);
+    vi.spyOn(WatchedFile, 'open').mockImplementation(async (path) => {
+      const file = await open(path);
+      change(raw);
+      return file;
+    });
+    const { code, stderr } = await vhd(['write', image, raw]);
+    expect([code, stderr]).toEqual([4, expect.stringMatching(CHANGED)]);
+    expect(stderr).toContain('the image has been written to, in part');
+  });
+
+  it('is the one that was opened, whatever takes its name meanwhile', async () => {
+    const [source, other] = [folder.file('source.bin'), folder.file('other.bin')];
+    writeFileSync(source, pattern(MiB + 100));
+    writeFileSync(other, pattern(2 * MiB, 7));
+    const file = await WatchedFile.open(source);
+    renameSync(other, source);
+    const chunks = (await file.createReadStream().toArray()) as Buffer[];
+    expect(Buffer.concat(chunks).equals(pattern(MiB + 100))).toBe(true);
+    expect(file.bytesRead).toBe(MiB + 100);
+    await file.checkUnchanged();
+    await file.close();
+  });
+
+  it('is closed when nothing reads it any more', async () => {
+    const file = await WatchedFile.open(raw);
+    const stream = file.createReadStream();
+    stream.read(0);
+    stream.destroy();
+    await file.close();
+    expect(stream.errored).toBe(null);
   });
 
   it('by another program makes a pipe of vhd read and that program fail', async () => {

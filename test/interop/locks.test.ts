@@ -1,5 +1,6 @@
 // QEMU and we keep each other from an image: one writes, or all read.
 import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
 import { createVhd, openVhd } from '../../src/open.ts';
 import { vhd } from '../support/cli.ts';
@@ -46,7 +47,7 @@ else {
   describeWithPeers(['qemu-img', 'qemu-io'], 'an image', () => {
     test('that QEMU writes to is refused, and shown with a warning', async () => {
       const holder = await qemuHolds();
-      const message = 'it is in use: another program is writing to it';
+      const message = 'it is in use: another program, or another opening in this one, is writing to it';
       expect(await outcome(openVhd(image))).toBe(message);
       expect(await outcome(openVhd(image, { writable: true }))).toBe(message);
       expect(await outcome(openVhd(image, { lock: false }))).toBe('opened');
@@ -56,10 +57,20 @@ else {
       expect(await outcome(openVhd(image, { writable: true }))).toBe('opened');
     });
 
+    test('that QEMU writes to is not replaced', async () => {
+      const holder = await qemuHolds();
+      const before = statSync(image).ino;
+      const { code, stderr } = await vhd(['create', image, '1M', '--force']);
+      expect([code, stderr]).toEqual([3, expect.stringContaining('is writing to it')]);
+      expect(statSync(image).ino).toBe(before);
+      await holder.end();
+      expect((await vhd(['create', image, '1M', '--force'])).code).toBe(0);
+    });
+
     test('that QEMU reads is read, and not written to', async () => {
       const holder = await qemuHolds('-r');
       expect(await outcome(openVhd(image))).toBe('opened');
-      const message = 'it is in use: another program is reading it';
+      const message = 'it is in use: another program, or another opening in this one, is reading it';
       expect(await outcome(openVhd(image, { writable: true }))).toBe(message);
       await holder.end('SIGKILL');
       expect(await outcome(openVhd(image, { writable: true }))).toBe('opened');

@@ -1,13 +1,17 @@
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { createImage } from '../../../src/ops/create.ts';
 import { OutputFile } from '../../../src/ops/output-file.ts';
+import { FileStorage } from '../../../src/storage/file.ts';
 import { pattern } from '../../support/bytes.ts';
+import { whyNoLocks } from '../../support/locks.ts';
 import { WorkFolder } from '../../support/streams-files.ts';
 import { outcomeOf } from '../../support/streams-sources.ts';
 
 const folder = new WorkFolder();
+const noLocks = await whyNoLocks();
 
 function place(): string {
   const path = folder.fresh('place');
@@ -52,6 +56,39 @@ describe('OutputFile', () => {
     await two.discard();
     expect(await readdir(directory)).toEqual(['out.vhd']);
     expect(statSync(target).size).toBe(1);
+  });
+
+  it.skipIf(noLocks !== undefined)('keeps others from what it replaces, until it has', async () => {
+    const target = join(place(), 'out.vhd');
+    writeFileSync(target, pattern(512), { mode: 0o444 });
+    for (const end of ['commit', 'discard'] as const) {
+      const output = await OutputFile.create(target, { force: true });
+      expect(await outcomeOf(FileStorage.open(target, { lock: 'read' }))).toBe('ERR_VHD_IN_USE');
+      expect(await outcomeOf(OutputFile.create(target, { force: true }))).toBe('ERR_VHD_IN_USE');
+      await output[end]();
+      await (await FileStorage.open(target, { lock: 'write' })).close();
+      expect(await readdir(dirname(target))).toEqual(['out.vhd']);
+      expect(folder.openPaths()).toEqual([]);
+    }
+  });
+
+  it.skipIf(noLocks !== undefined)('does not replace what others have locked, unless it is told to', async () => {
+    const target = join(place(), 'out.vhd');
+    writeFileSync(target, 'old');
+    const holder = await FileStorage.open(target, { lock: 'write', writable: true });
+    expect(await outcomeOf(OutputFile.create(target, { force: true }))).toBe('ERR_VHD_IN_USE');
+    const image = { size: 1024 * 1024, force: true };
+    expect(await outcomeOf(createImage(target, { ...image, type: 'fixed' }))).toBe('ERR_VHD_IN_USE');
+    expect(await readdir(dirname(target))).toEqual(['out.vhd']);
+    await createImage(target, { ...image, type: 'fixed', lock: false });
+    await holder.close();
+  });
+
+  it('loads no helper where there is nothing to replace', async () => {
+    const lock = vi.spyOn(FileStorage.prototype, 'lock');
+    const output = await OutputFile.create(join(place(), 'out.vhd'), { force: true });
+    await output.discard();
+    expect(lock).not.toHaveBeenCalled();
   });
 
   it('stands beside what a symbolic link points to', async () => {

@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import fs, { readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VhdWarning } from '../../../src/errors.ts';
@@ -22,6 +23,7 @@ beforeEach(() => {
 afterEach(async () => {
   vi.unstubAllEnvs();
   vi.restoreAllMocks();
+  syncBuiltinESMExports();
   await Promise.all(opened.splice(0).map((storage) => storage.close()));
 });
 
@@ -37,8 +39,8 @@ async function native(): Promise<NativeFiles> {
   return files;
 }
 
-const WRITING = 'it is in use: another program is writing to it';
-const READING = 'it is in use: another program is reading it';
+const WRITING = 'it is in use: another program, or another opening in this one, is writing to it';
+const READING = 'it is in use: another program, or another opening in this one, is reading it';
 
 describe.skipIf(noLocks !== undefined)(`locks${noLocks === undefined ? '' : ` (skipped: ${noLocks})`}`, () => {
   it.each<[LockKind, LockKind, string | undefined]>([
@@ -117,6 +119,23 @@ describe.skipIf(noLocks !== undefined)(`locks${noLocks === undefined ? '' : ` (s
     await handle.close();
   });
 
+  it('are taken once: what would lose the one there is, is refused', async () => {
+    const reader = await locked('read');
+    const storage = await locked('read');
+    for (const kind of ['write', 'read'] as const) await expect(storage.lock(kind)).rejects.toThrow(TypeError);
+    await reader.close();
+    await expect(locked('write')).rejects.toMatchObject({ code: 'ERR_VHD_IN_USE', message: READING });
+    await storage.close();
+    // Whoever was refused may try again.
+    const late = await FileStorage.open(path, { writable: true });
+    opened.push(late);
+    const holder = await locked('read');
+    await expect(late.lock('write')).rejects.toMatchObject({ code: 'ERR_VHD_IN_USE' });
+    await holder.close();
+    await late.lock('write');
+    await expect(locked('read')).rejects.toMatchObject({ message: WRITING });
+  });
+
   it('are there before a file is emptied', async () => {
     const reader = await locked('read');
     const options = { writable: true, create: 'replace', lock: 'write' } as const;
@@ -149,6 +168,18 @@ describe.skipIf(noLocks !== undefined)(`locks${noLocks === undefined ? '' : ` (s
     opened.push(asking);
     await asking.isLockedForWriting();
     expect(recordLock).not.toHaveBeenCalled();
+  });
+
+  it('are asked for with its help where the kernel has no list', async () => {
+    const asking = await FileStorage.open(path);
+    opened.push(asking);
+    vi.spyOn(fs, 'readFile').mockImplementation(((_path: string, _encoding: string, done: (error: Error) => void) => {
+      done(new Error('ENOENT'));
+    }) as unknown as typeof fs.readFile);
+    syncBuiltinESMExports();
+    expect(await asking.isLockedForWriting()).toBe(false);
+    await locked('write');
+    expect(await asking.isLockedForWriting()).toBe(true);
   });
 
   it('that the file system refuses are a warning to a writer, and nothing to a reader', async () => {
