@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { VhdError, type VhdErrorCode } from '../errors.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -62,6 +63,8 @@ export class WatchedFile implements Watched {
 
   /** The bytes it had when it was opened: of this very file, whatever its name leads to by now. */
   createReadStream(signal?: AbortSignal): Readable {
+    // Of what the system makes up when it is read, as in /proc, it says 0.
+    if (this.byteLength === 0) return createReadStream(this.#storage.name, { signal });
     return Readable.from(this.#chunks(), { signal });
   }
 

@@ -187,3 +187,15 @@ describe('write', () => {
     expect((await readdir(folder.path)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 });
+
+describe.runIf(process.platform === 'linux')('a source of which the system says that it has no bytes', () => {
+  it('is read all the same', async () => {
+    const path = folder.file('made-up.vhd');
+    await copyFile(folder.file('disk.vhd'), path);
+    const source = await readFile('/proc/version');
+    const { code, stderr } = await vhd(['write', path, '/proc/version']);
+    expect([code, stderr]).toEqual([0, '']);
+    const { bytes } = await vhd(['read', path, '--length', String(source.length)]);
+    expect(Buffer.compare(bytes, source)).toBe(0);
+  });
+});
