@@ -1,8 +1,16 @@
 import { areAllSet } from '../format/bitmap.ts';
 import type { BlockLayout } from '../format/layout.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import type { Storage } from '../storage/storage.ts';
+import { readEach, type Storage } from '../storage/storage.ts';
 import { BitmapCache } from './bitmap-cache.ts';
+
+/** A block that has a place. */
+export interface BlockAt {
+  /** The block. */
+  readonly blockIndex: number;
+  /** Byte offset of its bitmap in the file. */
+  readonly blockOffset: number;
+}
 
 /** What is known of the sector bitmaps of a disk: a flag for every block whose bits are all set, a cache of the others. */
 export class BlockBitmaps {
@@ -34,17 +42,39 @@ export class BlockBitmaps {
 
   /** The bitmap of the block at an offset of the file, read from there where it is not known. */
   async of(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
-    const known = this.known(blockIndex) ?? this.#reading.get(blockIndex);
+    const known = this.known(blockIndex);
     if (known !== undefined) return known;
-    const reading = this.#read(blockIndex, blockOffset).finally(() => this.#reading.delete(blockIndex));
-    this.#reading.set(blockIndex, reading);
-    return reading;
+    // One that is read with others fails with them; that says nothing of this one.
+    const reading = this.#reading.get(blockIndex)?.catch(() => undefined);
+    return (await reading) ?? this.#read(blockIndex, blockOffset);
   }
 
   async #read(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
     const bitmap = new Uint8Array(this.#layout.bitmapBytes);
     await this.#storage.read(bitmap, blockOffset);
     return this.learn(blockIndex, bitmap);
+  }
+
+  /** Reads the bitmaps of blocks in one go, those that are neither known nor on their way; what cannot be read stays unknown. */
+  async learnEach(blocks: Iterable<BlockAt>): Promise<void> {
+    const unknown = [...blocks].filter(
+      ({ blockIndex }) => this.known(blockIndex) === undefined && !this.#reading.has(blockIndex),
+    );
+    const bitmaps = unknown.map(() => new Uint8Array(this.#layout.bitmapBytes));
+    const batch = readEach(
+      this.#storage,
+      unknown.map(({ blockOffset }, index) => ({ position: blockOffset, bytes: bitmaps[index] ?? new Uint8Array(0) })),
+    );
+    const learning = unknown.map(({ blockIndex }, index) =>
+      batch
+        .then(() => this.learn(blockIndex, bitmaps[index] ?? new Uint8Array(0)))
+        .finally(() => this.#reading.delete(blockIndex)),
+    );
+    for (const [index, { blockIndex }] of unknown.entries()) {
+      const reading = learning[index];
+      if (reading !== undefined) this.#reading.set(blockIndex, reading);
+    }
+    await Promise.allSettled([batch, ...learning]);
   }
 
   /** Takes in a bitmap that was read. */

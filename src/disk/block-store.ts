@@ -4,7 +4,7 @@ import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
 import { type PlacedBytes, readAdjacent, type Storage, writeAdjacent, writeEach } from '../storage/storage.ts';
-import { BlockBitmaps } from './block-bitmaps.ts';
+import { type BlockAt, BlockBitmaps } from './block-bitmaps.ts';
 import type { BlockTable } from './block-table.ts';
 import { writeZeros, zeroPieces } from './flat.ts';
 import { FlushQueue } from './flush-queue.ts';
@@ -152,17 +152,17 @@ export class BlockStore {
   }
 
   /**
-   * Reads the bitmaps of blocks that are about to be written to, side by side: those that have a place and are not known.
+   * Reads the bitmaps of blocks that are about to be written to, in one go: those that have a place and are not known.
    * What cannot be read, or believed, is told when it is used.
    */
   async learnBitmaps(blocks: Iterable<number>): Promise<void> {
-    const calls: Promise<unknown>[] = [];
+    const wanted: BlockAt[] = [];
     for (const blockIndex of blocks) {
       const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
       if (sector === UNUSED_BAT_ENTRY || this.isFull(blockIndex)) continue;
-      calls.push(this.bitmapOf(blockIndex, sector * SECTOR_BYTES));
+      wanted.push({ blockIndex, blockOffset: sector * SECTOR_BYTES });
     }
-    await Promise.allSettled(calls);
+    await this.#bitmaps.learnEach(wanted);
   }
 
   /** True if the block's bitmap is known to be all ones, so that `write` may be called. */

@@ -1,4 +1,4 @@
-import { readAdjacent, type Storage, writeAdjacent, writeEach } from './storage.ts';
+import { readAdjacent, readEach, type Storage, writeAdjacent, writeEach } from './storage.ts';
 
 /** A storage lent to something that closes what it is given, such as a disk: `close` leaves it open. */
 export function borrowed(storage: Storage): Storage {
@@ -14,6 +14,7 @@ export function borrowed(storage: Storage): Storage {
     cloneTo: async (target) => (await storage.cloneTo?.(target)) === true,
     write: (source, position) => storage.write(source, position),
     writev: (sources, position) => writeAdjacent(storage, sources, position),
+    readEach: (reads) => readEach(storage, reads),
     writeEach: (writes) => writeEach(storage, writes),
     truncate: (byteLength) => storage.truncate(byteLength),
     flush: () => storage.flush(),

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { checkOneOf, checkRange, type VhdWarning, type WarningListener } from '../errors.ts';
 import { deviceSize } from './file-device.ts';
 import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
-import { cloneFile, HoleFinder, writeBatch } from './native-files.ts';
+import { cloneFile, HoleFinder, readBatch, writeBatch } from './native-files.ts';
 import { settleAll } from './settle.ts';
 import {
   closedError,
@@ -181,6 +181,15 @@ export class FileStorage implements Storage {
         ? fs.writevSync(this.#fd, sources, position)
         : await writeVector(this.#fd, sources, position);
       for (const { piece, offset } of remainder(sources, count)) await this.#drain(piece, position + offset);
+    });
+  }
+
+  /** One call of the system for all of them where {@link nativeSupport} tells of batches. */
+  async readEach(reads: readonly PlacedBytes[]): Promise<void> {
+    for (const { position, bytes } of reads) checkRange('readEach', position, bytes.length, Number.MAX_SAFE_INTEGER);
+    await this.#run(async () => {
+      const left = await readBatch(this.#fd, reads);
+      await settleAll(left.map(({ position, bytes }) => this.#fill(bytes, position)));
     });
   }
 

@@ -1,6 +1,6 @@
 import type { PlacedBytes } from './storage.ts';
 
-/** Writes that one call of the system takes. */
+/** Reads or writes that one call of the system takes. */
 export const MAX_BATCH = 256;
 /**
  * Contexts at most: as many as there are threads for such calls. All programs of a system have 65536 places together, unless
@@ -13,6 +13,7 @@ const REAP_ATTEMPTS = 100;
 // The structures of linux/aio_abi.h, the same on every 64-bit little-endian system.
 const IOCB_BYTES = 64;
 const IO_EVENT_BYTES = 32;
+const IOCB_CMD_PREAD = 0;
 const IOCB_CMD_PWRITE = 1;
 
 /** The calls of the system that batches are made of. */
@@ -51,32 +52,41 @@ export class BatchWriter {
     this.#calls = system;
   }
 
+  /** Reads what it can; resolves to the targets, or the parts of targets, that are still to be filled. */
+  read(fd: number, reads: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+    return this.#inBatches(IOCB_CMD_PREAD, fd, reads);
+  }
+
   /** Writes what it can; resolves to the pieces, or the parts of pieces, that are still to be written. */
-  async write(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+  write(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+    return this.#inBatches(IOCB_CMD_PWRITE, fd, writes);
+  }
+
+  async #inBatches(command: number, fd: number, pieces: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
     const left: PlacedBytes[] = [];
-    for (let first = 0; first < writes.length; first += MAX_BATCH) {
-      left.push(...(await this.#writeBatch(fd, writes.slice(first, first + MAX_BATCH))));
+    for (let first = 0; first < pieces.length; first += MAX_BATCH) {
+      left.push(...(await this.#move(command, fd, pieces.slice(first, first + MAX_BATCH))));
     }
     return left;
   }
 
-  async #writeBatch(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+  async #move(command: number, fd: number, pieces: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
     const context = this.#idle.pop() ?? this.#open();
-    if (context === undefined) return writes;
-    this.#fill(context.requests, fd, writes);
-    const count = await this.#calls.submit(context.id, writes.length, context.pointers);
+    if (context === undefined) return pieces;
+    this.#fill(context.requests, command, fd, pieces);
+    const count = await this.#calls.submit(context.id, pieces.length, context.pointers);
     // Only some, or none (-1): the rest goes one by one, and says itself what is wrong.
     const submitted = Math.max(count, 0);
-    const left = [...writes.slice(submitted)];
+    const left = [...pieces.slice(submitted)];
     const view = new DataView(context.events.buffer);
     for (let reaped = 0; reaped < submitted; ) {
       const found = await this.#reap(context, submitted - reaped);
       for (let index = 0; index < found; index++) {
         const request = view.getUint32(index * IO_EVENT_BYTES, true);
-        // One write is far below 2 GiB here, and an error below 0: the lower half of the number says it.
-        const written = Math.max(view.getInt32(index * IO_EVENT_BYTES + 16, true), 0);
-        const { bytes, position } = writes[request] ?? { bytes: new Uint8Array(0), position: 0 };
-        if (written < bytes.length) left.push({ bytes: bytes.subarray(written), position: position + written });
+        // One piece is far below 2 GiB here, and an error below 0: the lower half of the number says it.
+        const moved = Math.max(view.getInt32(index * IO_EVENT_BYTES + 16, true), 0);
+        const { bytes, position } = pieces[request] ?? { bytes: new Uint8Array(0), position: 0 };
+        if (moved < bytes.length) left.push({ bytes: bytes.subarray(moved), position: position + moved });
       }
       reaped += found;
     }
@@ -84,7 +94,7 @@ export class BatchWriter {
     return left;
   }
 
-  /** Waits for at least one write to end, and returns how many did. */
+  /** Waits for at least one of them to end, and returns how many did. */
   async #reap({ id, events }: BatchContext, limit: number): Promise<number> {
     // Most often all of them have ended by now.
     const found = this.#calls.ended(id, limit, events);
@@ -114,17 +124,17 @@ export class BatchWriter {
     };
   }
 
-  #fill(requests: DataView, fd: number, writes: readonly PlacedBytes[]): void {
+  #fill(requests: DataView, command: number, fd: number, pieces: readonly PlacedBytes[]): void {
     let buffer: ArrayBufferLike | undefined;
     let base = 0;
-    for (const [index, { bytes, position }] of writes.entries()) {
+    for (const [index, { bytes, position }] of pieces.entries()) {
       if (bytes.buffer !== buffer) {
         buffer = bytes.buffer;
         base = Number(this.#calls.addressOf(new Uint8Array(buffer)));
       }
       const at = index * IOCB_BYTES;
       requests.setUint32(at, index, true);
-      requests.setUint16(at + 16, IOCB_CMD_PWRITE, true);
+      requests.setUint16(at + 16, command, true);
       requests.setUint32(at + 20, fd, true);
       setUint64(requests, at + 24, base + bytes.byteOffset);
       requests.setUint32(at + 32, bytes.length, true);

@@ -12,7 +12,7 @@ const truncateFile = promisify(fs.ftruncate);
 const WORTHWHILE_HOLE_BYTES = 16 * 1024 * 1024;
 /** Files smaller than this are copied as quickly as the helper is loaded. */
 const WORTHWHILE_CLONE_BYTES = 16 * 1024 * 1024;
-/** Fewer pieces than this are written as quickly by a call each. */
+/** Fewer pieces than this go as quickly by a call each. */
 const WORTHWHILE_BATCH = 16;
 /** So many look-ups in a row may pass before other work of the process gets its turn. */
 const CALLS_PER_TURN = 64;
@@ -129,6 +129,13 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
   // It may have failed half-way.
   await truncateFile(targetFd, 0);
   return false;
+}
+
+/** Reads many pieces of a file in one go, where the native helper can; resolves to what is still to be read. */
+export async function readBatch(fd: number, reads: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+  if (reads.length < WORTHWHILE_BATCH) return reads;
+  const { files } = await loadNative();
+  return (await files?.batches?.read(fd, reads)) ?? reads;
 }
 
 /** Writes many pieces of a file in one go, where the native helper can; resolves to what is still to be written. */

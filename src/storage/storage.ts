@@ -52,6 +52,8 @@ export interface Storage {
   write(source: Uint8Array, position: number): Promise<void>;
   /** Writes adjacent sources in one go. Optional: without it, each goes by a `write` of its own. */
   writev?(sources: readonly Uint8Array[], position: number): Promise<void>;
+  /** Fills targets from places that lie apart, in one go. Optional: without it, each is filled by a `read` of its own. */
+  readEach?(reads: readonly PlacedBytes[]): Promise<void>;
   /**
    * Writes pieces that do not overlap, in whatever order suits, in one go. Rejects, when all have ended, if any of them failed.
    * Optional: without it, each goes by a `write` of its own.
@@ -98,6 +100,12 @@ export async function writeAdjacent(storage: Storage, sources: readonly Uint8Arr
     await storage.write(source, offset);
     offset += source.length;
   }
+}
+
+/** Fills targets from places that lie apart, in one call where the storage can; waits for all of them also when one fails. */
+export async function readEach(storage: Storage, reads: readonly PlacedBytes[]): Promise<void> {
+  if (storage.readEach !== undefined && reads.length > 1) return storage.readEach(reads);
+  await settleAll(reads.map(({ position, bytes }) => storage.read(bytes, position)));
 }
 
 /** Writes pieces that do not overlap, in one call where the storage can; waits for all of them also when one fails. */

@@ -38,6 +38,13 @@ describe.skipIf(!isBound)('a batch of writes to a real file', () => {
     await storage.read(found, 0);
     expect(firstDifference(found, expected)).toBe(-1);
     expect(await storage.size()).toBe(expected.length);
+    const reads = writes.map(({ position, bytes }) => ({ position, bytes: new Uint8Array(bytes.length) }));
+    await storage.readEach(reads);
+    for (const { position, bytes } of reads) {
+      expect(firstDifference(bytes, expected.subarray(position, position + bytes.length))).toBe(-1);
+    }
+    reads[3] = { position: expected.length - 2, bytes: new Uint8Array(5) };
+    await expect(storage.readEach(reads)).rejects.toMatchObject({ code: 'ERR_VHD_TRUNCATED' });
     await storage.close();
   });
 
