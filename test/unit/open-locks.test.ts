@@ -12,6 +12,7 @@ import { WorkFolder } from '../support/streams-files.ts';
 const MiB = 1024 * 1024;
 const folder = new WorkFolder();
 const noLocks = await whyNoLocks();
+const unlocked = noLocks === undefined ? '' : ` (skipped: ${noLocks})`;
 const dynamic = await imageWith('dynamic', MiB, [{ position: 100, bytes: pattern(5000) }], 512 * 1024);
 const raw = pattern(64 * 1024);
 
@@ -75,7 +76,7 @@ describe('locks and warnings', () => {
   });
 
   it.skipIf(noLocks !== undefined)(
-    'refuses what is open for writing, until it is closed or if it makes no lock',
+    `refuses what is open for writing, until it is closed or if it makes no lock${unlocked}`,
     async () => {
       const path = folder.fresh('mine.vhd');
       const disk = await createVhd(path, { size: MiB });

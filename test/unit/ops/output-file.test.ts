@@ -12,6 +12,7 @@ import { outcomeOf } from '../../support/streams-sources.ts';
 
 const folder = new WorkFolder();
 const noLocks = await whyNoLocks();
+const unlocked = noLocks === undefined ? '' : ` (skipped: ${noLocks})`;
 
 function place(): string {
   const path = folder.fresh('place');
@@ -58,7 +59,7 @@ describe('OutputFile', () => {
     expect(statSync(target).size).toBe(1);
   });
 
-  it.skipIf(noLocks !== undefined)('keeps others from what it replaces, until it has', async () => {
+  it.skipIf(noLocks !== undefined)(`keeps others from what it replaces, until it has${unlocked}`, async () => {
     const target = join(place(), 'out.vhd');
     writeFileSync(target, pattern(512), { mode: 0o444 });
     for (const end of ['commit', 'discard'] as const) {
@@ -72,17 +73,20 @@ describe('OutputFile', () => {
     }
   });
 
-  it.skipIf(noLocks !== undefined)('does not replace what others have locked, unless it is told to', async () => {
-    const target = join(place(), 'out.vhd');
-    writeFileSync(target, 'old');
-    const holder = await FileStorage.open(target, { lock: 'write', writable: true });
-    expect(await outcomeOf(OutputFile.create(target, { force: true }))).toBe('ERR_VHD_IN_USE');
-    const image = { size: 1024 * 1024, force: true };
-    expect(await outcomeOf(createImage(target, { ...image, type: 'fixed' }))).toBe('ERR_VHD_IN_USE');
-    expect(await readdir(dirname(target))).toEqual(['out.vhd']);
-    await createImage(target, { ...image, type: 'fixed', lock: false });
-    await holder.close();
-  });
+  it.skipIf(noLocks !== undefined)(
+    `does not replace what others have locked, unless it is told to${unlocked}`,
+    async () => {
+      const target = join(place(), 'out.vhd');
+      writeFileSync(target, 'old');
+      const holder = await FileStorage.open(target, { lock: 'write', writable: true });
+      expect(await outcomeOf(OutputFile.create(target, { force: true }))).toBe('ERR_VHD_IN_USE');
+      const image = { size: 1024 * 1024, force: true };
+      expect(await outcomeOf(createImage(target, { ...image, type: 'fixed' }))).toBe('ERR_VHD_IN_USE');
+      expect(await readdir(dirname(target))).toEqual(['out.vhd']);
+      await createImage(target, { ...image, type: 'fixed', lock: false });
+      await holder.close();
+    },
+  );
 
   it('loads no helper where there is nothing to replace', async () => {
     const lock = vi.spyOn(FileStorage.prototype, 'lock');

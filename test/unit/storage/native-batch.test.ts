@@ -24,7 +24,9 @@ function scattered(count: number): PlacedBytes[] {
   });
 }
 
-describe.skipIf(!isBound)('a batch of writes to a real file', () => {
+const why = isBound ? '' : ' (skipped: no batches without the native helper on Linux x64)';
+
+describe.skipIf(!isBound)(`a batch of writes to a real file${why}`, () => {
   const temp = useTempFolder('batch');
 
   it.each([16, 1000, 3001])('puts %i pieces where they belong, and nothing else', async (count) => {
@@ -87,6 +89,24 @@ describe.skipIf(!isBound)('a batch of writes to a real file', () => {
     await expect(storage.writeEach(scattered(20))).rejects.toMatchObject({ code: 'EBADF' });
     await storage.close();
     await handle.close();
+  });
+});
+
+describe('pieces of a real file without the native helper', () => {
+  const temp = useTempFolder('no-batch');
+
+  it('are written and read by a call each', async () => {
+    vi.stubEnv('VHDKIT_NATIVE', '0');
+    const storage = await FileStorage.open(temp.file('one-by-one'), { writable: true, create: 'new' });
+    const writes = scattered(300);
+    await storage.writeEach(writes);
+    const reads = writes.map(({ position, bytes }) => ({ position, bytes: new Uint8Array(bytes.length) }));
+    await storage.readEach(reads);
+    for (const [index, { bytes }] of reads.entries()) {
+      expect(firstDifference(bytes, writes[index]?.bytes ?? new Uint8Array(0))).toBe(-1);
+    }
+    await storage.close();
+    vi.unstubAllEnvs();
   });
 });
 

@@ -35,6 +35,13 @@ describe('the native helper', () => {
     if (!isKnown) expect(support.reason).toBe(`not used on ${platform} ${arch}`);
   });
 
+  // Else what needs it, locks and batches among them, would be skipped where everything has to be there.
+  it.runIf(process.env['VHDKIT_REQUIRE_PEERS'] === '1')('is there where every peer is required', async () => {
+    const { features, reason } = await nativeSupport();
+    expect(reason).toBeUndefined();
+    expect(features.filter(({ isActive }) => !isActive)).toEqual([]);
+  });
+
   it('is turned off by VHDKIT_NATIVE=0, and by nothing else', async () => {
     const before = await nativeSupport();
     vi.stubEnv('VHDKIT_NATIVE', '0');
