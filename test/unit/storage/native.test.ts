@@ -39,7 +39,8 @@ describe('the native helper', () => {
   it.runIf(process.env['VHDKIT_REQUIRE_PEERS'] === '1')('is there where every peer is required', async () => {
     const { features, reason } = await nativeSupport();
     expect(reason).toBeUndefined();
-    expect(features.filter(({ isActive }) => !isActive)).toEqual([]);
+    const missing = features.filter(({ name, isActive }) => !isActive && (name !== 'batches' || arch === 'x64'));
+    expect(missing).toEqual([]);
   });
 
   it('is turned off by VHDKIT_NATIVE=0, and by nothing else', async () => {
