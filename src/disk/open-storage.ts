@@ -41,10 +41,16 @@ export interface OpenStorageOptions extends ExamineOptions, WriteOptions {
    * blktap, which leaves old contents of the volume there.
    */
   readonly bitmap?: BitmapPolicy | undefined;
+  /**
+   * What a differencing image is a child of, open for reading (or for writing, by somebody who knows what the child owns).
+   * Held against the identifier that the child names if it is a VHD. The child closes it with itself; so does a failure
+   * to open.
+   */
+  readonly parent?: Disk | undefined;
 }
 
 /** The option names of {@link OpenStorageOptions}. */
-export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', ...WRITE_OPTIONS];
+export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', 'parent', ...WRITE_OPTIONS];
 
 /**
  * Checks options before anything is opened.

@@ -20,7 +20,7 @@ const ROWS: readonly (readonly Room[])[] = [
     { name: 'stream', files: /^src\/stream\// },
     { name: 'inspect', files: /^src\/inspect\// },
   ],
-  [{ name: 'open', files: /^src\/open\.ts$/ }],
+  [{ name: 'open', files: /^src\/open(-[^/]*)?\.ts$/ }],
   [{ name: 'ops', files: /^src\/ops\// }],
   [{ name: 'entry', files: /^src\/(index|core|format)\.ts$/ }],
   [
@@ -30,7 +30,7 @@ const ROWS: readonly (readonly Room[])[] = [
 ];
 
 const MAY_USE_NODE =
-  /^(src\/storage\/(file|file-[^/]*|native[^/]*)\.ts|src\/stream\/.*|src\/open\.ts|src\/ops\/.*|bin\/.*|samples\/.*)$/;
+  /^(src\/storage\/(file|file-[^/]*|native[^/]*)\.ts|src\/stream\/.*|src\/open(-[^/]*)?\.ts|src\/ops\/.*|bin\/.*|samples\/.*)$/;
 const MAY_RE_EXPORT = /^src\/(index|core|format)\.ts$/;
 const HAS_NO_BUFFER = /^src\/(errors\.ts|core\.ts|format\.ts|(format|disk|inspect)\/.*|storage\/(?!file|native).*)$/;
 const OWN_NAME: Readonly<Record<string, string>> = {
