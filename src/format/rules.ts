@@ -23,6 +23,7 @@ export interface Finding {
  */
 export const RULES = {
   'file.in-use': ['warning', 'another program is writing to the file: what is told of it may be out of date'],
+  'file.journal': ['warning', 'an operation that changes it in place was begun and not finished'],
   'footer.missing': ['error', 'there is no valid footer where one belongs'],
   'footer.cookie': ['error', 'the footer does not begin with its cookie'],
   'footer.checksum': ['error', 'the footer checksum does not fit its bytes'],
