@@ -108,23 +108,25 @@ export interface OpenChainOptions extends WriteOptions {
 
 /** Opens a chain; the disk closes them all. */
 export async function openChain(chain: Chain, options: OpenChainOptions = {}): Promise<VhdDisk> {
-  const { writable = false, limits = GATHER_LIMITS, storageOf = inMemory, durability } = options;
-  const parent = await openParents(chain.slice(1), (link, depth) => storageOf(link, depth + 1));
-  const child = chain[0];
+  const { storageOf = inMemory } = options;
+  const [child, ...parents] = chain;
   if (child === undefined) throw new Error('a chain has a link');
-  return openGathering(storageOf(child, 0), { writable, parent, durability }, limits);
+  const others = { ...options, storageOf: (link: ChainLink, depth: number) => storageOf(link, depth + 1) };
+  return openOver(storageOf(child, 0), parents, others);
 }
 
-/** Opens the links that are only read; undefined if there is none. */
-async function openParents(
-  links: Chain,
-  storageOf: (link: ChainLink, depth: number) => Storage,
-): Promise<Disk | undefined> {
+/** Opens the image in a storage over its parents, of which there may be none; `storageOf` counts from the first of them. */
+export async function openOver(storage: Storage, parents: Chain, options: OpenChainOptions = {}): Promise<VhdDisk> {
+  const { writable = false, limits = GATHER_LIMITS, storageOf = forReading, durability } = options;
   let parent: Disk | undefined;
-  for (const [depth, link] of [...links.entries()].reverse()) {
+  for (const [depth, link] of [...parents.entries()].reverse()) {
     parent = await openGathering(storageOf(link, depth), { parent }, GATHER_LIMITS);
   }
-  return parent;
+  return openGathering(storage, { writable, parent, durability }, limits);
+}
+
+function forReading(link: ChainLink): Storage {
+  return new MemoryStorage(link.image, { name: 'parent', writable: false });
 }
 
 function inMemory(link: ChainLink, depth: number): Storage {
