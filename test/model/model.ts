@@ -9,8 +9,9 @@ import type { GatherLimits, WriteOptions } from '../../src/disk/write-back.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { createReadStream, createWriteStream } from '../../src/stream/disk-streams.ts';
-import { buildOver, type Chain, type ChainLink, openOver, ownerOf } from '../support/build-chain.ts';
+import { buildOver, type Chain, type ChainLink, openOver } from '../support/build-chain.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
+import { expectOwner } from '../support/chain-checks.ts';
 import { collect } from '../support/collect.ts';
 
 /** What a program works on: the disk in its file. */
@@ -160,20 +161,10 @@ function extents(spot: Spot): Command {
       end += extent.length;
       previous = extent;
       if (extent.kind === 'zero') expect(isAllZeros(model.bytes.subarray(extent.start, end))).toBe(true);
-      expectOwner(model, extent);
+      if (model.chain !== undefined) expectOwner({ ...model, chain: model.chain }, extent);
     }
     expect(end).toBe(start + length);
   });
-}
-
-/** Where nothing was written the run is of the link that it was of; where something was, only zeros need not be here. */
-function expectOwner({ chain, touched, bytes }: Model, { start, length, kind, depth }: Extent): void {
-  if (chain === undefined) return;
-  for (let at = start; at < start + length; at += 512 - (at % 512)) {
-    const end = Math.min(start + length, at + 512 - (at % 512));
-    if (touched[Math.floor(at / 512)] !== 1) expect({ at, kind, depth }).toEqual({ at, ...ownerOf(chain, at) });
-    else if (depth > 0) expect(isAllZeros(bytes.subarray(at, end)), `depth ${depth} at ${at}`).toBe(true);
-  }
 }
 
 const FLUSH = command('flush', (_model, { disk }) => disk.flush());

@@ -1,5 +1,5 @@
 // Makes chains of images: each with what it holds of its own, and what a disk over it and its parents holds.
-import { openGathering } from '../../src/disk/open-storage.ts';
+import { openGathering, type OpenStorageOptions } from '../../src/disk/open-storage.ts';
 import type { Disk, Extent } from '../../src/disk/disk.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { GATHER_LIMITS, type GatherLimits, type WriteOptions } from '../../src/disk/write-back.ts';
@@ -97,8 +97,8 @@ function sectorCountOf(size: number): number {
   return Math.ceil(size / SECTOR_BYTES);
 }
 
-/** How a chain is opened. */
-export interface OpenChainOptions extends WriteOptions {
+/** How a chain is opened; `bitmap` is that of the child. */
+export interface OpenChainOptions extends WriteOptions, Pick<OpenStorageOptions, 'bitmap'> {
   /** Open the child, and no other, for writing as well. */
   readonly writable?: boolean;
   readonly limits?: GatherLimits;
@@ -117,12 +117,12 @@ export async function openChain(chain: Chain, options: OpenChainOptions = {}): P
 
 /** Opens the image in a storage over its parents, of which there may be none; `storageOf` counts from the first of them. */
 export async function openOver(storage: Storage, parents: Chain, options: OpenChainOptions = {}): Promise<VhdDisk> {
-  const { writable = false, limits = GATHER_LIMITS, storageOf = forReading, durability } = options;
+  const { writable = false, limits = GATHER_LIMITS, storageOf = forReading, durability, bitmap } = options;
   let parent: Disk | undefined;
   for (const [depth, link] of [...parents.entries()].reverse()) {
     parent = await openGathering(storageOf(link, depth), { parent }, GATHER_LIMITS);
   }
-  return openGathering(storage, { writable, parent, durability }, limits);
+  return openGathering(storage, { writable, parent, durability, bitmap }, limits);
 }
 
 function forReading(link: ChainLink): Storage {

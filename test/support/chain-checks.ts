@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { type Disk, type Extent, mergeExtents } from '../../src/disk/disk.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
-import { type Chain, expectedExtents } from './build-chain.ts';
+import { type Chain, expectedExtents, ownerOf } from './build-chain.ts';
 import { firstDifference } from './bytes.ts';
 import { collect } from './collect.ts';
 
@@ -84,6 +84,28 @@ function expectCover(
     expect(isContinued, `the run at ${extent.start} continues the one before it`).toBe(false);
   }
   expect(position).toBe(start + length);
+}
+
+/** A disk over a chain after changes. */
+export interface ChangedChain {
+  /** What it was before. */
+  readonly chain: Chain;
+  /** What it holds now. */
+  readonly bytes: Uint8Array;
+  /** One byte for each sector; 1: written or discarded since. */
+  readonly touched: Uint8Array;
+}
+
+/** Where nothing was written the run is of the link that it was of; where something was, only zeros may be of another. */
+export function expectOwner({ chain, touched, bytes }: ChangedChain, { start, length, kind, depth }: Extent): void {
+  for (let at = start; at < start + length; at += 512 - (at % 512)) {
+    const end = Math.min(start + length, at + 512 - (at % 512));
+    const found = { at, kind, depth };
+    if (touched[Math.floor(at / 512)] !== 1) {
+      const owner = { at, ...ownerOf(chain, at) };
+      if (owner.kind !== kind || owner.depth !== depth) expect(found).toEqual(owner);
+    } else if (depth > 0 && !isAllZeros(bytes.subarray(at, end))) expect.fail(`${JSON.stringify(found)}, but it was written`);
+  }
 }
 
 async function* listed<T>(items: readonly T[]): AsyncGenerator<T> {
