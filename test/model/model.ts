@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import type { Extent } from '../../src/disk/disk.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import type { GatherLimits, WriteOptions } from '../../src/disk/write-back.ts';
+import type { Finding } from '../../src/format/rules.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { createReadStream, createWriteStream } from '../../src/stream/disk-streams.ts';
@@ -176,7 +177,8 @@ function reopens(how: 'after close' | 'read-only' | 'as flushed'): Command {
     const image = real.storage.toBytes();
     const readOnly = await openOver(new MemoryStorage(image), parentsOf(model));
     expect(firstDifference(await readOnly.readBytes(0, readOnly.size), model.bytes)).toBe(-1);
-    expect(readOnly.findings.filter((item) => item.severity !== 'note')).toEqual([]);
+    const isOdd = ({ severity, rule }: Finding): boolean => severity !== 'note' && rule !== 'footer.size-sectors';
+    expect(readOnly.findings.filter(isOdd)).toEqual([]);
     if (how === 'read-only') expect(firstDifference(image, real.storage.toBytes())).toBe(-1);
     Object.assign(real, await open(model, image, real.opening));
   });
