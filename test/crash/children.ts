@@ -80,19 +80,19 @@ const CHAINS: Record<string, readonly LinkShape[]> = {
   ],
   'a child with blocks of 512 KiB': [
     {
-      size: 3 * 512 * KiB,
+      size: 2 * 512 * KiB + 512,
       blockSize: 512 * KiB,
       alignment: 'aligned',
       blocks: [{ index: 1, data: pattern(512 * KiB, 52), sectors: [0, 5, 6, 1000] }],
     },
-    { size: 3 * 512 * KiB, blockSize: 2048 * KiB, blocks: [{ index: 0, data: pattern(2048 * KiB, 53) }] },
+    { size: 2 * 512 * KiB, blockSize: 2048 * KiB, blocks: [{ index: 0, data: pattern(2048 * KiB, 53) }] },
   ],
   'a child with blocks of 2 MiB': [
     {
-      size: 2 * 2048 * KiB - 5 * 512,
+      size: 2048 * KiB + 5 * 512,
       blockSize: 2048 * KiB,
       alignment: 'aligned',
-      blocks: [{ index: 1, data: 0x5a, sectors: [0, 1, 4000] }],
+      blocks: [{ index: 0, data: 0x5a, sectors: [0, 1, 4000] }],
     },
     { size: 2048 * KiB, blockSize: 512 * KiB, blocks: [{ index: 3, data: pattern(512 * KiB, 54) }] },
   ],
@@ -101,7 +101,7 @@ const CHAINS: Record<string, readonly LinkShape[]> = {
 function subjectOf(name: string, [child, ...parents]: Chain): Subject {
   if (child === undefined) throw new Error('a chain has a link');
   const { image, content, blockSize, size } = child;
-  const weight = size > 1024 * KiB ? 1 : 3;
+  const weight = size > 1024 * KiB ? 0.25 : 0.8;
   return { name, image, parents, content, blockSize, bitmap: 'strict', discard: 'ignored', weight };
 }
 
