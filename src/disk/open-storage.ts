@@ -50,7 +50,14 @@ export interface OpenStorageOptions extends ExamineOptions, WriteOptions {
 }
 
 /** The option names of {@link OpenStorageOptions}. */
-export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', 'parent', ...WRITE_OPTIONS];
+export const OPEN_STORAGE_OPTIONS: readonly string[] = [
+  'writable',
+  'footer',
+  'sizeFrom',
+  'bitmap',
+  'parent',
+  ...WRITE_OPTIONS,
+];
 
 /**
  * Checks options before anything is opened.
