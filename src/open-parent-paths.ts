@@ -13,7 +13,7 @@ export interface ParentPath {
 }
 
 /** Where names are looked up. */
-export interface ParentPlaces {
+export interface SearchedDirs {
   /** Directories of the child, absolute: what relative names begin from. More than one if a link leads to the child. */
   readonly childDirs: readonly string[];
   /** Further directories to look for the file names in, absolute. */
@@ -28,7 +28,7 @@ export const HERE: PlatformPath = process.platform === 'win32' ? win32 : posix;
  * directory on; then the bare file names in the child's directory and in the further ones. Nothing is looked up.
  * @param path how paths are written: names of the other kind of system are understood as far as they can be
  */
-export function parentPaths(names: readonly ParentName[], places: ParentPlaces, path: PlatformPath): ParentPath[] {
+export function parentPaths(names: readonly ParentName[], places: SearchedDirs, path: PlatformPath): ParentPath[] {
   const found: ParentPath[] = names.flatMap((name) => pathsOf(name, places.childDirs, path));
   // The name field is what other readers go by here, so its file name comes first.
   const byField = [...names].sort((a, b) => Number(b.source === 'name') - Number(a.source === 'name'));

@@ -31,23 +31,6 @@ import { FileWatch } from './storage/file-watch.ts';
 import { PaddedStorage } from './storage/padded.ts';
 import type { Storage } from './storage/storage.ts';
 
-/** Where an image is: a path, a `file:` URL, a `FileHandle` (which stays the caller's), or any {@link Storage}. */
-export type ImageSource = string | URL | FileHandle | Storage;
-
-/** How the file of an image is opened. A {@link Storage} is taken as it is. */
-export interface FileOptions {
-  /**
-   * Lock the file while it is open: for reading against writers, for writing against everybody else, in other programs
-   * (QEMU among them) and in this one; see `FileStorage.lock`. Default true.
-   */
-  readonly lock?: boolean | undefined;
-  /**
-   * Hears what went on all the same, such as that a file to be written cannot be locked. Default: `process.emitWarning`,
-   * with type `VhdWarning` and the code.
-   */
-  readonly onWarning?: WarningListener | undefined;
-}
-
 /** How an image is opened. */
 export interface OpenOptions extends OpenStorageOptions, FileOptions {}
 
@@ -61,14 +44,6 @@ export async function openVhd(source: ImageSource, options: OpenOptions = {}): P
   checkOpenOptions('openVhd', options, ['lock']);
   const { lock: _lock, ...vhdOptions } = options;
   return openVhdStorage(await storageOf(source, options), { ...vhdOptions, onWarning: listenerFor(source, options) });
-}
-
-/** How a raw image is opened. */
-export interface OpenRawOptions extends WriteOptions, FileOptions {
-  /** Open for reading and writing; default false. */
-  readonly writable?: boolean | undefined;
-  /** Read a length that is no multiple of 512 as if zeros filled the last sector; for reading only. Default false. */
-  readonly pad?: boolean | undefined;
 }
 
 /**
@@ -86,34 +61,6 @@ export async function openRaw(source: ImageSource, options: OpenRawOptions = {})
     await storage.close();
     throw error;
   }
-}
-
-async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk> {
-  const byteLength = await storage.size();
-  const readOnly = options.writable !== true;
-  if (byteLength === 0) {
-    throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', {
-      storage: storage.name,
-    });
-  }
-  if (byteLength % SECTOR_BYTES === 0) {
-    const disk = new FlatDisk(storage, byteLength, readOnly);
-    return readOnly ? disk : new WriteBackDisk(disk, options);
-  }
-  const padded = alignUp(byteLength, SECTOR_BYTES);
-  if (options.pad === true && readOnly) {
-    return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
-  }
-  throw new VhdError(
-    'ERR_VHD_SIZE',
-    `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,
-    {
-      storage: storage.name,
-      expected: 'a multiple of 512 bytes',
-      found: `${byteLength} bytes`,
-      remedy: `--pad fills it up with zeros to ${padded} bytes`,
-    },
-  );
 }
 
 /** How an image of a kind to be found out is opened. */
@@ -174,69 +121,6 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
   }
 }
 
-/** Endings of names that promise a raw image. */
-export const RAW_NAMES: readonly string[] = ['.raw', '.img'];
-/** Endings of names that promise a VHD. */
-export const VHD_NAMES: readonly string[] = ['.vhd', '.avhd', '.vpc'];
-
-/** Tells raw from VHD by content, and refuses what is neither or could be both. */
-async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'raw' | 'vhd'> {
-  const examination = await examine(storage, options);
-  const extension = extname(basename(storage.name)).toLowerCase();
-  const isVhd = examination.footer !== undefined || looksDamaged(examination);
-  const says = 'say --from raw or --from vhd';
-  if (isVhd && RAW_NAMES.includes(extension)) {
-    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but has the footer of a VHD`, {
-      storage: storage.name,
-      expected: 'no footer in a raw image',
-      found: 'a footer',
-      remedy: says,
-    });
-  }
-  if (isVhd) return 'vhd';
-  await refuseForeign(storage, examination.fileSize);
-  if (VHD_NAMES.includes(extension) && examination.fileSize > 0) {
-    throw new VhdError(
-      'ERR_VHD_AMBIGUOUS',
-      `it is named ${extension} but has no footer: expected 'conectix' at its end or start, found other bytes`,
-      {
-        storage: storage.name,
-        expected: "'conectix' at its end or start",
-        found: 'other bytes',
-        remedy: `if it is a raw disk, say --from raw`,
-      },
-    );
-  }
-  return 'raw';
-}
-
-/** True if no footer is valid but a cookie stands where one belongs: a damaged VHD, not a raw disk. */
-function looksDamaged(examination: Examination): boolean {
-  return examination.refusal !== undefined && examination.refusal.code !== 'ERR_VHD_NOT_VHD';
-}
-
-async function refuseForeign(storage: Storage, fileSize: number): Promise<void> {
-  const head = new Uint8Array(Math.min(MAGIC_BYTES, fileSize));
-  await storage.read(head, 0);
-  checkNotForeign(head, storage.name);
-}
-
-/**
- * Refuses the first bytes of a format that is not a disk image this library takes.
- * @throws VhdError `ERR_VHD_FOREIGN_FORMAT`, with the command that converts it as remedy
- */
-export function checkNotForeign(head: Uint8Array, name: string): void {
-  const foreign = detectForeign(head);
-  if (foreign === undefined) return;
-  throw new VhdError('ERR_VHD_FOREIGN_FORMAT', `this is a ${foreign.title} file: expected a VHD or a raw disk`, {
-    storage: name,
-    offset: 0,
-    expected: 'a VHD or a raw disk',
-    found: foreign.title,
-    remedy: `${remedyFor(foreign.remedy, name)}   (--from raw takes its bytes as they are)`,
-  });
-}
-
 /** What a new image is to be; see {@link createVhdStorage}. */
 export interface CreateOptions extends CreateStorageOptions, FileOptions {}
 
@@ -262,60 +146,3 @@ export async function createVhd(target: string | URL | Storage, options: CreateO
   }
 }
 
-/**
- * Opens a file or a device for writing, locked unless `lock` is false.
- * @throws VhdError `ERR_VHD_IN_USE`
- */
-export function openWritableFile(path: string, { lock, onWarning }: FileOptions): Promise<FileStorage> {
-  return openFile(path, { lock, onWarning, writable: true });
-}
-
-async function storageOf(source: ImageSource, options: WritableOptions): Promise<Storage> {
-  checkBooleans(options, ['lock']);
-  if (typeof source === 'string' || source instanceof URL) return openFile(source, options);
-  if (!('fd' in source)) return source;
-  const storage = FileStorage.fromHandle(source, { writable: options.writable === true });
-  const kind = lockKind(options);
-  if (kind !== undefined) await storage.lock(kind, listenerFor(source, options));
-  return storage;
-}
-
-type WritableOptions = FileOptions & Pick<OpenStorageOptions, 'writable'>;
-
-function openFile(source: string | URL, options: WritableOptions, create?: 'new'): Promise<FileStorage> {
-  return FileStorage.open(pathOf(source), {
-    writable: options.writable === true,
-    ...(create === undefined ? {} : { create }),
-    lock: lockKind(options),
-    onWarning: listenerFor(source, options),
-  });
-}
-
-function lockKind({ lock, writable }: WritableOptions): LockKind | undefined {
-  if (lock === false) return undefined;
-  return writable === true ? 'write' : 'read';
-}
-
-/** Who hears of a file that is opened here; a storage is somebody else's, who may not want to be told. */
-function listenerFor(source: ImageSource, { onWarning }: FileOptions): WarningListener | undefined {
-  const isFile = typeof source === 'string' || source instanceof URL || 'fd' in source;
-  if (isFile) warnAtTheEnd();
-  return onWarning ?? (isFile ? emitWarning : undefined);
-}
-
-let isWatchingTheEnd = false;
-
-/** A program that comes to its end with small writes still gathered loses them: it is to hear of that. */
-function warnAtTheEnd(): void {
-  if (isWatchingTheEnd) return;
-  isWatchingTheEnd = true;
-  process.on('beforeExit', warnOfUnflushed);
-}
-
-function emitWarning({ code, message, storage }: VhdWarning): void {
-  process.emitWarning(`${storage}: ${message}`, { type: 'VhdWarning', code });
-}
-
-function pathOf(target: string | URL): string {
-  return typeof target === 'string' ? target : fileURLToPath(target);
-}
