@@ -2,32 +2,22 @@ import { realpath, stat } from 'node:fs/promises';
 import type { Disk } from './disk/disk.ts';
 import { openVhdStorage } from './disk/open-storage.ts';
 import { type Examination, examine } from './disk/recognise.ts';
-import { checkBooleans, VhdError } from './errors.ts';
+import { VhdError } from './errors.ts';
 import type { Footer } from './format/footer.ts';
 import { describeFinding, type Finding } from './format/rules.ts';
 import { shortest } from './open-error-paths.ts';
-import { type FoundParent, findParent, type Orphan, type ParentOptions } from './open-find-parent.ts';
+import { type FoundParent, findParent, type Orphan } from './open-find-parent.ts';
 import { checkJournal } from './open-journal.ts';
 import { checkParent } from './open-parent-fit.ts';
+import { type ChainOptions, checkParentOptions } from './open-parent-options.ts';
 import { HERE } from './open-parent-paths.ts';
 import { identityOf, ParentPlaces } from './open-parent-places.ts';
 import { rawDisk } from './open-raw.ts';
-import { type FileOptions, openFile } from './open-source.ts';
+import { openFile } from './open-source.ts';
 import type { FileStorage } from './storage/file.ts';
 import { FileWatch } from './storage/file-watch.ts';
 import type { Storage } from './storage/storage.ts';
 
-/** How a chain is found. */
-export interface ChainOptions extends ParentOptions, Pick<FileOptions, 'lock'> {}
-
-/** The option names of {@link ParentOptions}. */
-export const PARENT_OPTIONS: readonly string[] = [
-  'parentDirs',
-  'followParents',
-  'strictParent',
-  'maxChainLength',
-  'allowRawParent',
-];
 /** Images in a chain, where nobody says otherwise. */
 const MAX_CHAIN_LENGTH = 1024;
 
@@ -61,22 +51,6 @@ export interface ChainStart {
   readonly path: string | undefined;
   /** What its ends and its header say. */
   readonly examination: Examination;
-}
-
-/**
- * Checks the options about parents.
- * @throws TypeError if one is not what it has to be
- * @throws RangeError if `maxChainLength` is no whole number from 1 on
- */
-export function checkParentOptions(options: ParentOptions): void {
-  checkBooleans(options, ['followParents', 'strictParent', 'allowRawParent']);
-  const { parentDirs = [], maxChainLength = 1 } = options;
-  if (!Array.isArray(parentDirs) || parentDirs.some((dir) => typeof dir !== 'string')) {
-    throw new TypeError('parentDirs: expected an array of paths');
-  }
-  if (!Number.isSafeInteger(maxChainLength) || maxChainLength < 1) {
-    throw new RangeError(`maxChainLength: expected a whole number from 1 on, found ${maxChainLength}`);
-  }
 }
 
 /**
@@ -199,12 +173,16 @@ function uuidOf({ footer }: { readonly footer: Footer | undefined }): Uint8Array
 
 function limitError(path: string, maxChainLength: number): VhdError {
   const expected = `a chain of at most ${maxChainLength} ${maxChainLength === 1 ? 'image' : 'images'}`;
-  return new VhdError('ERR_VHD_LIMIT', `the chain is too long: expected ${expected}, found a parent of the last of them`, {
-    storage: path,
-    expected,
-    found: 'one more',
-    remedy: 'flatten it with vhd convert, or raise maxChainLength',
-  });
+  return new VhdError(
+    'ERR_VHD_LIMIT',
+    `the chain is too long: expected ${expected}, found a parent of the last of them`,
+    {
+      storage: path,
+      expected,
+      found: 'one more',
+      remedy: 'flatten it with vhd convert, or raise maxChainLength',
+    },
+  );
 }
 
 /** The parents of an image, open. */

@@ -2,7 +2,7 @@ import { readParentNames } from './disk/parent-names.ts';
 import { type Examination, examine } from './disk/recognise.ts';
 import { VhdError } from './errors.ts';
 import { quote } from './format/bytes.ts';
-import { decodeParentName, type DynamicHeader } from './format/dynamic-header.ts';
+import { type DynamicHeader, decodeParentName } from './format/dynamic-header.ts';
 import type { Finding } from './format/rules.ts';
 import { shellPath } from './format/shell.ts';
 import { formatUuid } from './format/uuid.ts';
@@ -11,23 +11,6 @@ import { HERE, type ParentPath, parentPaths } from './open-parent-paths.ts';
 import { type LocatedFile, type NotLocated, ParentPlaces } from './open-parent-places.ts';
 import { FileStorage } from './storage/file.ts';
 import type { Storage } from './storage/storage.ts';
-
-/** Where parents are looked for, and which are taken. */
-export interface ParentOptions {
-  /**
-   * Further directories to look for parents in, by their file names. A parent may lie in them and in what is below them,
-   * as in the directories of its children. Default: none.
-   */
-  readonly parentDirs?: readonly string[] | undefined;
-  /** Follow the names in images wherever they lead, also to other machines. Default false. */
-  readonly followParents?: boolean | undefined;
-  /** Refuse a parent whose time stamp is not the one its child knows. Default false: that is a finding. */
-  readonly strictParent?: boolean | undefined;
-  /** Most images that a chain may have. Default 1024. */
-  readonly maxChainLength?: number | undefined;
-  /** Open a raw parent, as blktap has them: nothing tells whether it is the right one. Default false. */
-  readonly allowRawParent?: boolean | undefined;
-}
 
 /** A differencing image whose parent is looked for. */
 export interface Orphan {
@@ -227,7 +210,9 @@ function explain(
 function told(attempts: readonly Attempt[]): string {
   if (attempts.length === 0) return 'no name';
   const label = (source: Attempt['source']): string => (source === 'name' ? 'name field' : source);
-  return attempts.map(({ source, path, problem }) => `${quote(shortened(path))} (${label(source)}): ${problem}`).join('; ');
+  return attempts
+    .map(({ source, path, problem }) => `${quote(shortened(path))} (${label(source)}): ${problem}`)
+    .join('; ');
 }
 
 /** Names out of an image can have 32767 characters. */

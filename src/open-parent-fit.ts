@@ -1,9 +1,10 @@
 import type { Examination } from './disk/recognise.ts';
 import { VhdError } from './errors.ts';
-import { describeFinding, type Finding, finding } from './format/rules.ts';
 import { unixMilliseconds } from './format/new-footer.ts';
+import { describeFinding, type Finding, finding } from './format/rules.ts';
 import { VHD_EPOCH_UNIX_SECONDS } from './format/spec.ts';
-import type { FoundParent, Orphan, ParentOptions } from './open-find-parent.ts';
+import type { FoundParent, Orphan } from './open-find-parent.ts';
+import type { ParentOptions } from './open-parent-options.ts';
 
 /**
  * How a parent fits its child, beyond the identifier.

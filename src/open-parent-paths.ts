@@ -45,7 +45,9 @@ function pathsOf({ source, text }: ParentName, childDirs: readonly string[], pat
   return texts.flatMap((given) => {
     const foreign = foreignProblem(given, path);
     if (foreign !== undefined) return [{ source, path: given, problem: foreign }];
-    return spellings(given, path).flatMap((name) => childDirs.map((dir) => ({ source, path: path.resolve(dir, name) })));
+    return spellings(given, path).flatMap((name) =>
+      childDirs.map((dir) => ({ source, path: path.resolve(dir, name) })),
+    );
   });
 }
 

@@ -43,4 +43,3 @@ export async function rawDisk(storage: Storage, options: OpenRawOptions): Promis
     },
   );
 }
-

@@ -66,4 +66,3 @@ export function checkNotForeign(head: Uint8Array, name: string): void {
     remedy: `${remedyFor(foreign.remedy, name)}   (--from raw takes its bytes as they are)`,
   });
 }
-

@@ -1,49 +1,100 @@
-import { type FileHandle, rm } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { warnOfUnflushed } from './disk/abandoned.ts';
+import { rm } from 'node:fs/promises';
 import { type CreateStorageOptions, checkCreateOptions, createVhdStorage } from './disk/create-storage.ts';
 import type { Disk } from './disk/disk.ts';
-import { FlatDisk } from './disk/flat.ts';
 import {
   checkOpenOptions,
   OPEN_STORAGE_OPTIONS,
   type OpenStorageOptions,
   openVhdStorage,
 } from './disk/open-storage.ts';
-import { type Examination, examine } from './disk/recognise.ts';
+import { examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
-import { checkWriteOptions, WRITE_OPTIONS, WriteBackDisk, type WriteOptions } from './disk/write-back.ts';
-import {
-  checkBooleans,
-  checkOneOf,
-  checkOptionNames,
-  VhdError,
-  type VhdWarning,
-  type WarningListener,
-} from './errors.ts';
-import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
-import { remedyFor } from './format/shell.ts';
-import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
+import { checkWriteOptions, WRITE_OPTIONS } from './disk/write-back.ts';
+import { checkBooleans, checkOneOf, checkOptionNames } from './errors.ts';
+import type { VhdType } from './format/spec.ts';
+import type { ChainStart, OpenedParents } from './open-chain.ts';
+import { checkJournal } from './open-journal.ts';
+import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from './open-parent-options.ts';
+import { type OpenRawOptions, rawDisk } from './open-raw.ts';
+import { recognise } from './open-recognise.ts';
+import { type FileOptions, type ImageSource, listenerFor, openFile, pathOf, storageOf } from './open-source.ts';
 import { FileStorage } from './storage/file.ts';
-import type { LockKind } from './storage/file-lock.ts';
 import { FileWatch } from './storage/file-watch.ts';
-import { PaddedStorage } from './storage/padded.ts';
 import type { Storage } from './storage/storage.ts';
 
-/** How an image is opened. */
-export interface OpenOptions extends OpenStorageOptions, FileOptions {}
+/** How an image is opened, and where its parents are. */
+export interface OpenOptions extends OpenStorageOptions, FileOptions, ParentOptions {}
+
+/** What {@link OpenOptions} have that a storage does not need. */
+const FILE_OPTIONS: readonly string[] = ['lock', ...PARENT_OPTIONS];
 
 /**
  * Opens a VHD, for reading unless `writable` is set. Closing the disk closes what it was opened on, a `FileHandle` excepted.
- * @throws VhdError with the code that says what is wrong with the image, `ERR_VHD_IN_USE` if another program has it locked;
- *   errors of the system pass unwrapped
+ * The parents of a differencing image are looked for and opened along with it, for reading; of what is no path only with
+ * `parentDirs`, or `parent` to give it.
+ * @throws VhdError with the code that says what is wrong with the image or its chain, `ERR_VHD_IN_USE` if another program
+ *   has one of its files locked, `ERR_VHD_JOURNAL` if an operation on one was not finished; errors of the system pass unwrapped
  * @throws TypeError on an unknown option
  */
 export async function openVhd(source: ImageSource, options: OpenOptions = {}): Promise<VhdDisk> {
-  checkOpenOptions('openVhd', options, ['lock']);
-  const { lock: _lock, ...vhdOptions } = options;
-  return openVhdStorage(await storageOf(source, options), { ...vhdOptions, onWarning: listenerFor(source, options) });
+  checkAllOptions('openVhd', options);
+  const storage = await storageOf(source, options);
+  const start = await orClosed([storage, options.parent], async () => {
+    await checkNoJournal(source, options);
+    return { storage, path: pathIfAny(source), examination: await examine(storage, options) };
+  });
+  return (await openWithParents(start, source, options)).vhd;
+}
+
+function checkAllOptions(where: string, options: OpenOptions, moreNames: readonly string[] = []): void {
+  checkOpenOptions(where, options, [...FILE_OPTIONS, ...moreNames]);
+  checkParentOptions(options);
+}
+
+/** Does something with what is open, and closes that if it fails. */
+async function orClosed<T>(opened: readonly (Closable | undefined)[], job: () => Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    await Promise.all(opened.map((item) => item?.close()));
+    throw error;
+  }
+}
+
+type Closable = Pick<Storage, 'close'>;
+
+function pathIfAny(source: ImageSource): string | undefined {
+  return typeof source === 'string' || source instanceof URL ? pathOf(source) : undefined;
+}
+
+/** An operation that was not finished may have left what cannot be read, and must be finished before anything is written. */
+async function checkNoJournal(source: ImageSource, { writable }: OpenOptions): Promise<void> {
+  const path = pathIfAny(source);
+  if (path !== undefined) await checkJournal(path, { writable });
+}
+
+async function parentsOf(start: ChainStart, options: OpenOptions): Promise<OpenedParents | undefined> {
+  if (start.examination.type !== 'differencing') return undefined;
+  // Loaded when it is needed: most images have no parent.
+  const { openParents } = await import('./open-chain.ts');
+  return openParents(start, options);
+}
+
+interface WithParents {
+  readonly vhd: VhdDisk;
+  readonly checkParents: OpenedParents['checkUnchanged'];
+}
+
+/** Opens an image in a storage, and before it its parents. A failure closes everything. */
+async function openWithParents(start: ChainStart, source: ImageSource, options: OpenOptions): Promise<WithParents> {
+  const { storage, path } = start;
+  const isSearched = options.parent === undefined && (path !== undefined || (options.parentDirs?.length ?? 0) > 0);
+  const parents = isSearched ? await orClosed([storage], () => parentsOf(start, options)) : undefined;
+  const { writable, footer, sizeFrom, bitmap, durability } = options;
+  const given = { writable, footer, sizeFrom, bitmap, durability, onWarning: listenerFor(source, options) };
+  const vhd = await openVhdStorage(storage, { ...given, parent: options.parent ?? parents?.parent });
+  if (parents !== undefined) vhd.addFindings(parents.findings);
+  return { vhd, checkParents: parents?.checkUnchanged ?? (() => Promise.resolve()) };
 }
 
 /**
@@ -72,7 +123,7 @@ export interface OpenDiskOptions extends OpenOptions {
 }
 
 /** The option names of {@link OpenDiskOptions}. */
-export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, 'from', 'pad', 'lock'];
+export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, ...FILE_OPTIONS, 'from', 'pad'];
 
 /** An opened image, and what it was taken for. */
 export interface OpenedDisk {
@@ -99,26 +150,36 @@ export interface OpenedDisk {
  *   `ERR_VHD_AMBIGUOUS` where name and content contradict; else as `openVhd` and `openRaw`
  */
 export async function openDisk(source: ImageSource, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
-  checkOpenOptions('openDisk', options, ['from', 'pad', 'lock']);
+  checkAllOptions('openDisk', options, ['from', 'pad']);
   checkOneOf('from', options.from, ['raw', 'vhd']);
-  const { from, pad, lock: _lock, ...given } = options;
-  const vhdOptions = { ...given, onWarning: listenerFor(source, options) };
+  const { from, pad, writable, durability } = options;
   const storage = await storageOf(source, options);
-  try {
-    const isWatched = storage !== source && storage instanceof FileStorage && options.writable !== true;
-    const watch = isWatched ? await FileWatch.start(storage) : undefined;
+  const { watch, examination, kind } = await orClosed([storage, options.parent], async () => {
+    await checkNoJournal(source, options);
+    const isWatched = storage !== source && storage instanceof FileStorage && writable !== true;
+    const examination = await examine(storage, options);
+    return {
+      watch: isWatched ? await FileWatch.start(storage) : undefined,
+      examination,
+      kind: from ?? (await recognise(storage, examination)),
+    };
+  });
+  if (kind === 'raw') {
+    const onWarning = listenerFor(source, options);
+    const disk = await orClosed([storage, options.parent], () => {
+      if (options.parent !== undefined) throw new TypeError('parent: a raw disk has none');
+      return rawDisk(storage, { pad, writable, durability, onWarning });
+    });
     const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
-    if ((from ?? (await recognise(storage, options))) === 'raw') {
-      const { writable, durability, onWarning } = vhdOptions;
-      const disk = await rawDisk(storage, { pad, writable, durability, onWarning });
-      return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
-    }
-    const vhd = await openVhdStorage(storage, vhdOptions);
-    return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
-  } catch (error) {
-    await storage.close();
-    throw error;
+    return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
   }
+  const start = { storage, path: pathIfAny(source), examination };
+  const { vhd, checkParents } = await openWithParents(start, source, options);
+  const checkUnchanged = async (cause?: unknown): Promise<void> => {
+    await watch?.check(cause);
+    await checkParents(cause);
+  };
+  return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
 }
 
 /** What a new image is to be; see {@link createVhdStorage}. */
@@ -145,4 +206,3 @@ export async function createVhd(target: string | URL | Storage, options: CreateO
     throw error;
   }
 }
-

@@ -1,7 +1,7 @@
 import { quote } from '../format/bytes.ts';
 import { decodeParentName } from '../format/dynamic-header.ts';
 import { decodeLocatorName, nameProblem } from '../format/locator-name.ts';
-import { locatorSpaceBytes, NO_PLATFORM, PLATFORM_CODES, type ParentLocator } from '../format/parent-locator.ts';
+import { locatorSpaceBytes, NO_PLATFORM, type ParentLocator, PLATFORM_CODES } from '../format/parent-locator.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Examination } from './recognise.ts';
@@ -86,7 +86,10 @@ async function readLocator(storage: Storage, locator: ParentLocator, fileSize: n
   }
   const space = locatorSpaceBytes(locator);
   if (length <= space) return { text };
-  return { text, finding: finding('locator.space', { offset, expected: `at most ${space} bytes`, found: `${length}` }) };
+  return {
+    text,
+    finding: finding('locator.space', { offset, expected: `at most ${space} bytes`, found: `${length}` }),
+  };
 }
 
 /** A Mac alias leads to a file by numbers of an HFS volume, and is not read. Unknown codes are told by the header. */
