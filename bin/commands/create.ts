@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import type { Command } from 'commander';
 import { type CreateImageResult, createImage } from '../../src/ops/create.ts';
+import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addImageOptions, type ImageFlags, identityOptions } from '../image-options.ts';
@@ -9,7 +10,7 @@ import type { Session } from '../session.ts';
 import { formatExactly, parseDiskSize } from '../sizes.ts';
 import { geometryWarnings } from '../target.ts';
 
-interface Flags extends ImageFlags, LongFlags {
+interface Flags extends ImageFlags, LongFlags, BreakingFlags {
   readonly size?: number | undefined;
   readonly type?: 'dynamic' | 'fixed' | undefined;
   readonly force?: boolean | undefined;
@@ -30,7 +31,7 @@ export function declare(command: Command, session: Session): void {
     .option('--force', 'replace a file that exists')
     .option('--no-lock', 'replace it even if another program is using it');
   addExamples(
-    addLongFlags(addImageOptions(command)),
+    addLongFlags(addImageOptions(addBreakingFlag(command))),
     'vhd create disk.vhd 20G',
     'vhd create disk.vhd 127G --type fixed',
   );
@@ -65,6 +66,7 @@ async function create(session: Session, image: string, argument: number | undefi
   }
   const identity = identityOptions(flags, session.io.env);
   const { signal } = session.io;
+  if (force === true) await guardChildren([image], flags, signal);
   const made = await createImage(image, { ...identity, size, type, blockSize, preallocate, force, lock, signal });
   const warnings = [...made.warnings, ...geometryWarnings(identity.geometry, size, image)];
   for (const warning of warnings) await session.warn(warning);
