@@ -11,12 +11,21 @@ import {
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { formatUuid } from '../../src/format/uuid.ts';
 import { openDisk, openVhd } from '../../src/open.ts';
 import { closeLinks, resolveChain } from '../../src/open-chain.ts';
+import type { Journal } from '../../src/open-journal.ts';
 import type { ChainOptions } from '../../src/open-parent-options.ts';
+import { writeJournal } from '../../src/ops/journal.ts';
 import { FileStorage } from '../../src/storage/file.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
-import { CHAIN_BLOCK_BYTES, CHAIN_DISK_BYTES, type ChainFile, writeChainFile } from '../support/chain-files.ts';
+import {
+  CHAIN_BLOCK_BYTES,
+  CHAIN_DISK_BYTES,
+  type ChainFile,
+  chainUuid,
+  writeChainFile,
+} from '../support/chain-files.ts';
 import { whyNoLocks } from '../support/locks.ts';
 import { WorkFolder } from '../support/streams-files.ts';
 
@@ -534,6 +543,48 @@ describe('an opened chain', () => {
     await using disk = await openVhd(path);
     const message = expect.stringMatching(/a\.vhd: the footer at the end is missing/) as string;
     expect(disk.findings).toEqual([expect.objectContaining({ rule: 'footer.end-missing', message })]);
+  });
+});
+
+describe('an operation that was not finished', () => {
+  const journal = (verb: Journal['verb'], of: number, more: Partial<Journal> = {}): Journal => ({
+    ...{ verb, uuid: formatUuid(chainUuid(of)), startedAt: '2026-11-24T10:00:00.000Z' },
+    ...{ fileSize: 1, fileSizeAfter: 1, writes: [], ...more },
+  });
+  const merge = (of: number, child: number): Journal => {
+    return journal('merge', of, { childUuid: formatUuid(chainUuid(child)), childPath: '/child.vhd' });
+  };
+  /** `top.vhd` over `child.vhd` over `a.vhd`, and `other.vhd` over that too. */
+  const made = (): void => {
+    base('a.vhd');
+    child('child.vhd', [['W2ru', '.\\a.vhd']]);
+    child('other.vhd', [['W2ru', '.\\a.vhd']], { id: 5 });
+    image('top.vhd', { id: 3, parent: { id: 2, locators: [['W2ru', '.\\child.vhd']] } });
+  };
+
+  it('on an image keeps readers and writers away', async () => {
+    made();
+    await writeJournal(at('top.vhd'), journal('relink', 3));
+    for (const open of [openVhd, openDisk]) {
+      await expect(open(at('top.vhd'))).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL', storage: at('top.vhd') });
+    }
+    await expect(openVhd(at('top.vhd'), { writable: true })).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL' });
+    expect(folder.openPaths()).toEqual([]);
+  });
+
+  it('on a parent keeps readers away', async () => {
+    made();
+    await writeJournal(at('child.vhd'), journal('relink', 2));
+    expect(await failureOf(at('top.vhd'))).toMatchObject({ code: 'ERR_VHD_JOURNAL', storage: at('child.vhd') });
+  });
+
+  it('that merges into a parent keeps away those who do not read through the child', async () => {
+    made();
+    await writeJournal(at('a.vhd'), merge(1, 2));
+    expect(await chainOf(at('top.vhd'))).toEqual(['top.vhd', 'child.vhd', 'a.vhd']);
+    expect(await chainOf(at('child.vhd'))).toEqual(['child.vhd', 'a.vhd']);
+    expect(await failureOf(at('other.vhd'))).toMatchObject({ code: 'ERR_VHD_JOURNAL', storage: at('a.vhd') });
+    await expect(openVhd(at('a.vhd'))).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL' });
   });
 });
 
