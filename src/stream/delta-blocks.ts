@@ -1,8 +1,9 @@
 import type { Disk } from '../disk/disk.ts';
+import { VhdDisk } from '../disk/vhd-disk.ts';
 import { bitmapByteLength, decodeBitmap } from '../format/bitmap.ts';
 import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
 import { markDifferingSectors } from './differing-sectors.ts';
-import { type ReadPiece, type ReadRange, readAhead, storedPieces } from './read-ahead.ts';
+import { piecesOf, type ReadPiece, type ReadRange, readAhead, storedPieces } from './read-ahead.ts';
 
 /** Two disks to be held against each other. */
 export interface DiskPair {
@@ -80,12 +81,11 @@ async function* doubled(ranges: AsyncIterable<ReadRange>): AsyncGenerator<ReadRa
 }
 
 /** What of each block has to be looked at: one range a block, of whole sectors, in order. */
-async function* candidates({ disk, against }: DiskPair, blockSize: number): AsyncGenerator<ReadRange> {
-  const common = Math.min(disk.size, against.size);
-  const stored = inOrder(storedPieces(disk, {}, blockSize), storedPieces(against, { length: common }, blockSize));
+async function* candidates(pair: DiskPair, blockSize: number): AsyncGenerator<ReadRange> {
+  const { disk } = pair;
   let start = 0;
   let end = 0;
-  for await (const piece of stored) {
+  for await (const piece of piecesToRead(pair, blockSize)) {
     const from = piece.start - (piece.start % SECTOR_BYTES);
     const to = Math.min(alignUp(piece.start + piece.length, SECTOR_BYTES), disk.size);
     const isSameBlock = end > start && Math.floor(from / blockSize) === Math.floor(start / blockSize);
@@ -97,6 +97,31 @@ async function* candidates({ disk, against }: DiskPair, blockSize: number): Asyn
     [start, end] = [from, to];
   }
   if (end > start) yield { start, length: end - start };
+}
+
+/** What may differ: what one of the two stores, or what the links of a chain above one of them decide. */
+function piecesToRead({ disk, against }: DiskPair, blockSize: number): AsyncIterable<ReadRange> {
+  const depth = depthInChain(disk, against);
+  if (depth !== undefined) return piecesAbove(disk, depth, blockSize);
+  const common = Math.min(disk.size, against.size);
+  return inOrder(storedPieces(disk, {}, blockSize), storedPieces(against, { length: common }, blockSize));
+}
+
+/** How many links up the chain of `disk` the very disk `against` is that is open there; undefined if it is none of them. */
+function depthInChain(disk: Disk, against: Disk): number | undefined {
+  let link: Disk | undefined = disk;
+  for (let depth = 0; link !== undefined; depth++) {
+    if (link === against) return depth;
+    link = link instanceof VhdDisk ? link.parent : undefined;
+  }
+  return undefined;
+}
+
+/** What is decided by fewer than `depth` links: everything else is read from the link at `depth`, by either of the two. */
+async function* piecesAbove(disk: Disk, depth: number, blockSize: number): AsyncGenerator<ReadRange> {
+  for await (const extent of disk.extents({ coarse: true })) {
+    if (extent.depth < depth) yield* piecesOf(extent.start, extent.start + extent.length, blockSize);
+  }
 }
 
 /** Two ascending sequences as one. */
