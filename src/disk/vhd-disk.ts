@@ -33,7 +33,6 @@ export class VhdDisk implements Disk, VhdDescription {
   readonly type: VhdType;
   readonly footer: Footer;
   readonly header: DynamicHeader | undefined;
-  readonly findings: readonly Finding[];
   readonly fileSize: number;
   /** Name of the file, for messages. */
   readonly name: string;
@@ -41,13 +40,14 @@ export class VhdDisk implements Disk, VhdDescription {
   readonly parent: Disk | undefined;
   readonly #disk: Disk;
   readonly #blocks: BlockFacts | undefined;
+  #findings: readonly Finding[];
 
   /** Made by `openVhd`, `openVhdStorage`, `createVhd` and `createVhdStorage`. */
   constructor(description: VhdDescription & { readonly name: string }, disk: Disk, blocks?: BlockFacts, parent?: Disk) {
     this.type = description.type;
     this.footer = description.footer;
     this.header = description.header;
-    this.findings = description.findings;
+    this.#findings = description.findings;
     this.fileSize = description.fileSize;
     this.name = description.name;
     this.#disk = disk;
@@ -57,6 +57,15 @@ export class VhdDisk implements Disk, VhdDescription {
 
   get size(): number {
     return this.#disk.size;
+  }
+
+  get findings(): readonly Finding[] {
+    return this.#findings;
+  }
+
+  /** Adds what whoever opened it knows besides, such as how it fits its parent. */
+  addFindings(findings: readonly Finding[]): void {
+    this.#findings = [...this.#findings, ...findings];
   }
 
   get readOnly(): boolean {

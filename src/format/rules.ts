@@ -23,6 +23,7 @@ export interface Finding {
  */
 export const RULES = {
   'file.in-use': ['warning', 'another program is writing to the file: what is told of it may be out of date'],
+  'file.journal': ['warning', 'an operation that changes it in place was begun and not finished'],
   'footer.missing': ['error', 'there is no valid footer where one belongs'],
   'footer.cookie': ['error', 'the footer does not begin with its cookie'],
   'footer.checksum': ['error', 'the footer checksum does not fit its bytes'],
@@ -57,7 +58,13 @@ export const RULES = {
   'locator.platform': ['note', 'a parent locator has an unknown platform code'],
   'locator.reserved': ['note', 'the reserved bytes of a parent locator are not zero'],
   'locator.range': ['warning', 'a parent locator points outside the file'],
+  'locator.length': ['warning', 'the name in a parent locator is longer than any path'],
+  'locator.space': ['note', 'the name in a parent locator is longer than the room it has'],
+  'locator.name': ['note', 'a parent locator holds no name that can be used'],
   'parent.name': ['note', 'the parent name is not valid UTF-16'],
+  'parent.unavailable': ['warning', 'the parent cannot be opened'],
+  'parent.timestamp': ['warning', 'the parent has another time stamp than its child knows: it may have been changed'],
+  'parent.size': ['note', 'the parent has another size'],
   'bat.short': ['error', 'the block allocation table has fewer entries than the size needs'],
   'bat.limit': ['error', 'the block allocation table is larger than this library holds in memory'],
   'bat.long': ['note', 'the block allocation table has more entries than the size needs'],

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { JOURNAL_VERBS, type Journal, type JournalVerb, type JournalWrite } from './open-journal.ts';
+
+const SCHEMA = 'vhdkit/journal/1';
+const MAX_WRITES = 65_536;
+const MAX_TEXT = 32_768;
+const MAX_DETAILS = 64;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/;
+const NAME = /^[a-z][A-Za-z0-9]{0,63}$/;
+/** Fields that are no details. */
+const FIELDS: readonly string[] = [
+  ...['schema', 'verb', 'uuid', 'startedAt', 'fileSize', 'fileSizeAfter', 'childUuid', 'childPath', 'writes'],
+];
+
+/** A journal as a file: a line of JSON, and a line with the SHA-256 of that. */
+export function encodeJournal(journal: Journal): Uint8Array {
+  const { details = {}, writes, ...fields } = journal;
+  const told = writes.map(({ offset, before, after }) => ({ offset, before: hexOf(before), after: hexOf(after) }));
+  const line = JSON.stringify({ schema: SCHEMA, ...fields, ...details, writes: told });
+  return Buffer.from(`${line}\n${JSON.stringify({ sha256: digestOf(line) })}\n`);
+}
+
+/** What a file says that should be a journal, or what is wrong with it. */
+export type DecodedJournal =
+  | { readonly journal: Journal; readonly problem?: undefined }
+  | { readonly journal: undefined; readonly problem: string };
+
+/** Reads a journal back. Never throws on content: it tells what is wrong with it. */
+export function decodeJournal(bytes: Uint8Array): DecodedJournal {
+  try {
+    return { journal: parse(bytes) };
+  } catch (error) {
+    return { journal: undefined, problem: error instanceof Problem ? error.message : 'it is no JSON' };
+  }
+}
+
+class Problem extends Error {}
+
+function parse(bytes: Uint8Array): Journal {
+  const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  const [line = '', seal = ''] = text.split('\n', 2);
+  const { sha256 } = objectOf(JSON.parse(seal === '' ? '{}' : seal), 'the second line');
+  if (sha256 !== digestOf(line)) throw new Problem('its checksum does not fit');
+  const fields = objectOf(JSON.parse(line), 'the first line');
+  if (fields['schema'] !== SCHEMA) throw new Problem(`expected schema ${SCHEMA}`);
+  const journal: Journal = {
+    verb: verbOf(fields['verb']),
+    uuid: textOf(fields, 'uuid', UUID),
+    startedAt: textOf(fields, 'startedAt', TIME),
+    fileSize: countOf(fields['fileSize'], 'fileSize'),
+    fileSizeAfter: countOf(fields['fileSizeAfter'], 'fileSizeAfter'),
+    ...(fields['childUuid'] === undefined ? {} : { childUuid: textOf(fields, 'childUuid', UUID) }),
+    ...(fields['childPath'] === undefined ? {} : { childPath: textOf(fields, 'childPath', /^[^\0]+$/) }),
+    details: detailsOf(fields),
+    writes: writesOf(fields['writes']),
+  };
+  checkPlaces(journal);
+  return journal;
+}
+
+function objectOf(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new Problem(`${what} is no object`);
+}
+
+function verbOf(value: unknown): JournalVerb {
+  const verb = JOURNAL_VERBS.find((each) => each === value);
+  if (verb === undefined) throw new Problem(`expected one of the verbs ${JOURNAL_VERBS.join(', ')}`);
+  return verb;
+}
+
+function textOf(fields: Record<string, unknown>, name: string, pattern: RegExp): string {
+  const value = fields[name];
+  if (typeof value === 'string' && value.length <= MAX_TEXT && pattern.test(value)) return value;
+  throw new Problem(`its field ${name} cannot be right`);
+}
+
+function countOf(value: unknown, name: string): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new Problem(`its field ${name} cannot be right`);
+}
+
+function detailsOf(fields: Record<string, unknown>): Record<string, string | number | boolean> {
+  const details: Record<string, string | number | boolean> = {};
+  const names = Object.keys(fields).filter((name) => !FIELDS.includes(name));
+  if (names.length > MAX_DETAILS) throw new Problem(`expected at most ${MAX_DETAILS} further fields`);
+  for (const name of names) {
+    const value = fields[name];
+    const isText = typeof value === 'string' && value.length <= MAX_TEXT;
+    if (!NAME.test(name) || !(isText || typeof value === 'number' || typeof value === 'boolean')) {
+      throw new Problem('one of its further fields cannot be right');
+    }
+    details[name] = value;
+  }
+  return details;
+}
+
+function writesOf(value: unknown): JournalWrite[] {
+  if (!Array.isArray(value) || value.length > MAX_WRITES) throw new Problem('its field writes cannot be right');
+  return value.map((item: unknown): JournalWrite => {
+    const fields = objectOf(item, 'one of its writes');
+    const offset = countOf(fields['offset'], 'writes.offset');
+    return { offset, before: bytesOf(fields['before']), after: bytesOf(fields['after']) };
+  });
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  if (typeof value === 'string' && value.length % 2 === 0 && /^[0-9a-f]*$/.test(value))
+    return Buffer.from(value, 'hex');
+  throw new Problem('the bytes of one of its writes cannot be right');
+}
+
+/** Writes lie one behind the other, each within the file before and after. */
+function checkPlaces({ writes, fileSize, fileSizeAfter }: Journal): void {
+  let end = 0;
+  for (const { offset, before, after } of writes) {
+    const kept = Math.max(0, Math.min(after.length, fileSize - offset));
+    if (offset < end || offset + after.length > fileSizeAfter || before.length !== kept || after.length === 0) {
+      throw new Problem('the places of its writes cannot be right');
+    }
+    end = offset + after.length;
+  }
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function digestOf(line: string): string {
+  return createHash('sha256').update(line).digest('hex');
+}

@@ -1,0 +1,173 @@
+import { lstat, realpath } from 'node:fs/promises';
+import { examine } from './disk/recognise.ts';
+import { VhdError } from './errors.ts';
+import { type Finding, finding } from './format/rules.ts';
+import { shellPath } from './format/shell.ts';
+import { formatUuid } from './format/uuid.ts';
+import { FileStorage } from './storage/file.ts';
+
+/** The verbs that change an image in place, and may leave a journal. */
+export const JOURNAL_VERBS = ['repair', 'resize', 'set', 'merge', 'compact', 'relink', 'undo'] as const;
+/** One of them. */
+export type JournalVerb = (typeof JOURNAL_VERBS)[number];
+
+/** Bytes of the image that are to become others. */
+export interface JournalWrite {
+  /** Byte offset in the file. */
+  readonly offset: number;
+  /** What stood there before; shorter than `after` where the file ended. */
+  readonly before: Uint8Array;
+  /** What is to stand there. */
+  readonly after: Uint8Array;
+}
+
+/**
+ * What an operation in place wrote down before it began, so that the same command finishes it after a crash. It is input
+ * like any file: nothing in it is believed that the image does not confirm, and no path in it is followed.
+ */
+export interface Journal {
+  /** The verb that wrote it. */
+  readonly verb: JournalVerb;
+  /** Identifier of the image that is changed, the 16 bytes in file order. */
+  readonly uuid: string;
+  /** When the operation began, ISO 8601 UTC. */
+  readonly startedAt: string;
+  /** Bytes of the file before. */
+  readonly fileSize: number;
+  /** Bytes of the file afterwards, as far as the writes below decide it. */
+  readonly fileSizeAfter: number;
+  /** Every byte that changes, in file order; empty where the verb finds out again what to do. */
+  readonly writes: readonly JournalWrite[];
+  /** Merge: identifier of the child that is merged, which owns every sector that changes. */
+  readonly childUuid?: string | undefined;
+  /** Merge: the child's path, to be told and not to be opened. */
+  readonly childPath?: string | undefined;
+  /** Further fields of a verb: names of letters and digits. */
+  readonly details?: Readonly<Record<string, string | number | boolean>> | undefined;
+}
+
+/** Largest journal that is read, in bytes. */
+const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
+
+/** Where the journal of an image is; `image` is its path, behind all symbolic links. */
+export function journalPath(image: string): string {
+  return `${image}.vhd-journal`;
+}
+
+/** The same for any path of an image; undefined if there is no such file. */
+export async function findJournalPath(image: string): Promise<string | undefined> {
+  const path = await orUndefined(realpath(image));
+  return path === undefined ? undefined : journalPath(path);
+}
+
+/**
+ * Reads the journal beside an image; undefined if there is none.
+ * @throws VhdError `ERR_VHD_JOURNAL` if there is one that is damaged, too large, or no regular file
+ */
+export async function readJournal(image: string): Promise<Journal | undefined> {
+  const path = await findJournalPath(image);
+  const stats = path === undefined ? undefined : await orUndefined(lstat(path));
+  if (path === undefined || stats === undefined) return undefined;
+  if (!stats.isFile()) throw damagedError(path, 'it is no regular file');
+  const file = await FileStorage.open(path);
+  try {
+    const byteLength = await file.size();
+    if (byteLength > MAX_JOURNAL_BYTES) {
+      throw damagedError(path, `expected at most ${MAX_JOURNAL_BYTES} bytes, found ${byteLength}`);
+    }
+    const bytes = new Uint8Array(byteLength);
+    await file.read(bytes, 0);
+    // Nearly every image has no journal: what reads one is loaded only where there is one.
+    const { decodeJournal } = await import('./open-journal-record.ts');
+    const { journal, problem } = decodeJournal(bytes);
+    if (journal === undefined) throw damagedError(path, problem);
+    return journal;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Who wants to open an image. */
+export interface JournalCheck {
+  /** True if it is to be written to. */
+  readonly writable?: boolean | undefined;
+  /** Identifiers of the links above it in the chain that is being opened, 16 bytes each. Default: none. */
+  readonly uuidsAbove?: readonly Uint8Array[] | undefined;
+}
+
+/**
+ * Refuses an image that an operation in place was begun on and not finished: to writers always, to readers if it cannot
+ * be read as it stands. A merge into it may have changed sectors that the merged child owns: through that child, and only
+ * so, everything reads as before.
+ * @throws VhdError `ERR_VHD_JOURNAL`, with the command that finishes it as remedy
+ */
+export async function checkJournal(image: string, { writable, uuidsAbove = [] }: JournalCheck = {}): Promise<void> {
+  const journal = await readJournal(image);
+  if (journal === undefined) return;
+  const uuid = await uuidOf(image);
+  if (uuid !== undefined && uuid !== journal.uuid) throw strayError(image, journal.uuid, uuid);
+  const isCovered = uuidsAbove.some((above) => formatUuid(above) === journal.childUuid);
+  if (writable === true || journal.verb !== 'merge' || !isCovered) throw pendingError(image, journal);
+}
+
+/** What is to be said of the journal beside an image, for reports; nothing if there is none. Rejects only if reading fails. */
+export async function journalFindings(image: string): Promise<Finding[]> {
+  try {
+    const journal = await readJournal(image);
+    if (journal === undefined) return [];
+    const found = `${journal.verb}, begun ${journal.startedAt}`;
+    return [finding('file.journal', { expected: `${finishCommand(image, journal)} finishes it`, found })];
+  } catch (error) {
+    if (!(error instanceof VhdError)) throw error;
+    return [finding('file.journal', { message: error.message, severity: 'error' })];
+  }
+}
+
+/** The command that finishes an operation. */
+export function finishCommand(image: string, { verb, childPath }: Pick<Journal, 'verb' | 'childPath'>): string {
+  if (verb !== 'merge') return `vhd ${verb} ${shellPath(image)}`;
+  return `vhd merge ${shellPath(childPath ?? 'CHILD')} --into ${shellPath(image)}`;
+}
+
+function pendingError(image: string, journal: Journal): VhdError {
+  const message = `a ${journal.verb} was begun on it at ${journal.startedAt} and not finished`;
+  const remedy = `${finishCommand(image, journal)}   (finishes it)`;
+  return new VhdError('ERR_VHD_JOURNAL', message, { storage: image, rule: 'file.journal', remedy });
+}
+
+/** A journal that was left behind by an image which had that name before. */
+export function strayError(image: string, expected: string, found: string): VhdError {
+  const message = `the journal beside it is of another image: expected identifier ${expected}, found ${found}`;
+  const remedy = `if that image was replaced by this one, remove the journal: rm ${shellPath(journalPath(image))}`;
+  return new VhdError('ERR_VHD_JOURNAL', message, { storage: image, rule: 'file.journal', expected, found, remedy });
+}
+
+function damagedError(path: string, problem: string): VhdError {
+  return new VhdError('ERR_VHD_JOURNAL', `the journal beside the image cannot be read: ${problem}`, {
+    storage: path,
+    rule: 'file.journal',
+    remedy: `get a good copy of image and journal; if nothing was under way, remove it: rm ${shellPath(path)}`,
+  });
+}
+
+/** The identifier of the image as it stands; undefined if that cannot be told. */
+async function uuidOf(image: string): Promise<string | undefined> {
+  const storage = await FileStorage.open(image);
+  try {
+    const { footer } = await examine(storage);
+    return footer === undefined ? undefined : formatUuid(footer.uniqueId);
+  } finally {
+    await storage.close();
+  }
+}
+
+/** Undefined where there is nothing of that name, or can be nothing. */
+async function orUndefined<T>(looking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await looking;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,83 @@
+import * as fs from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { VhdError } from '../errors.ts';
+import { shellPath } from '../format/shell.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
+import { findJournalPath, type Journal, type JournalWrite, journalPath } from '../open-journal.ts';
+import { encodeJournal } from '../open-journal-record.ts';
+import type { Storage } from '../storage/storage.ts';
+import { OutputFile, syncDirectory } from './output-file.ts';
+
+/**
+ * Writes down what is going to be done to an image, durably: after a crash there is a whole journal or none. Lock the image
+ * for writing before.
+ * @param replace put it in the place of one that is there; without, one that is there is an error
+ * @throws VhdError `ERR_VHD_EXISTS`
+ */
+export async function writeJournal(image: string, journal: Journal, replace = false): Promise<void> {
+  const path = (await findJournalPath(image)) ?? journalPath(image);
+  const output = await OutputFile.create(path, { force: replace, lock: false });
+  try {
+    await output.storage.write(encodeJournal(journal), 0);
+    await output.commit();
+  } catch (error) {
+    await output.discard();
+    throw error;
+  }
+}
+
+/** Removes the journal of an image, durably: what it tells of is done and flushed. */
+export async function removeJournal(image: string): Promise<void> {
+  const path = (await findJournalPath(image)) ?? journalPath(image);
+  await fs.rm(path, { force: true });
+  await syncDirectory(dirname(path));
+}
+
+/**
+ * Carries out what a journal wrote down, or the rest of it, and makes it durable. Every sector has to be as it was before
+ * or as it is to be: an image that was changed otherwise is left alone.
+ * @throws VhdError `ERR_VHD_JOURNAL` if the image is not the one the journal was written for, any more
+ */
+export async function carryOut(storage: Storage, journal: Journal): Promise<void> {
+  const { fileSize, fileSizeAfter, writes } = journal;
+  const byteLength = await storage.size();
+  const [smallest, largest] = [Math.min(fileSize, fileSizeAfter), Math.max(fileSize, fileSizeAfter)];
+  if (byteLength < smallest || byteLength > largest) {
+    throw changedError(storage, journal, `a file of ${fileSize} bytes`, `${byteLength}`);
+  }
+  for (const write of writes) await checkPlace(storage, journal, write, byteLength);
+  for (const { offset, after } of writes) await storage.write(after, offset);
+  if ((await storage.size()) !== fileSizeAfter) await storage.truncate(fileSizeAfter);
+  await storage.flush();
+}
+
+/** Sector by sector, because a write that a crash cut short left some sectors new and others old. */
+async function checkPlace(storage: Storage, journal: Journal, write: JournalWrite, byteLength: number): Promise<void> {
+  const { offset, before, after } = write;
+  const found = new Uint8Array(Math.max(0, Math.min(after.length, byteLength - offset)));
+  if (found.length > 0) await storage.read(found, offset);
+  let start = 0;
+  while (start < found.length) {
+    const sectorEnd = start + SECTOR_BYTES - ((offset + start) % SECTOR_BYTES);
+    const end = Math.min(found.length, sectorEnd, start < before.length ? before.length : sectorEnd);
+    const is = (bytes: Uint8Array): boolean => isSame(found, bytes, start, end);
+    // What the file gained and nobody wrote yet is zeros.
+    if (!is(after) && !is(before) && !(offset + start >= journal.fileSize && is(new Uint8Array(end)))) {
+      throw changedError(storage, journal, 'the bytes from before or after', `others at offset ${offset + start}`);
+    }
+    start = end;
+  }
+}
+
+function isSame(found: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  for (let index = start; index < end; index++) if (found[index] !== bytes[index]) return false;
+  return true;
+}
+
+function changedError(storage: Storage, journal: Journal, expected: string, found: string): VhdError {
+  const message = `it was changed since the ${journal.verb} was begun that its journal tells of`;
+  const remedy = `get a copy from before; if it is whole as it is, rm ${shellPath(journalPath(storage.name))}`;
+  return new VhdError('ERR_VHD_JOURNAL', `${message}: expected ${expected}, found ${found}`, {
+    ...{ storage: storage.name, expected, found, remedy },
+  });
+}
