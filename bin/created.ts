@@ -1,23 +1,16 @@
 import { extname } from 'node:path';
-import type { Command } from 'commander';
 import { type CreateImageResult, createImage } from '../src/ops/create.ts';
 import { UsageError } from './errors.ts';
 import type { LongFlags } from './flags.ts';
 import { type ImageFlags, identityOptions } from './image-options.ts';
+import { type ParentFlags, parentOptions } from './input-options.ts';
 import { jsonText, type Row, summaryText } from './report.ts';
 import type { Session } from './session.ts';
-import { quoted } from './shell-words.ts';
 import { formatExactly } from './sizes.ts';
-import { geometryWarnings } from './target.ts';
-
-/** The flags that say where the parents of a parent are. */
-export interface ChildFlags {
-  readonly parentDir?: readonly string[] | undefined;
-  readonly followParents?: boolean | undefined;
-}
+import { geometryWarnings, parentWarnings } from './target.ts';
 
 /** What is to be made, and for which verb. */
-export interface ToMake extends ImageFlags, LongFlags, ChildFlags {
+export interface ToMake extends ImageFlags, LongFlags, ParentFlags {
   readonly verb: 'create' | 'snapshot';
   readonly type: 'dynamic' | 'fixed' | 'differencing';
   readonly size?: number | undefined;
@@ -32,16 +25,22 @@ export async function makeImage(session: Session, image: string, wanted: ToMake)
     throw new UsageError(`${wanted.verb}: expected the name of a file, found -`, 'vhd convert writes images to a pipe');
   }
   checkName(image, wanted.verb);
-  const { size, type, parent, parentDir, followParents, blockSize, preallocate, force, lock } = wanted;
+  if (wanted.type !== 'fixed' && wanted.preallocate === true) {
+    throw new UsageError(
+      `--preallocate: a ${wanted.type} disk takes room as it is written`,
+      wanted.type === 'dynamic' ? 'add --type fixed, or leave --preallocate away' : 'leave it away',
+    );
+  }
+  const { size, type, parent, blockSize, preallocate, force, lock } = wanted;
   const identity = identityOptions(wanted, session.io.env);
-  const child = parent === undefined ? {} : { parent, parentDirs: parentDir, followParents };
+  const child = parent === undefined ? {} : { parent, ...parentOptions(wanted) };
   const { signal } = session.io;
   const options = { ...identity, ...child, size, type, blockSize, preallocate, force, lock, signal };
   const made = await createImage(image, options);
   const warnings = [
     ...made.warnings,
     ...geometryWarnings(identity.geometry, made.virtualSize, image),
-    ...outsideWarnings(made),
+    ...parentWarnings(image, made.parentDir),
   ];
   for (const warning of warnings) await session.warn(warning);
   if (session.isJson) await session.print(jsonText(wanted.verb, { ...made, warnings }));
@@ -55,13 +54,6 @@ function checkName(image: string, verb: string): void {
     return;
   }
   throw new UsageError(`it is named ${extension}, and ${verb} makes VHDs`, 'name it .vhd', image);
-}
-
-function outsideWarnings({ path, parentDir }: CreateImageResult): string[] {
-  if (parentDir === undefined) return [];
-  return [
-    `${path}: its parent is in another directory: to open it, vhd wants to be told --parent-dir ${quoted(parentDir)}`,
-  ];
 }
 
 function summary(made: CreateImageResult): string {

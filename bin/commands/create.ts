@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
-import { addChildOptions, type ChildFlags, makeImage } from '../created.ts';
+import { makeImage } from '../created.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addImageOptions, type ImageFlags } from '../image-options.ts';
+import { addParentOptions, type ParentFlags } from '../input-options.ts';
 import type { Session } from '../session.ts';
 import { parseDiskSize } from '../sizes.ts';
 
-interface Flags extends ImageFlags, LongFlags, ChildFlags {
+interface Flags extends ImageFlags, LongFlags, ParentFlags {
   readonly size?: number | undefined;
   readonly type?: 'dynamic' | 'fixed' | 'differencing' | undefined;
   readonly parent?: string | undefined;
@@ -29,7 +30,7 @@ export function declare(command: Command, session: Session): void {
     .option('--force', 'replace a file that exists')
     .option('--no-lock', 'replace it even if another program is using it');
   addExamples(
-    addLongFlags(addImageOptions(addChildOptions(command))),
+    addLongFlags(addImageOptions(addParentOptions(command))),
     'vhd create disk.vhd 20G',
     'vhd create disk.vhd 127G --type fixed',
     'vhd create child.vhd --parent disk.vhd',
@@ -38,15 +39,9 @@ export function declare(command: Command, session: Session): void {
 }
 
 async function create(session: Session, image: string, argument: number | undefined, flags: Flags): Promise<void> {
-  const { parent, blockSize, preallocate } = flags;
+  const { parent, blockSize } = flags;
   const type = flags.type ?? (parent === undefined ? 'dynamic' : 'differencing');
   session.files = { input: parent, output: image };
-  if (type !== 'fixed' && preallocate === true) {
-    throw new UsageError(
-      `--preallocate: a ${type} disk takes room as it is written`,
-      parent === undefined ? 'add --type fixed, or leave --preallocate away' : 'leave it away',
-    );
-  }
   if (type === 'fixed' && blockSize !== undefined) {
     throw new UsageError('--block-size: a fixed disk has no blocks', 'leave it away, or say --type dynamic');
   }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
-import { addChildOptions, type ChildFlags, makeImage } from '../created.ts';
+import { makeImage } from '../created.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addImageOptions, type ImageFlags } from '../image-options.ts';
+import { addParentOptions, type ParentFlags } from '../input-options.ts';
 import type { Session } from '../session.ts';
 
-interface Flags extends Omit<ImageFlags, 'preallocate'>, LongFlags, ChildFlags {
+interface Flags extends ImageFlags, LongFlags, ParentFlags {
   readonly force?: boolean | undefined;
   readonly lock?: boolean | undefined;
 }
@@ -17,7 +18,7 @@ export function declare(command: Command, session: Session): void {
     .option('--force', 'replace a file that exists')
     .option('--no-lock', 'do it even if another program is using one of them');
   addExamples(
-    addLongFlags(addImageOptions(addChildOptions(command), 'differencing')),
+    addLongFlags(addImageOptions(addParentOptions(command))),
     'vhd snapshot disk.vhd child.vhd',
     'vhd snapshot disk.vhd child.vhd && vhd write child.vhd boot.bin',
   );

@@ -1,12 +1,9 @@
-import { realpath } from 'node:fs/promises';
-import { dirname, isAbsolute, relative, sep } from 'node:path';
 import { CREATE_STORAGE_OPTIONS, createVhdStorage } from '../disk/create-storage.ts';
 import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { type CreateOptions, imageOptions } from '../open.ts';
 import type { NewParent } from '../open-child.ts';
-import { shortest } from '../open-error-paths.ts';
 import { PARENT_OPTIONS } from '../open-parent-options.ts';
 import { OutputFile } from './output-file.ts';
 
@@ -59,16 +56,8 @@ export async function createImage(path: string, options: CreateImageOptions): Pr
   const made = await makeImage(path, options, child);
   const seconds = (performance.now() - startedAt) / 1000;
   const warnings = child === undefined ? [] : warningsOf(child.parent.findings).map((text) => `the parent: ${text}`);
-  const parentDir = child && (await parentDirOf(path, child.parent.name));
-  return {
-    ...made,
-    copiedBytes: 0,
-    skippedBytes: made.virtualSize,
-    ...(child === undefined ? {} : { parent: child.parent.name }),
-    ...(parentDir === undefined ? {} : { parentDir }),
-    seconds,
-    warnings,
-  };
+  const ofParent = child === undefined ? {} : await namesOf(path, child.parent.name);
+  return { ...made, copiedBytes: 0, skippedBytes: made.virtualSize, ...ofParent, seconds, warnings };
 }
 
 async function newParent(path: string, options: CreateImageOptions): Promise<NewParent | undefined> {
@@ -78,13 +67,19 @@ async function newParent(path: string, options: CreateImageOptions): Promise<New
   const { openNewParent } = await import('../open-child.ts');
   const opened = await openNewParent(path, { ...options, parent });
   try {
-    const { refuseSameFile } = await import('./same-file.ts');
-    for (const file of opened.paths) await refuseSameFile(file, path);
+    const { refuseOwnParents } = await import('./parent-directory.ts');
+    await refuseOwnParents(opened.paths, path);
     return opened;
   } catch (error) {
     await opened.parent.close();
     throw error;
   }
+}
+
+async function namesOf(path: string, parent: string): Promise<Pick<CreateImageResult, 'parent' | 'parentDir'>> {
+  const { parentDirectory } = await import('./parent-directory.ts');
+  const parentDir = await parentDirectory(path, parent);
+  return { parent, ...(parentDir === undefined ? {} : { parentDir }) };
 }
 
 async function makeImage(
@@ -108,11 +103,4 @@ async function makeImage(
     await output.discard();
     throw error;
   }
-}
-
-/** Where the parent is, if that is neither the image's own directory nor below it. */
-async function parentDirOf(path: string, parent: string): Promise<string | undefined> {
-  const [from, to] = await Promise.all([realpath(path), realpath(parent)]);
-  const way = relative(dirname(from), dirname(to));
-  return way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way) ? shortest(dirname(to)) : undefined;
 }
