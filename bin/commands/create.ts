@@ -9,7 +9,7 @@ import { parseDiskSize } from '../sizes.ts';
 
 interface Flags extends ImageFlags, LongFlags, ParentFlags {
   readonly size?: number | undefined;
-  readonly type?: 'dynamic' | 'fixed' | 'differencing' | undefined;
+  readonly type?: 'dynamic' | 'fixed' | undefined;
   readonly parent?: string | undefined;
   readonly force?: boolean | undefined;
   readonly lock?: boolean | undefined;
@@ -23,8 +23,8 @@ export function declare(command: Command, session: Session): void {
     .option('--size <size>', 'the same as SIZE', (text) => parseDiskSize(text, '--size'))
     .option(
       '--type <type>',
-      'dynamic (default: grows as it is written) or fixed; differencing with --parent',
-      oneOf('--type', ['dynamic', 'fixed', 'differencing']),
+      'dynamic (default: grows as it is written) or fixed',
+      oneOf('--type', ['dynamic', 'fixed']),
     )
     .option('--parent <parent>', 'make a differencing image: a child of this VHD, and of its size')
     .option('--force', 'replace a file that exists')
@@ -40,33 +40,33 @@ export function declare(command: Command, session: Session): void {
 
 async function create(session: Session, image: string, argument: number | undefined, flags: Flags): Promise<void> {
   const { parent, blockSize } = flags;
-  const type = flags.type ?? (parent === undefined ? 'dynamic' : 'differencing');
+  if (parent !== undefined && flags.type !== undefined) {
+    throw new UsageError(`--parent makes a differencing image, and --type ${flags.type} another one`, 'leave one away');
+  }
+  const type = parent === undefined ? (flags.type ?? 'dynamic') : 'differencing';
   session.files = { input: parent, output: image };
   if (type === 'fixed' && blockSize !== undefined) {
     throw new UsageError('--block-size: a fixed disk has no blocks', 'leave it away, or say --type dynamic');
   }
-  const size = sizeOf({ argument, flag: flags.size, type, parent });
+  const size = sizeOf({ argument, flag: flags.size, parent });
   await makeImage(session, image, { ...flags, verb: 'create', size, type });
 }
 
 interface Sizes {
   readonly argument: number | undefined;
   readonly flag: number | undefined;
-  readonly type: NonNullable<Flags['type']>;
   readonly parent: string | undefined;
 }
 
-function sizeOf({ argument, flag, type, parent }: Sizes): number | undefined {
+function sizeOf({ argument, flag, parent }: Sizes): number | undefined {
   if (argument !== undefined && flag !== undefined) {
     throw new UsageError('the size is given twice, as SIZE and as --size', 'leave one away');
   }
   const size = argument ?? flag;
-  if (parent === undefined) {
-    if (type === 'differencing') throw new UsageError('a differencing image needs a parent', 'add --parent PARENT');
-    if (size !== undefined) return size;
-    throw new UsageError('no size is given', 'vhd create IMAGE SIZE, such as: vhd create disk.vhd 20G');
+  if (parent !== undefined) {
+    if (size === undefined) return undefined;
+    throw new UsageError('--parent: a child has the size of its parent, and another one is given', 'leave the size away');
   }
-  if (type !== 'differencing') throw new UsageError(`--parent: a ${type} image has none`, 'leave --type away');
-  if (size === undefined) return undefined;
-  throw new UsageError('--parent: a child has the size of its parent, and another one is given', 'leave the size away');
+  if (size !== undefined) return size;
+  throw new UsageError('no size is given', 'vhd create IMAGE SIZE, such as: vhd create disk.vhd 20G');
 }
