@@ -62,11 +62,18 @@ export async function writeChild(
     };
     const written = await readWatched(opened, () => write(pair, target, { options, opened, unchanged }));
     const parentDir = isFile ? await parentDirectory(path, options.parent) : undefined;
-    const warnings = warningsOf(opened.parent.findings).map((text) => `the parent: ${text}`);
+    const ofParent = warningsOf(opened.parent.findings).map((text) => `the parent: ${text}`);
+    const warnings = [...ofParent, ...sizeWarnings(disk.size, opened.parent.size)];
     return { ...written, parent: options.parent, ...(parentDir === undefined ? {} : { parentDir }), warnings };
   } finally {
     await opened.parent.close();
   }
+}
+
+/** What is behind the end of a parent is zero; 7-Zip looks for it there all the same. */
+function sizeWarnings(size: number, parentSize: number): string[] {
+  if (size <= parentSize) return [];
+  return [`it has ${size} bytes and its parent ${parentSize}: 7-Zip reads no child that is larger than its parent`];
 }
 
 /** A block device has another end than the image on it, and a child that cannot grow is of no use. */
