@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { type CreateImageResult, createImage } from '../src/ops/create.ts';
+import { type BreakingFlags, guardChildren } from './breaking-children.ts';
 import { UsageError } from './errors.ts';
 import type { LongFlags } from './flags.ts';
 import { type ImageFlags, identityOptions } from './image-options.ts';
@@ -10,7 +11,7 @@ import { formatExactly } from './sizes.ts';
 import { geometryWarnings, parentWarnings } from './target.ts';
 
 /** What is to be made, and for which verb. */
-export interface ToMake extends ImageFlags, LongFlags, ParentFlags {
+export interface ToMake extends ImageFlags, LongFlags, ParentFlags, BreakingFlags {
   readonly verb: 'create' | 'snapshot';
   readonly type: 'dynamic' | 'fixed' | 'differencing';
   readonly size?: number | undefined;
@@ -31,6 +32,7 @@ export async function makeImage(session: Session, image: string, wanted: ToMake)
       wanted.type === 'dynamic' ? 'add --type fixed, or leave --preallocate away' : 'leave it away',
     );
   }
+  if (wanted.force === true) await guardReplaced(session, image, wanted);
   const { size, type, parent, blockSize, preallocate, force, lock } = wanted;
   const identity = identityOptions(wanted, session.io.env);
   const child = parent === undefined ? {} : { parent, ...parentOptions(wanted) };
@@ -45,6 +47,17 @@ export async function makeImage(session: Session, image: string, wanted: ToMake)
   for (const warning of warnings) await session.warn(warning);
   if (session.isJson) await session.print(jsonText(wanted.verb, { ...made, warnings }));
   else if (wanted.quiet !== true) await session.print(summary(made));
+}
+
+/** What others have as their parent is not replaced, and what is to be the parent here never. */
+async function guardReplaced(session: Session, image: string, wanted: ToMake): Promise<void> {
+  const { parent } = wanted;
+  if (parent === undefined) return guardChildren([image], wanted, session.io.signal);
+  const { refuseForChain, refuseOwnParent } = await import('./chain-target.ts');
+  await refuseOwnParent(parent, image);
+  await guardChildren([image], wanted, session.io.signal).catch((error: unknown) => {
+    return refuseForChain(error, [parent], image, wanted);
+  });
 }
 
 /** What is made is a VHD: a name that says otherwise would be held against it by every verb that opens it. */

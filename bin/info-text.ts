@@ -30,7 +30,7 @@ function diskRows(report: ImageReport): Row[] {
     ['virtual size', sizeText(virtualSize)],
     ['CHS size', chsSize === null ? undefined : `${formatExactly(chsSize)}${chs}`],
     ...report.otherSizes.map((other): Row => ['seen by others', `${other.program}: ${formatExactly(other.size)}`]),
-    ['parent', parent === null ? undefined : `${parent.name} (uuid ${parent.uuid})`],
+    ['parent', parent === null ? undefined : `${parent.name === '' ? 'no name' : parent.name} (uuid ${parent.uuid})`],
     ...chainRows(report),
     ['saved state', report.savedState === true ? 'a virtual machine is saved with it' : undefined],
     ['readable', report.readable ? undefined : 'no'],

@@ -23,6 +23,8 @@ export type { DynamicHeader } from './format/dynamic-header.ts';
 export type { Footer } from './format/footer.ts';
 export type { Geometry } from './format/geometry.ts';
 export type { FormatKind } from './format/magic.ts';
+export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
+export { encodeLocatorName } from './format/parent-reference.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
@@ -52,6 +54,8 @@ export type {
   Spread,
   Workload,
 } from './ops/bench-report.ts';
+export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
+export { findChildren } from './ops/children.ts';
 export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';
@@ -65,6 +69,8 @@ export type { DiskMap, MapOptions, MapProblem, MapRun } from './ops/map.ts';
 export { mapDisk, mapRuns } from './ops/map.ts';
 export type { MapFigures } from './ops/map-figures.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
+export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
+export { relink } from './ops/relink.ts';
 export { BlobStorage } from './storage/blob.ts';
 export type { FileStorageOptions } from './storage/file.ts';
 export { FileStorage } from './storage/file.ts';

@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream';
 import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
+import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
+import { refuseForChain, refuseOwnParent } from '../chain-target.ts';
 import { convertTypeFor } from '../convert-target.ts';
 import { convertText } from '../convert-text.ts';
 import { watchDevice } from '../device-target.ts';
@@ -17,7 +19,7 @@ import type { Session } from '../session.ts';
 import { parseBytes } from '../sizes.ts';
 import { geometryWarnings, nameWarnings, parentWarnings } from '../target.ts';
 
-interface Flags extends InputFlags, ImageFlags, LongFlags {
+interface Flags extends InputFlags, ImageFlags, LongFlags, BreakingFlags {
   readonly to?: TargetType | undefined;
   readonly parent?: string | undefined;
   readonly force?: boolean | undefined;
@@ -53,7 +55,7 @@ export function declare(command: Command, session: Session): void {
     .option('--in-place', 'change SRC itself between raw and fixed by its footer; DST, if given, is its new name')
     .option('--input-size <size>', 'bytes the disk in SRC has; another size is an error', parseInputSize)
     .option('--reproducible', 'the same file whenever it is made: --uuid from the content, --timestamp 2000-01-01');
-  addLongFlags(addImageOptions(addInputOptions(command)));
+  addLongFlags(addImageOptions(addInputOptions(addBreakingFlag(command))));
   addExamples(
     command,
     'vhd convert disk.raw disk.vhd',
@@ -97,6 +99,10 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
   const { azure = false, inPlace = false } = flags;
   const to = convertTypeFor({ source, target, to: flags.to, parent: flags.parent, azure, inPlace, isDevice });
+  if (flags.parent !== undefined) await refuseOwnParent(flags.parent, target);
+  await guardChildren(changedBy(call), flags, session.io.signal).catch((error: unknown) => {
+    return refuseForChain(error, flags.parent === undefined ? [source] : [flags.parent, source], target, flags);
+  });
   const heard = new HeardWarnings();
   const options = { ...optionsFor(session, flags, to), onWarning: heard.listener };
   const { stream, sink } = inPlace ? {} : await openEnds(session, call);
@@ -112,6 +118,13 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   session.aftermath = undefined;
   const ofFiles = heard.warnings.map(({ storage, message }) => `${storage}: ${message}`);
   await tell(session, call, { result: { ...result, path: target }, ofFiles, sink });
+}
+
+/** The images that are there and that the call changes or replaces. */
+function changedBy({ source, target, flags }: Call): string[] {
+  const { dryRun, inPlace, force } = flags;
+  if (dryRun === true) return [];
+  return [...(inPlace === true ? [source] : []), ...(force === true && target !== '-' ? [target] : [])];
 }
 
 interface Ends {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
 import { makeImage } from '../created.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
@@ -7,7 +8,7 @@ import { addParentOptions, type ParentFlags } from '../input-options.ts';
 import type { Session } from '../session.ts';
 import { parseDiskSize } from '../sizes.ts';
 
-interface Flags extends ImageFlags, LongFlags, ParentFlags {
+interface Flags extends ImageFlags, LongFlags, ParentFlags, BreakingFlags {
   readonly size?: number | undefined;
   readonly type?: 'dynamic' | 'fixed' | undefined;
   readonly parent?: string | undefined;
@@ -30,7 +31,7 @@ export function declare(command: Command, session: Session): void {
     .option('--force', 'replace a file that exists')
     .option('--no-lock', 'replace it even if another program is using it');
   addExamples(
-    addLongFlags(addImageOptions(addParentOptions(command))),
+    addLongFlags(addImageOptions(addBreakingFlag(addParentOptions(command)))),
     'vhd create disk.vhd 20G',
     'vhd create disk.vhd 127G --type fixed',
     'vhd create child.vhd --parent disk.vhd',
@@ -65,7 +66,10 @@ function sizeOf({ argument, flag, parent }: Sizes): number | undefined {
   const size = argument ?? flag;
   if (parent !== undefined) {
     if (size === undefined) return undefined;
-    throw new UsageError('--parent: a child has the size of its parent, and another one is given', 'leave the size away');
+    throw new UsageError(
+      '--parent: a child has the size of its parent, and another one is given',
+      'leave the size away',
+    );
   }
   if (size !== undefined) return size;
   throw new UsageError('no size is given', 'vhd create IMAGE SIZE, such as: vhd create disk.vhd 20G');

@@ -9,6 +9,7 @@ import { type MapProblem, mapRuns } from '../../src/ops/map.ts';
 import { MapCounter, type MapFigures } from '../../src/ops/map-figures.ts';
 import { refuseParents } from '../../src/ops/same-file.ts';
 import { readWatched } from '../../src/ops/source-change.ts';
+import { refuseForChain } from '../chain-target.ts';
 import { refuseSameFile, statOrNothing } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
@@ -67,6 +68,9 @@ async function map(session: Session, image: string, flags: Flags): Promise<void>
     }
   } catch (error) {
     await target?.discard();
+    // The target is ours alone by now: as a parent it could not be opened.
+    const isInUse = error instanceof VhdError && error.code === 'ERR_VHD_IN_USE';
+    if (flags.svg !== undefined && isInUse) await refuseForChain(error, [image], flags.svg, flags);
     throw error;
   }
 }

@@ -10,6 +10,8 @@ import { refuseParents } from '../../src/ops/same-file.ts';
 import { readWatched } from '../../src/ops/source-change.ts';
 import { createReadStream } from '../../src/stream/disk-streams.ts';
 import { PIECE_BYTES, readAhead, storedPieces } from '../../src/stream/read-ahead.ts';
+import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
+import { refuseForChain } from '../chain-target.ts';
 import { refuseSameFile, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
@@ -20,7 +22,7 @@ import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatBytes, formatExactly, formatRate, parseBytes } from '../sizes.ts';
 
-interface Flags extends InputFlags, LongFlags {
+interface Flags extends InputFlags, LongFlags, BreakingFlags {
   readonly start: number;
   readonly length?: number | undefined;
   readonly output: string;
@@ -37,7 +39,7 @@ export function declare(command: Command, session: Session): void {
     .option('-o, --output <file>', 'file to write; - is standard output', '-')
     .option('--force', 'replace a file that exists')
     .option('--pad', 'read a raw image as if zeros filled it up to a multiple of 512 bytes');
-  addLongFlags(addInputOptions(command));
+  addLongFlags(addInputOptions(addBreakingFlag(command)));
   addExamples(command, 'vhd read disk.vhd --length 512 | xxd', 'vhd read disk.vhd --start 1M --length 1M -o part.raw');
   command.action((image: string, flags: Flags) => read(session, image, flags));
 }
@@ -49,6 +51,11 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   }
   const sink = await streamTarget(session, flags.output);
   await refuseSameFile(image, flags.output);
+  if (sink === undefined && flags.force === true) {
+    await guardChildren([flags.output], flags, session.io.signal).catch((error: unknown) => {
+      return refuseForChain(error, [image], flags.output, flags);
+    });
+  }
   const opened = await openDisk(image, { ...inputOptions(flags), pad: flags.pad });
   const progress = new ProgressDisplay(session, flags);
   const startedAt = performance.now();

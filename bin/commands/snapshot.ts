@@ -1,11 +1,12 @@
 import type { Command } from 'commander';
+import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
 import { makeImage } from '../created.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
 import { addImageOptions, type ImageFlags } from '../image-options.ts';
 import { addParentOptions, type ParentFlags } from '../input-options.ts';
 import type { Session } from '../session.ts';
 
-interface Flags extends ImageFlags, LongFlags, ParentFlags {
+interface Flags extends ImageFlags, LongFlags, ParentFlags, BreakingFlags {
   readonly force?: boolean | undefined;
   readonly lock?: boolean | undefined;
 }
@@ -18,7 +19,7 @@ export function declare(command: Command, session: Session): void {
     .option('--force', 'replace a file that exists')
     .option('--no-lock', 'do it even if another program is using one of them');
   addExamples(
-    addLongFlags(addImageOptions(addParentOptions(command))),
+    addLongFlags(addImageOptions(addBreakingFlag(addParentOptions(command)))),
     'vhd snapshot disk.vhd child.vhd',
     'vhd snapshot disk.vhd child.vhd && vhd write child.vhd boot.bin',
   );

@@ -8,6 +8,7 @@ import { ProgressMeter } from '../../src/ops/progress.ts';
 import { readWatched, WatchedFile } from '../../src/ops/source-change.ts';
 import { fileState } from '../../src/storage/file-device.ts';
 import { createWriteStream } from '../../src/stream/disk-streams.ts';
+import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
 import { refuseSameFile, streamSource } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
@@ -18,7 +19,7 @@ import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { formatExactly, formatRate, parseBytes } from '../sizes.ts';
 
-interface Flags extends InputFlags, LongFlags {
+interface Flags extends InputFlags, LongFlags, BreakingFlags {
   readonly start: number;
 }
 
@@ -28,7 +29,7 @@ export function declare(command: Command, session: Session): void {
     .argument('<image>', 'image to write into')
     .argument('[src]', 'bytes to write; - is standard input', '-')
     .option('--start <n>', 'first byte on the virtual disk', (text) => parseBytes(text, '--start'), 0);
-  addLongFlags(addInputOptions(command));
+  addLongFlags(addInputOptions(addBreakingFlag(command)));
   addExamples(command, 'vhd write disk.vhd boot.bin', 'cat part.raw | vhd write disk.vhd --start 1M');
   command.action((image: string, source: string, flags: Flags) => write(session, { image, source, flags }));
 }
@@ -52,6 +53,7 @@ async function write(session: Session, call: Call): Promise<void> {
   session.files = { input: source, output: image };
   if (image === '-') throw new UsageError('write: expected an image file, found -', 'vhd write IMAGE [SRC]');
   await refuseSameFile(source, image);
+  await guardChildren([image], flags, session.io.signal);
   const { stream, byteLength, file } = await openSource(session, source);
   const heard = new HeardWarnings();
   const opened = await openImage(session, image, flags, heard).catch(async (error: unknown) => {

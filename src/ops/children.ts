@@ -1,0 +1,142 @@
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type Examination, examine } from '../disk/recognise.ts';
+import { checkOptionNames, VhdError } from '../errors.ts';
+import { quote } from '../format/bytes.ts';
+import { decodeParentName } from '../format/dynamic-header.ts';
+import { DISK_TYPE } from '../format/spec.ts';
+import { formatUuid } from '../format/uuid.ts';
+import { FileStorage } from '../storage/file.ts';
+import { scanImages } from './scan-images.ts';
+
+const NO_UUID = formatUuid(new Uint8Array(16));
+
+/** A differencing image that has another one as its parent. */
+export interface FoundChild {
+  /** Its path, in the directory of the image. */
+  readonly path: string;
+  /** Its identifier, the 16 bytes in file order. */
+  readonly uuid: string;
+  /** The name of its parent as its header gives it, often a full path of another machine; empty if there is none. */
+  readonly parentName: string;
+  /** True if that name ends in the name of the image, or is empty. False: it may be the child of a copy. */
+  readonly namesThisImage: boolean;
+}
+
+/** How children are looked for. */
+export interface FindChildrenOptions {
+  /** Ends it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * The differencing images in the directory of an image that have it as their parent by its identifier. Reads a few sectors
+ * of every file there that is named like a VHD; what is broken, or may not be read, is passed over.
+ * @throws errors of the system for the image and its directory
+ */
+export async function findChildren(imagePath: string, options: FindChildrenOptions = {}): Promise<FoundChild[]> {
+  checkOptionNames('findChildren', options, ['signal']);
+  const path = await realpath(imagePath);
+  const self = await stat(path);
+  if (!self.isFile()) return [];
+  const parent: Parent = { uuid: await identifierOf(path), name: basename(path) };
+  // Told as the image was, as far as those words lead to its directory.
+  const isThere = (await realpath(dirname(imagePath))) === dirname(path);
+  const found = new Map<string, FoundChild>();
+  for await (const image of scanImages(isThere ? dirname(imagePath) : dirname(path), options)) {
+    const { ino, dev } = image.stats;
+    const isSelf = ino === self.ino && dev === self.dev;
+    const child = isSelf || image.examination === undefined ? undefined : childOf(image.examination, parent);
+    // One file under two names is one child.
+    if (child !== undefined) found.set(`${dev}:${ino}`, { path: image.path, ...child });
+  }
+  return [...found.values()].sort((first, second) => (first.path < second.path ? -1 : 1));
+}
+
+interface Parent {
+  /** Undefined for what is no VHD. */
+  readonly uuid: string | undefined;
+  readonly name: string;
+}
+
+async function identifierOf(path: string): Promise<string | undefined> {
+  const storage = await FileStorage.open(path);
+  try {
+    const { footer } = await examine(storage);
+    return footer === undefined ? undefined : formatUuid(footer.uniqueId);
+  } finally {
+    await storage.close();
+  }
+}
+
+function childOf({ footer, header }: Examination, parent: Parent): Omit<FoundChild, 'path'> | undefined {
+  const isDifferencing = footer?.diskType === DISK_TYPE.differencing && header !== undefined;
+  // blktap: a parent without an identifier is a raw disk, known by its name alone.
+  if (!isDifferencing || formatUuid(header.parentUniqueId) !== (parent.uuid ?? NO_UUID)) return undefined;
+  const parentName = decodeParentName(header);
+  const name = lastPartOf(parentName);
+  if (name === '' && parent.uuid === undefined) return undefined;
+  const namesThisImage = name === '' || name.toLowerCase() === parent.name.toLowerCase();
+  if (!namesThisImage && parent.uuid === undefined) return undefined;
+  return { uuid: formatUuid(footer.uniqueId), parentName, namesThisImage };
+}
+
+/** What follows the last separator of either kind. */
+function lastPartOf(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+}
+
+/** When children are no reason to refuse. */
+export interface BreakingChildren {
+  /** True: they are to be broken. */
+  readonly allow?: boolean | undefined;
+  /** Paths of children that do not count. */
+  readonly except?: readonly string[] | undefined;
+  /** Ends the search. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MAX_NAMED = 3;
+
+/**
+ * Refuses to change an image that others beside it have as their parent: they would read other bytes, or not at all. The
+ * children of a copy do not count, where the image that they name is there too. Nothing is said of a path that leads to no
+ * file.
+ * @throws VhdError `ERR_VHD_HAS_CHILDREN` naming them
+ */
+export async function refuseBreakingChildren(imagePath: string, options: BreakingChildren = {}): Promise<void> {
+  const { allow, except = [], signal } = options;
+  if (allow === true || !(await isFile(imagePath))) return;
+  const children: FoundChild[] = [];
+  const exceptions = await Promise.all(except.map((path) => realpath(path).catch(() => path)));
+  for (const child of await findChildren(imagePath, { signal })) {
+    if (exceptions.includes(await realpath(child.path).catch(() => child.path))) continue;
+    if (child.namesThisImage || !(await isChildOfCopy(imagePath, child))) children.push(child);
+  }
+  if (children.length === 0) return;
+  const names = children.slice(0, MAX_NAMED).map((child) => quote(child.path));
+  const others = children.length > MAX_NAMED ? ` and ${children.length - MAX_NAMED} more` : '';
+  const told = names.join(', ') + others;
+  const who =
+    children.length === 1 ? 'another image has it as its parent' : `${children.length} images have it as parent`;
+  throw new VhdError('ERR_VHD_HAS_CHILDREN', `${who} and would be broken: ${told}`, {
+    storage: imagePath,
+    expected: 'no children',
+    found: told,
+    remedy: 'write to a child of it (vhd snapshot makes one), or --allow-breaking-children',
+  });
+}
+
+/** True if the image that a child names is beside it, is another one, and has the same identifier. */
+async function isChildOfCopy(imagePath: string, { parentName }: FoundChild): Promise<boolean> {
+  const named = join(dirname(await realpath(imagePath)), lastPartOf(parentName));
+  const [own, other] = await Promise.all([identifierOf(imagePath), identifierOf(named).catch(() => undefined)]);
+  return own !== undefined && own === other;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isFile(),
+    () => false,
+  );
+}
