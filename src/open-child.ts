@@ -51,12 +51,16 @@ export async function openNewParent(childPath: string, options: NewParentOptions
 
 function rawParentError(path: string): VhdError {
   const [raw, base] = [shellPath(path), shellPath(`${path.replace(/\.(raw|img|dd|bin)$/i, '')}.vhd`)];
-  return new VhdError('ERR_VHD_NOT_VHD', 'it is a raw disk: a child knows its parent by an identifier, which only a VHD has', {
-    storage: path,
-    expected: 'a VHD',
-    found: 'a raw disk',
-    remedy: `vhd convert ${raw} ${base}, and make ${base} the parent   (--to fixed --in-place only adds a footer)`,
-  });
+  return new VhdError(
+    'ERR_VHD_NOT_VHD',
+    'it is a raw disk: a child knows its parent by an identifier, which only a VHD has',
+    {
+      storage: path,
+      expected: 'a VHD',
+      found: 'a raw disk',
+      remedy: `vhd convert ${raw} ${base}, and make ${base} the parent   (--to fixed --in-place only adds a footer)`,
+    },
+  );
 }
 
 /** Refuses what would not stay as it is. */

@@ -229,11 +229,7 @@ export function imageOptions(options: CreateOptions): Omit<CreateStorageOptions,
   return { uuid, timestamp, creator, geometry, size, type, blockSize, preallocate, durability, signal };
 }
 
-async function createFile(
-  target: string | URL,
-  options: CreateOptions,
-  image: CreateStorageOptions,
-): Promise<VhdDisk> {
+async function createFile(target: string | URL, options: CreateOptions, image: CreateStorageOptions): Promise<VhdDisk> {
   const storage = await orClosed([image.parent], () => {
     checkCreateOptions('createVhd', image);
     return openFile(target, { ...options, writable: true }, 'new');

@@ -143,7 +143,7 @@ describe('convert --parent', () => {
   it.each([
     [['b.raw', 'x.vhd', '--parent', 'a.raw'], 3, 'it is a raw disk: a child knows its parent by an identifier'],
     [['b.raw', 'a.vhd', '--parent', 'a.vhd', '--force'], 2, 'the new image would replace its own parent'],
-    [['b.raw', 'a.vhd', '--parent', 'link.vhd', '--force'], 2, 'the new image would replace its own parent'],
+    [['b.raw', 'a.vhd', '--parent', 'link.vhd', '--force'], 2, 'the target is a parent of the source'],
     [['top.vhd', 'link.vhd', '--parent', 'a.vhd', '--force'], 2, 'the target is a parent of the source'],
     [['b.raw', 'b.raw', '--parent', 'a.vhd', '--force'], 2, 'its name says that it is a raw image'],
     [['b.raw', 'link.vhd', '--parent', 'a.vhd'], 2, 'exists'],

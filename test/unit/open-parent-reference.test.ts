@@ -66,19 +66,22 @@ describe('parentReferenceBetween', () => {
 });
 
 describe('parentReferenceFor', () => {
-  it.skipIf(process.platform === 'win32')('follows directories to where they are, since .. leads up from there', async () => {
-    const top = folder.file('top');
-    await mkdir(`${top}/real/deep`, { recursive: true });
-    await symlink('real/deep', `${top}/link`);
-    await writeFile(`${top}/real/p.vhd`, '');
-    const reference = await parentReferenceFor(`${top}/link/c.vhd`, `${top}/real/p.vhd`, FOOTER);
-    expect(namesIn(reference)[1]).toBe('W2ru ..\\p.vhd');
-    expect(reference.name).toMatch(/\/real\/p\.vhd$/);
-    await symlink('p.vhd', `${top}/real/latest.vhd`);
-    expect(namesIn(await parentReferenceFor(`${top}/c.vhd`, `${top}/real/latest.vhd`, FOOTER))[1]).toBe(
-      'W2ru .\\real\\latest.vhd',
-    );
-  });
+  it.skipIf(process.platform === 'win32')(
+    'follows directories to where they are, since .. leads up from there',
+    async () => {
+      const top = folder.file('top');
+      await mkdir(`${top}/real/deep`, { recursive: true });
+      await symlink('real/deep', `${top}/link`);
+      await writeFile(`${top}/real/p.vhd`, '');
+      const reference = await parentReferenceFor(`${top}/link/c.vhd`, `${top}/real/p.vhd`, FOOTER);
+      expect(namesIn(reference)[1]).toBe('W2ru ..\\p.vhd');
+      expect(reference.name).toMatch(/\/real\/p\.vhd$/);
+      await symlink('p.vhd', `${top}/real/latest.vhd`);
+      expect(namesIn(await parentReferenceFor(`${top}/c.vhd`, `${top}/real/latest.vhd`, FOOTER))[1]).toBe(
+        'W2ru .\\real\\latest.vhd',
+      );
+    },
+  );
 
   it('names what is not there', async () => {
     const reference = await parentReferenceFor(folder.file('no/c.vhd'), folder.file('no/p.vhd'), FOOTER);

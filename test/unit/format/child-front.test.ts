@@ -41,7 +41,10 @@ describe('childLayout', () => {
   });
 
   it('puts the table on 4 KiB where there is no name, and takes at most eight', () => {
-    expect(childLayout(MiB, 2 * MiB, { ...parent, locators: [] })).toMatchObject({ tableOffset: 4096, byteLength: 8192 });
+    expect(childLayout(MiB, 2 * MiB, { ...parent, locators: [] })).toMatchObject({
+      tableOffset: 4096,
+      byteLength: 8192,
+    });
     const nine = Array.from({ length: 9 }, () => ({ platformCode: 'W2ru', bytes: new Uint8Array(2) }));
     expect(() => childLayout(MiB, 2 * MiB, { ...parent, locators: nine })).toThrow(RangeError);
   });
@@ -49,7 +52,9 @@ describe('childLayout', () => {
 
 describe('encodeChildFront', () => {
   it('says who the parent is and where its names are', () => {
-    const footer = encodeFooter(newFooter({ type: 'differencing', size: 5 * MiB, uniqueId: new Uint8Array(16), timestamp: 1 }));
+    const footer = encodeFooter(
+      newFooter({ type: 'differencing', size: 5 * MiB, uniqueId: new Uint8Array(16), timestamp: 1 }),
+    );
     const parts = encodeChildFront({ footer, size: 5 * MiB, blockSize: 2 * MiB, parent }, [[1, 77]]);
     expect(parts.map(({ position }) => position)).toEqual([0, 512, 4096, 12_288, 16_384, 81_920]);
     const header = decodeDynamicHeader(parts[1]?.bytes ?? new Uint8Array());

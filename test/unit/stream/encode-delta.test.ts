@@ -17,7 +17,8 @@ import { bytesOf, failureOf } from '../../support/streams-sources.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-const open = (image: Uint8Array, parent?: Disk): Promise<VhdDisk> => openVhdStorage(new MemoryStorage(image), { parent });
+const open = (image: Uint8Array, parent?: Disk): Promise<VhdDisk> =>
+  openVhdStorage(new MemoryStorage(image), { parent });
 
 interface Contents {
   readonly size: number;
@@ -62,7 +63,12 @@ const pairs = fc
     };
     const all = places.map(patchOf);
     const common = all.filter((_, index) => places[index]?.isCommon);
-    return { blockSize, type, parent: { size: first, patches: common }, child: { size: second, patches: [...common, ...all] } };
+    return {
+      blockSize,
+      type,
+      parent: { size: first, patches: common },
+      child: { size: second, patches: [...common, ...all] },
+    };
   });
 
 function parentOf({ size, patches }: Contents, type: 'fixed' | 'dynamic' = 'dynamic'): Promise<Uint8Array> {
@@ -152,8 +158,12 @@ describe('encodeVhd against another disk', () => {
 
   it('reads nothing that both know to be empty', async () => {
     const size = 64 * MiB;
-    const against = new ProbeDisk(await open(await parentOf({ size, patches: [{ position: 9 * MiB, bytes: pattern(512) }] })));
-    const disk = new ProbeDisk(await open(await parentOf({ size, patches: [{ position: 40 * MiB, bytes: pattern(512) }] })));
+    const against = new ProbeDisk(
+      await open(await parentOf({ size, patches: [{ position: 9 * MiB, bytes: pattern(512) }] })),
+    );
+    const disk = new ProbeDisk(
+      await open(await parentOf({ size, patches: [{ position: 40 * MiB, bytes: pattern(512) }] })),
+    );
     const positions: number[] = [];
     against.before = disk.before = (kind, position) => void (kind === 'read' && positions.push(position));
     const parentReference = referenceTo(await open(await parentOf({ size, patches: [] })));
@@ -165,7 +175,10 @@ describe('encodeVhd against another disk', () => {
   it('does not read what a link of the chain is known to have in common with the end of it', async () => {
     const size = 64 * MiB;
     const base = new ProbeDisk(new FlatDisk(new MemoryStorage(pattern(size)), size, true));
-    const parentReference = { ...referenceTo(await open(await parentOf({ size, patches: [] }))), uniqueId: new Uint8Array(16) };
+    const parentReference = {
+      ...referenceTo(await open(await parentOf({ size, patches: [] }))),
+      uniqueId: new Uint8Array(16),
+    };
     const storage = new MemoryStorage();
     const child = await createVhdStorage(storage, { parent: base, parentReference });
     await child.write(pattern(1000, 9), 33 * MiB);
@@ -175,20 +188,29 @@ describe('encodeVhd against another disk', () => {
     const { stream } = await encodeVhd(child, { against: base, parentReference });
     const image = await bytesOf(stream);
     // The block that the child has, from either side, and what it completed a sector with.
-    expect(reads.filter((_, index) => index % 2 === 0).every((position) => position >= 32 * MiB && position < 34 * MiB)).toBe(true);
+    expect(
+      reads.filter((_, index) => index % 2 === 0).every((position) => position >= 32 * MiB && position < 34 * MiB),
+    ).toBe(true);
     await child.close();
     expect(image.length).toBe(storage.toBytes().length);
   });
 
   it('finds what the end of a smaller link hides of a larger one below it', async () => {
     const base = rawDisk(pattern(6 * MiB), true);
-    const reference = { ...referenceTo(await open(await parentOf({ size: MiB, patches: [] }))), uniqueId: new Uint8Array(16) };
+    const reference = {
+      ...referenceTo(await open(await parentOf({ size: MiB, patches: [] }))),
+      uniqueId: new Uint8Array(16),
+    };
     const small = new MemoryStorage();
     const parent = rawDisk(pattern(6 * MiB), true);
     await (await createVhdStorage(small, { parent, parentReference: reference, size: 3 * MiB })).close();
     const middle = await open(small.toBytes(), base);
     const grown = new MemoryStorage();
-    const child = await createVhdStorage(grown, { parent: middle, parentReference: referenceTo(middle), size: 6 * MiB });
+    const child = await createVhdStorage(grown, {
+      parent: middle,
+      parentReference: referenceTo(middle),
+      size: 6 * MiB,
+    });
     const { stream } = await encodeVhd(child, { against: base, parentReference: reference });
     const image = await bytesOf(stream);
     const content = await contentOfChild(image, rawDisk(pattern(6 * MiB), true));
@@ -215,7 +237,11 @@ describe('encodeVhd against another disk', () => {
     const against = rawDisk(pattern(512));
     const parentReference = referenceTo(await open(await parentOf({ size: MiB, patches: [] })));
     const controller = new AbortController();
-    const { byteLength, stream } = await encodeVhd(vastDisk(size), { against, parentReference, signal: controller.signal });
+    const { byteLength, stream } = await encodeVhd(vastDisk(size), {
+      against,
+      parentReference,
+      signal: controller.signal,
+    });
     expect(byteLength).toBeGreaterThan(size);
     let seen = 0;
     const reading = (async () => {
