@@ -70,6 +70,8 @@ export type { MapFigures } from './ops/map-figures.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
 export { relink } from './ops/relink.ts';
+export type { RelinkAllOptions, RelinkAllResult, RelinkedImage, RelinkOutcome } from './ops/relink-all.ts';
+export { relinkAll } from './ops/relink-all.ts';
 export type { TreeImage, TreeOptions, TreeReport } from './ops/tree.ts';
 export { readTree } from './ops/tree.ts';
 export { BlobStorage } from './storage/blob.ts';
