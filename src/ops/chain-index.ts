@@ -1,4 +1,3 @@
-import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { type ParentName, readParentNames } from '../disk/parent-names.ts';
@@ -9,7 +8,7 @@ import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import { isAllOnes } from '../format/zeros.ts';
 import { HERE, parentPaths } from '../open-parent-paths.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type ScannedImage, scanImages } from './scan-images.ts';
+import { identityOf, type ScannedImage, scanImages } from './scan-images.ts';
 
 /** What a few sectors and the table of an image tell. */
 export interface IndexedImage {
@@ -81,11 +80,6 @@ export async function indexChains(directory: string, options: IndexOptions): Pro
   await index.add(directory, { recursive, signal }, true);
   for (const parentDir of parentDirs) await index.add(parentDir, { signal }, false);
   return index.link();
-}
-
-/** Tells a file from others. */
-export function identityOf({ dev, ino }: Pick<Stats, 'dev' | 'ino'>): string {
-  return `${dev}:${ino}`;
 }
 
 const NO_UUID = formatUuid(new Uint8Array(16));

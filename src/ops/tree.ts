@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkOptionNames, VhdError } from '../errors.ts';
-import { type IndexedImage, identityOf, indexChains, type ParentLink, type ParentState } from './chain-index.ts';
+import { type IndexedImage, indexChains, type ParentLink, type ParentState } from './chain-index.ts';
+import { identityOf } from './scan-images.ts';
 
 /** How chains are looked for. */
 export interface TreeOptions {
