@@ -36,7 +36,7 @@ export function declare(command: Command, session: Session): void {
     .option('--no-lock', 'write to it even if another program is using it')
     .option('-q, --quiet', 'no summary; warnings and errors stay');
   addReportFlags(command);
-  addExamples(command, 'vhd relink child.vhd --parent moved/disk.vhd', 'vhd relink images --recursive --dry-run');
+  addExamples(command, 'vhd relink child.vhd --parent base.vhd', 'vhd relink images --recursive --dry-run');
   command.action((child: string, flags: Flags) =>
     flags.recursive === true ? relinkDirectory(session, child, flags) : relinkVerb(session, child, flags),
   );
