@@ -25,6 +25,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },
+  tree: { summary: 'show the chains in a directory', load: () => import('./commands/tree.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
   completion: { summary: 'print a script that completes in a shell', load: () => import('./commands/completion.ts') },
 };
