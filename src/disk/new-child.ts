@@ -33,8 +33,9 @@ export function checkChildOptions(options: ChildOptions & { readonly type?: stri
   if (parentReference === undefined) {
     throw new TypeError('parentReference: a differencing image needs the identifier and the names of its parent');
   }
-  if (type !== undefined && type !== 'differencing')
+  if (type !== undefined && type !== 'differencing') {
     throw new TypeError(`type: expected differencing, found '${type}'`);
+  }
 }
 
 /**

@@ -51,8 +51,9 @@ const NAME_SPACE_BYTES: Readonly<Record<string, number>> = { W2ku: 8 * 1024, W2r
  */
 export function childLayout(size: number, blockSize: number, parent: ParentReference): ChildLayout {
   const { locators: names } = parent;
-  if (names.length > LOCATOR_COUNT)
+  if (names.length > LOCATOR_COUNT) {
     throw new RangeError('parent: a differencing image names its parent at most 8 times');
+  }
   const tableBytes = alignUp(entryCountFor(size, blockSize) * BAT_ENTRY_BYTES, DATA_ALIGNMENT_BYTES);
   const locators: ParentLocator[] = [];
   let end = DATA_ALIGNMENT_BYTES;

@@ -96,7 +96,7 @@ async function linkAt(disk: Disk, path: string): Promise<Disk | undefined> {
   const wanted = await stat(path, { bigint: true });
   for (let link: Disk | undefined = disk; link instanceof VhdDisk; link = link.parent) {
     const found = await stat(link.name, { bigint: true }).catch(() => undefined);
-    if (found !== undefined && found.dev === wanted.dev && found.ino === wanted.ino) return link;
+    if (found?.dev === wanted.dev && found.ino === wanted.ino) return link;
   }
   return undefined;
 }

@@ -139,7 +139,7 @@ async function* inOrder(first: AsyncIterable<ReadRange>, second: AsyncIterable<R
       }
     }
   } finally {
-    await Promise.all(iterators.map((iterator) => iterator.return?.()));
+    await Promise.all(iterators.map((iterator) => iterator.return?.() ?? Promise.resolve()));
   }
 }
 

@@ -66,8 +66,9 @@ export async function encodeVhd(disk: Disk, options: EncodeOptions = {}): Promis
   const { against, parentReference, blockSize = DEFAULT_BLOCK_SIZE, signal } = options;
   checkChildOptions({ parent: against, parentReference, type: options.type });
   signal?.throwIfAborted();
-  if (against !== undefined && parentReference !== undefined)
+  if (against !== undefined && parentReference !== undefined) {
     return encodeAgainst(disk, against, parentReference, options);
+  }
   const { type = 'dynamic' } = options;
   checkImageSize(disk.size, type, blockSize);
   const footer = encodeFooter(newFooter({ type, size: disk.size, ...identityFields(options) }));

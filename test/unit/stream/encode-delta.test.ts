@@ -110,7 +110,7 @@ describe('encodeVhd against another disk', () => {
           if (owned.has(sector) === (Buffer.compare(bytes, padded) === 0)) expect.fail(`sector ${sector}`);
         }
       }),
-      checkParameters(40),
+      checkParameters(25),
     );
   });
 
@@ -165,7 +165,9 @@ describe('encodeVhd against another disk', () => {
       await open(await parentOf({ size, patches: [{ position: 40 * MiB, bytes: pattern(512) }] })),
     );
     const positions: number[] = [];
-    against.before = disk.before = (kind, position) => void (kind === 'read' && positions.push(position));
+    against.before = disk.before = (kind, position) => {
+      if (kind === 'read') positions.push(position);
+    };
     const parentReference = referenceTo(await open(await parentOf({ size, patches: [] })));
     await bytesOf((await encodeVhd(disk, { against, parentReference })).stream);
     expect(new Set(positions)).toEqual(new Set([8 * MiB, 40 * MiB]));
@@ -184,13 +186,13 @@ describe('encodeVhd against another disk', () => {
     await child.write(pattern(1000, 9), 33 * MiB);
     await child.flush();
     const reads: number[] = [];
-    base.before = (kind, position, length) => void (kind === 'read' && reads.push(position, length));
+    base.before = (kind, position) => {
+      if (kind === 'read') reads.push(position);
+    };
     const { stream } = await encodeVhd(child, { against: base, parentReference });
     const image = await bytesOf(stream);
     // The block that the child has, from either side, and what it completed a sector with.
-    expect(
-      reads.filter((_, index) => index % 2 === 0).every((position) => position >= 32 * MiB && position < 34 * MiB),
-    ).toBe(true);
+    expect(reads.every((position) => position >= 32 * MiB && position < 34 * MiB)).toBe(true);
     await child.close();
     expect(image.length).toBe(storage.toBytes().length);
   });
