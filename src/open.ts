@@ -205,6 +205,12 @@ export interface CreateOptions
   readonly parent?: string | URL | undefined;
 }
 
+/** The option names of {@link CreateOptions}. */
+export const CREATE_OPTIONS: readonly string[] = [
+  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'parentReference'),
+  ...FILE_OPTIONS,
+];
+
 /**
  * Makes a VHD and opens it for writing. A path that exists already is refused with `EEXIST`; the file appears under
  * its name at once, and `convert` or the command are the way to have it appear when it is complete.
@@ -212,7 +218,7 @@ export interface CreateOptions
  * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size; with `parent` everything `openDisk` throws about that
  */
 export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
-  checkOptionNames('createVhd', options, [...CREATE_STORAGE_OPTIONS, ...FILE_OPTIONS]);
+  checkOptionNames('createVhd', options, CREATE_OPTIONS);
   checkBooleans(options, ['lock']);
   checkParentOptions(options);
   const image = { ...imageOptions(options), onWarning: listenerFor(target, options) };

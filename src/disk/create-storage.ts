@@ -189,9 +189,9 @@ export function checkCreateOptions(where: string, options: CreateStorageOptions)
   checkChildOptions(options);
   const { parent, parentReference } = options;
   const type = options.type ?? (parent === undefined ? 'dynamic' : 'differencing');
-  const size = options.size ?? (parent === undefined ? Number.NaN : sizeOfParent(parent));
+  const size = options.size ?? sizeOfParent(parent);
   const blockSize = options.blockSize ?? (parent === undefined ? DEFAULT_BLOCK_SIZE : blockSizeForChild(parent));
-  const frontBytes = parentReference && childLayout(size || SECTOR_BYTES, blockSize, parentReference).byteLength;
+  const frontBytes = parentReference && childLayout(size, blockSize, parentReference).byteLength;
   checkImageSize(size, type, blockSize, frontBytes);
   const footer = encodeFooter(newFooter({ type, size, ...identityFields(options) }));
   return { footer, type, size, blockSize };

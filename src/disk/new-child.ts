@@ -40,9 +40,11 @@ export function checkChildOptions(options: ChildOptions & { readonly type?: stri
 
 /**
  * The virtual size of a child of a parent.
+ * @throws TypeError if there is none to take the size from
  * @throws VhdError `ERR_VHD_SIZE` if a damaged parent has a size that no disk may have
  */
-export function sizeOfParent(parent: Disk): number {
+export function sizeOfParent(parent: Disk | undefined): number {
+  if (parent === undefined) throw new TypeError('size: an image without a parent needs one');
   if (parent.size > 0 && parent.size % SECTOR_BYTES === 0) return parent.size;
   throw new VhdError(
     'ERR_VHD_SIZE',

@@ -1,10 +1,9 @@
-import { CREATE_STORAGE_OPTIONS, createVhdStorage } from '../disk/create-storage.ts';
+import { createVhdStorage } from '../disk/create-storage.ts';
 import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
-import { type CreateOptions, imageOptions } from '../open.ts';
+import { CREATE_OPTIONS, type CreateOptions, imageOptions } from '../open.ts';
 import type { NewParent } from '../open-child.ts';
-import { PARENT_OPTIONS } from '../open-parent-options.ts';
 import { OutputFile } from './output-file.ts';
 
 /** What a new image file is to be. */
@@ -49,7 +48,7 @@ export interface CreateImageResult {
  *   one of the parents of that), everything `openDisk` throws about the parent; RangeError as `createVhd`
  */
 export async function createImage(path: string, options: CreateImageOptions): Promise<CreateImageResult> {
-  checkOptionNames('createImage', options, [...CREATE_STORAGE_OPTIONS, ...PARENT_OPTIONS, 'force', 'lock']);
+  checkOptionNames('createImage', options, [...CREATE_OPTIONS, 'force']);
   checkBooleans(options, ['force', 'lock']);
   const startedAt = performance.now();
   const child = await newParent(path, options);

@@ -1,131 +1,232 @@
-import { chmod, link, mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
-import { encodeParentName } from '../../../src/format/parent-reference.ts';
-import { formatUuid } from '../../../src/format/uuid.ts';
-import { findChildren, refuseBreakingChildren } from '../../../src/ops/children.ts';
-import { pattern } from '../../support/bytes.ts';
-import { CHILD_UUID, type ChildShape, childImage, PARENT_UUID, parentImage } from '../../support/child-images.ts';
+// Children made through the library: what they are, and that nothing is left or open when they cannot be made.
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createVhdStorage } from '../../../src/disk/create-storage.ts';
+import { decodeDynamicHeader, decodeParentName } from '../../../src/format/dynamic-header.ts';
+import { encodeFooter, type Footer } from '../../../src/format/footer.ts';
+import { newFooter } from '../../../src/format/new-footer.ts';
+import { createVhd, openVhd } from '../../../src/open.ts';
+import { convert } from '../../../src/ops/convert.ts';
+import { createImage } from '../../../src/ops/create.ts';
+import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { firstDifference, pattern } from '../../support/bytes.ts';
+import { CHILD_IDENTITY, referenceTo } from '../../support/children.ts';
+import { contentOfFile, imageWith, ProbeDisk, rawDisk } from '../../support/streams-disks.ts';
+import { failureOf } from '../../support/streams-sources.ts';
 import { useTempFolder } from '../../support/temp.ts';
 
+const MiB = 2 ** 20;
 const folder = useTempFolder('children');
-let round = 0;
+const file = (name: string): string => folder.file(name);
+const content = pattern(3 * MiB);
 
-/** A directory with a parent and whatever else. */
-async function directoryWith(files: Readonly<Record<string, Uint8Array>>): Promise<(name: string) => string> {
-  const directory = folder.file(`directory-${round++}`);
-  await mkdir(directory);
-  const path = (name: string): string => `${directory}/${name}`;
-  await writeFile(path('base.vhd'), parentImage());
-  for (const [name, bytes] of Object.entries(files)) await writeFile(path(name), bytes);
-  return path;
+async function openFiles(): Promise<string[]> {
+  const names = await readdir('/proc/self/fd').catch(() => []);
+  return names.sort();
 }
 
-function childNaming(name: string, shape: ChildShape = {}): Uint8Array {
-  return childImage({ ...shape, header: { parentNameBytes: encodeParentName(name), ...shape.header } });
-}
+beforeAll(async () => {
+  await writeFile(file('base.raw'), content);
+  await convert(file('base.raw'), file('base.vhd'), { to: 'dynamic' });
+  await mkdir(file('kids'));
+});
 
-describe('findChildren', () => {
-  it('finds those that name the identifier, in files named like images, and tells what they call it', async () => {
-    const child = childNaming('C:\\vm\\BASE.vhd');
-    const other = Uint8Array.from({ length: 16 }, () => 9);
-    const path = await directoryWith({
-      'a.vhd': child,
-      'b.AVHD': childNaming('elsewhere/copy.vhd'),
-      'c.vud': childNaming(''),
-      'd.vpc': childImage({ locators: [{ offset: 2048, space: 512, name: '.\\base.vhd' }], blocksFrom: 2560 }),
-      'no.vhdx': child,
-      'other.vhd': childImage({ header: { parentUniqueId: other } }),
-      'dynamic.vhd': parentImage({ header: { parentUniqueId: PARENT_UUID }, footer: { uniqueId: other } }),
-    });
-    const told = { uuid: formatUuid(CHILD_UUID) };
-    expect(await findChildren(path('base.vhd'))).toEqual([
-      { ...told, path: path('a.vhd'), parentName: 'C:\\vm\\BASE.vhd', namesThisImage: true },
-      { ...told, path: path('b.AVHD'), parentName: 'elsewhere/copy.vhd', namesThisImage: false },
-      { ...told, path: path('c.vud'), parentName: '', namesThisImage: true },
-      { ...told, path: path('d.vpc'), parentName: 'C:\\gone.vhd', namesThisImage: true },
+describe('createVhdStorage with a parent', () => {
+  it('makes a disk that is written over its parent, and closes that with itself', async () => {
+    const parent = new ProbeDisk(rawDisk(content.slice(), true));
+    const storage = new MemoryStorage();
+    const parentReference = { ...referenceTo({ footer: someFooter() }), uniqueId: new Uint8Array(16) };
+    const child = await createVhdStorage(storage, { parent, parentReference, ...CHILD_IDENTITY });
+    expect(child).toMatchObject({ type: 'differencing', size: 3 * MiB, blockSize: 2 * MiB, readOnly: false });
+    await child.write(Uint8Array.of(1, 2, 3), MiB);
+    expect([...(await child.readBytes(MiB - 1, 5))]).toEqual([content[MiB - 1], 1, 2, 3, content[MiB + 3]]);
+    await child.close();
+    expect(parent.begun.at(-1)).toBe('close');
+    expect(parent.count('write')).toBe(0);
+  });
+
+  it('lies as Windows 10 lays it out, and the first block is on 4 KiB', async () => {
+    const storage = new MemoryStorage();
+    const parent = rawDisk(new Uint8Array(5 * MiB), true);
+    const parentReference = { ...referenceTo({ footer: someFooter() }), uniqueId: new Uint8Array(16) };
+    const child = await createVhdStorage(storage, { parent, parentReference, ...CHILD_IDENTITY });
+    const empty = storage.toBytes();
+    expect(empty.length % 4096).toBe(0);
+    expect(firstDifference(empty.subarray(0, 512), empty.subarray(-512))).toBe(-1);
+    await child.write(pattern(512), 0);
+    await child.close();
+    const header = decodeDynamicHeader(empty.subarray(512, 1536)).value;
+    const [sector = 0] = new Uint32Array(storage.toBytes().slice(header.tableOffset, header.tableOffset + 4).buffer);
+    const bitmapOffset = Buffer.from(Uint32Array.of(sector).buffer).readUInt32BE() * 512;
+    expect(bitmapOffset).toBe(empty.length - 512);
+    expect(storage.toBytes().length).toBe(empty.length + 2 * MiB + 4096);
+  });
+
+  it.each([
+    [{ parent: 'none' }, /parent: a differencing image needs the open disk/],
+    [{ parentReference: 'none' }, /parentReference: a differencing image needs/],
+    [{ type: 'fixed' }, /type: expected differencing, found 'fixed'/],
+    [{ size: 1000 }, /multiple of 512/],
+    [{ blockSize: 4096 }, /blockSize/],
+    [{ type: 'sparse' }, /type: expected fixed, dynamic, differencing/],
+  ])('refuses %j, and closes what it was given', async (wrong, message) => {
+    const parent = new ProbeDisk(rawDisk(content, true));
+    const storage = new MemoryStorage();
+    const options = { parent, parentReference: referenceTo({ footer: someFooter() }), ...wrong };
+    const cleaned = Object.entries(options).map(
+      ([name, value]) => [name, value === 'none' ? undefined : value] as const,
+    );
+    await expect(createVhdStorage(storage, Object.fromEntries(cleaned))).rejects.toThrow(message);
+    await expect(storage.size()).rejects.toThrow(/closed/);
+    if (!('parent' in wrong)) expect(parent.count('close')).toBe(1);
+  });
+
+  it('refuses a parent that is not the one the reference names', async () => {
+    const parent = await openImage(await imageWith('dynamic', MiB, []));
+    const parentReference = { ...referenceTo(parent), uniqueId: new Uint8Array(16).fill(9) };
+    const made = createVhdStorage(new MemoryStorage(), { parent, parentReference });
+    expect(await failureOf(made)).toMatchObject({ code: 'ERR_VHD_PARENT_UUID' });
+    await expect(parent.readBytes(0, 1)).rejects.toThrow(/closed/);
+  });
+});
+
+describe('createVhd with a parent', () => {
+  it('finds it by its path and names it in the child', async () => {
+    const disk = await createVhd(file('new.vhd'), { parent: file('base.vhd') });
+    await disk.write(Uint8Array.of(7), 12_345);
+    await disk.close();
+    const expected = content.slice();
+    expected[12_345] = 7;
+    expect(firstDifference(await contentOfFile(file('new.vhd')), expected)).toBe(-1);
+    const header = decodeDynamicHeader((await readFile(file('new.vhd'))).subarray(512, 1536)).value;
+    expect(decodeParentName(header)).toMatch(/base\.vhd$/);
+    expect(header.parentLocators.map(({ platformCode }) => platformCode).slice(0, 5)).toEqual([
+      'W2ku',
+      'W2ru',
+      'MacX',
+      'MacX',
+      '\0\0\0\0',
     ]);
   });
 
-  it('passes over what is broken, no file, or not to be read', async () => {
-    const child = childImage();
-    const path = await directoryWith({
-      'child.vhd': child,
-      'empty.vhd': new Uint8Array(0),
-      'short.vhd': child.subarray(0, 700),
-      'cut.vhd': child.subarray(0, 3000),
-      'noise.vhd': pattern(5000),
-      'secret.vhd': child,
-    });
-    await chmod(path('secret.vhd'), 0);
-    await mkdir(path('directory.vhd'));
-    await symlink('nowhere', path('dangling.vhd'));
-    await symlink('/dev/zero', path('device.vhd'));
-    const found = await findChildren(path('base.vhd'));
-    const names = found.map((each) => each.path).filter((each) => each !== path('secret.vhd'));
-    // One that has its header still, and nothing at its end, is a child all the same.
-    expect(names).toEqual([path('child.vhd'), path('cut.vhd')]);
+  it('leaves nothing and has nothing open when it cannot', async () => {
+    const before = [await openFiles(), await readdir(folder.path)];
+    await expect(createVhd(file('base.vhd'), { parent: file('base.vhd') })).rejects.toThrow('EEXIST');
+    await expect(createVhd(file('x.vhd'), { parent: file('gone.vhd') })).rejects.toThrow('ENOENT');
+    await expect(createVhd(file('x.vhd'), { parent: file('base.raw') })).rejects.toThrow(/raw disk/);
+    await expect(createVhd(file('x.vhd'), { parent: file('base.vhd'), type: 'fixed' })).rejects.toThrow(TypeError);
+    await expect(createVhd(file('x.vhd'), { parent: file('base.vhd'), blockSize: 7 })).rejects.toThrow(RangeError);
+    await expect(createVhd(new MemoryStorage(), { parent: file('base.vhd') })).rejects.toThrow(TypeError);
+    // @ts-expect-error a disk is for createVhdStorage
+    await expect(createVhd(file('x.vhd'), { parentReference: {} })).rejects.toThrow(TypeError);
+    expect([await openFiles(), await readdir(folder.path)]).toEqual(before);
+  });
+});
+
+describe('a parent that is not to be one', () => {
+  it('is refused if another program waits to delete it', async () => {
+    const reserved = Uint8Array.from({ length: 427 }, (_, index) => (index === 0 ? 1 : 0));
+    const footer = encodeFooter({ ...someFooter('fixed'), reserved });
+    await writeFile(file('hidden.vhd'), Buffer.concat([new Uint8Array(MiB), footer]));
+    const failure = await failureOf(createImage(file('x.vhd'), { parent: file('hidden.vhd') }));
+    expect(failure).toMatchObject({ code: 'ERR_VHD_IN_USE', message: expect.stringContaining('hidden') as string });
   });
 
-  it('counts a file once, however many names it has, and an image is no child of itself', async () => {
-    const path = await directoryWith({ 'child.vhd': childImage() });
-    await link(path('child.vhd'), path('same.vhd'));
-    await symlink('child.vhd', path('link.vhd'));
-    expect(await findChildren(path('base.vhd'))).toHaveLength(1);
-    // Programs that make identifiers of the time give a child that of its parent.
-    await writeFile(path('child.vhd'), childImage({ footer: { uniqueId: PARENT_UUID } }));
-    expect(await findChildren(path('child.vhd'))).toEqual([]);
-    await symlink(path('base.vhd'), folder.file(`base-${round}.vhd`));
-    expect(await findChildren(folder.file(`base-${round}.vhd`))).toMatchObject([{ uuid: formatUuid(PARENT_UUID) }]);
+  it('is refused if another program has it open', async () => {
+    const image = await imageWith('dynamic', MiB, []);
+    await writeFile(file('poisoned.vhd'), image.fill(0xc7, image.length - 512));
+    const failure = await failureOf(createImage(file('x.vhd'), { parent: file('poisoned.vhd') }));
+    expect(failure).toMatchObject({ code: 'ERR_VHD_IN_USE', message: expect.stringContaining('crashed') as string });
   });
 
-  it('knows the children of a raw disk by their names', async () => {
-    const header = { parentUniqueId: new Uint8Array(16) };
-    const path = await directoryWith({
-      'disk.raw': pattern(5000),
-      'a.vhd': childNaming('/vm/disk.raw', { header }),
-      'b.vhd': childNaming('/vm/other.raw', { header }),
-    });
-    expect((await findChildren(path('disk.raw'))).map((each) => each.path)).toEqual([path('a.vhd')]);
+  it('is refused while somebody writes to it', async () => {
+    const disk = await createVhd(file('busy.vhd'), { size: MiB });
+    const failure = await failureOf(createImage(file('x.vhd'), { parent: file('busy.vhd') }));
+    expect(failure).toMatchObject({ code: 'ERR_VHD_IN_USE' });
+    await disk.close();
+  });
+});
+
+describe('convert with a parent', () => {
+  const options = { to: 'differencing', parent: '' } as const;
+
+  it('refuses what does not fit together', async () => {
+    const parent = file('base.vhd');
+    const refused = [{ to: 'dynamic', parent }, { to: 'differencing' }, { ...options, parent, inPlace: true }] as const;
+    for (const wrong of refused)
+      {await expect(convert(file('base.raw'), file('x.vhd'), wrong)).rejects.toThrow(TypeError);}
+    async function* bytes(): AsyncGenerator<Uint8Array> {
+      yield content;
+    }
+    const failure = await failureOf(convert(bytes(), file('x.vhd'), { ...options, parent }));
+    expect(failure).toMatchObject({ code: 'ERR_VHD_STREAM' });
   });
 
-  it('says what cannot be found, and when it is enough', async () => {
-    const path = await directoryWith({});
-    await expect(findChildren(path('none.vhd'))).rejects.toMatchObject({ code: 'ENOENT' });
-    await expect(findChildren(path('base.vhd'), { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
-      'enough',
+  it.each(['source.raw', 'parent.vhd'])('notices that %s changes meanwhile, and leaves nothing', async (changing) => {
+    await writeFile(file('source.raw'), pattern(8 * MiB, 3));
+    await writeFile(file('parent.raw'), new Uint8Array(8 * MiB));
+    await convert(file('parent.raw'), file('parent.vhd'), { to: 'fixed', force: true });
+    const names = await readdir(folder.path);
+    let isChanged = false;
+    const onProgress = async (): Promise<void> => {
+      if (isChanged) return;
+      isChanged = true;
+      await appendFile(file(changing), new Uint8Array(512));
+    };
+    const open = await openFiles();
+    const failure = await failureOf(
+      convert(file('source.raw'), file('x.vhd'), {
+        ...options,
+        parent: file('parent.vhd'),
+        lock: false,
+        onProgress: (progress) => void onProgress().then(() => progress),
+      }),
     );
-    await expect(findChildren(path('base.vhd'), { recursive: true } as object)).rejects.toThrow(TypeError);
+    expect(failure).toMatchObject({ code: 'ERR_VHD_SOURCE_CHANGED', storage: file(changing) });
+    expect([await readdir(folder.path), await openFiles()]).toEqual([names, open]);
   });
-});
 
-describe('refuseBreakingChildren', () => {
-  it('names the first of them and how many there are', async () => {
-    const names = ['a.vhd', 'b.vhd', 'c.vhd', 'd.vhd', 'e.vhd'];
-    const path = await directoryWith(Object.fromEntries(names.map((name) => [name, childImage()])));
-    await expect(refuseBreakingChildren(path('base.vhd'))).rejects.toMatchObject({
-      code: 'ERR_VHD_HAS_CHILDREN',
-      storage: path('base.vhd'),
-      message: `5 images have it as parent and would be broken: '${path('a.vhd')}', '${path('b.vhd')}', '${path('c.vhd')}' and 2 more`,
-      remedy: expect.stringContaining('--allow-breaking-children') as string,
+  it('stops when it is told to, and leaves nothing', async () => {
+    await writeFile(file('long.raw'), pattern(16 * MiB, 3));
+    const names = await readdir(folder.path);
+    const controller = new AbortController();
+    const failure = await failureOf(
+      convert(file('long.raw'), file('x.vhd'), {
+        ...options,
+        parent: file('base.vhd'),
+        signal: controller.signal,
+        onProgress: () => controller.abort(new Error('enough')),
+      }),
+    );
+    expect(failure).toMatchObject({ message: 'enough' });
+    expect(await readdir(folder.path)).toEqual(names);
+  });
+
+  it('takes an open disk as source, whatever its links are called', async () => {
+    // Named like the parent, and not what is in that file.
+    const other = await createVhdStorage(new MemoryStorage(new Uint8Array(), { name: file('base.vhd') }), {
+      size: 3 * MiB,
     });
-    await refuseBreakingChildren(path('base.vhd'), { allow: true });
-    await refuseBreakingChildren(path('base.vhd'), { except: names.map(path) });
-    await expect(refuseBreakingChildren(path('base.vhd'), { except: [path('a.vhd')] })).rejects.toThrow(/^4 images/);
+    await convert(other, file('of-disk.vhd'), { ...options, parent: file('base.vhd') });
+    await other.close();
+    expect((await contentOfFile(file('of-disk.vhd'))).every((byte) => byte === 0)).toBe(true);
   });
 
-  it('says nothing of what has none, or is not there', async () => {
-    const path = await directoryWith({ 'child.vhd': childImage() });
-    await refuseBreakingChildren(path('child.vhd'));
-    await refuseBreakingChildren(path('none.vhd'));
-    await refuseBreakingChildren(folder.path);
-  });
-
-  it('lets a copy be changed whose original is there too', async () => {
-    const path = await directoryWith({ 'child.vhd': childNaming('base.vhd'), 'copy.vhd': parentImage() });
-    await refuseBreakingChildren(path('copy.vhd'));
-    await expect(refuseBreakingChildren(path('base.vhd'))).rejects.toMatchObject({ code: 'ERR_VHD_HAS_CHILDREN' });
-    // Of an original that is not there, it may be the only one.
-    await truncate(path('base.vhd'), 0);
-    await expect(refuseBreakingChildren(path('copy.vhd'))).rejects.toMatchObject({ code: 'ERR_VHD_HAS_CHILDREN' });
+  it('reads nothing of the parent that the source has as a link too', async () => {
+    await createImage(file('kids/child.vhd'), { parent: file('base.vhd'), parentDirs: [] });
+    const disk = await openVhd(file('kids/child.vhd'), { writable: true, parentDirs: [folder.path] });
+    await disk.write(pattern(512), 0);
+    await disk.close();
+    const where = { parent: file('base.vhd'), parentDirs: [folder.path] };
+    const told = await convert(file('kids/child.vhd'), file('again.vhd'), { ...options, ...where });
+    expect(told).toMatchObject({ copiedBytes: 0 });
   });
 });
+
+function someFooter(type: 'fixed' | 'dynamic' = 'dynamic'): Footer {
+  return newFooter({ type, size: MiB, uniqueId: new Uint8Array(16).fill(5), timestamp: 77 });
+}
+
+async function openImage(bytes: Uint8Array): ReturnType<typeof openVhd> {
+  return openVhd(new MemoryStorage(bytes));
+}
