@@ -8,6 +8,7 @@ export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.
 export { createVhdStorage } from './disk/create-storage.ts';
 export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
 export { FlatDisk } from './disk/flat.ts';
+export type { ChildOptions } from './disk/new-child.ts';
 export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
@@ -42,6 +43,7 @@ export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
 export type { ResolvedLink } from './open-chain.ts';
 export { resolveChain } from './open-chain.ts';
 export type { ChainOptions, ParentOptions } from './open-parent-options.ts';
+export { parentReferenceFor } from './open-parent-reference.ts';
 export type { OpenRawOptions } from './open-raw.ts';
 export type { FileOptions, ImageSource } from './open-source.ts';
 export type { BenchOptions } from './ops/bench.ts';

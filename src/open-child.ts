@@ -3,7 +3,7 @@ import { VhdError } from './errors.ts';
 import type { ParentReference } from './format/parent-reference.ts';
 import { shellPath } from './format/shell.ts';
 import { type OpenedDisk, openDisk } from './open.ts';
-import { type ChainOptions, checkParentOptions, PARENT_OPTIONS } from './open-parent-options.ts';
+import { type ChainOptions, checkParentOptions } from './open-parent-options.ts';
 import { parentReferenceFor } from './open-parent-reference.ts';
 import { type FileOptions, pathOf } from './open-source.ts';
 
@@ -12,9 +12,6 @@ export interface NewParentOptions extends ChainOptions, Pick<FileOptions, 'onWar
   /** Path of the VHD that the new image is to be a child of: fixed, dynamic, or differencing with all of its chain there. */
   readonly parent: string | URL;
 }
-
-/** The option names of {@link NewParentOptions}. */
-export const NEW_PARENT_OPTIONS: readonly string[] = ['parent', ...PARENT_OPTIONS];
 
 /** A parent, open for reading, for a child that is to be made. */
 export interface NewParent extends Pick<OpenedDisk, 'checkUnchanged'> {
