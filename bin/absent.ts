@@ -6,7 +6,7 @@ type Operands = readonly [first: string, second: string];
 const larger = ([image, size]: Operands): string =>
   `${shellLine(['vhd', 'create', 'larger.vhd', size.replace(/^\+.*/, 'SIZE')])} && ${shellLine(['vhd', 'read', image])} | vhd write larger.vhd`;
 
-const MAKE_CHILD = 'New-VHD -Differencing of Hyper-V or vhd-util snapshot makes a differencing image';
+const MAKE_CHILD = 'vhd snapshot PARENT CHILD makes a differencing image';
 
 /** What does it today, for verbs that a version does not have. */
 const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {

@@ -86,11 +86,11 @@ function convert(call: ForeignCall): Translation {
     };
   }
   const parent = call.value('-B', '-b');
-  const words = [
-    ...toWords(call, target, type),
-    ...(preallocate ? ['--preallocate'] : []),
-    ...(parent === undefined ? [] : ['--parent', parent]),
-  ];
+  // A child is neither fixed nor dynamic, and takes room as it is written.
+  const words =
+    parent === undefined
+      ? [...toWords(call, target, type), ...(preallocate ? ['--preallocate'] : [])]
+      : ['--parent', parent];
   return { calls: [['convert', source, target, ...from, ...words, ...call.kept]], note };
 }
 
@@ -100,14 +100,13 @@ function create(call: ForeignCall): Translation {
   if (format === 'raw') return { advice: `write: ${shellLine(['truncate', '-s', size ?? 'SIZE', image])}` };
   if (format !== 'vpc') return { advice: `vhd makes VHDs: qemu-img create -f ${format} makes the others` };
   const parent = call.value('-b', '-B');
+  if (parent !== undefined) {
+    const note = size === undefined ? undefined : 'a child has the size of its parent';
+    return { calls: [['create', image, '--parent', parent, ...call.kept]], note };
+  }
   const { type, preallocate, note } = layoutOf(call);
-  const words = [
-    ...(type === 'fixed' ? ['--type', 'fixed'] : []),
-    ...(preallocate ? ['--preallocate'] : []),
-    ...(parent === undefined ? [] : ['--parent', parent]),
-  ];
-  const sized = size ?? (parent === undefined ? 'SIZE' : undefined);
-  return { calls: [['create', image, ...(sized === undefined ? [] : [sized]), ...words, ...call.kept]], note };
+  const words = [...(type === 'fixed' ? ['--type', 'fixed'] : []), ...(preallocate ? ['--preallocate'] : [])];
+  return { calls: [['create', image, size ?? 'SIZE', ...words, ...call.kept]], note };
 }
 
 function info(call: ForeignCall): Translation {
@@ -180,7 +179,9 @@ function snapshot(call: ForeignCall): Translation {
 
 function rebase(call: ForeignCall): Translation {
   const [image = 'IMAGE'] = call.operands;
-  return call.ours('relink', image, '--parent', call.value('-b', '-B') ?? 'PARENT');
+  const words = ['relink', image, '--parent', call.value('-b', '-B') ?? 'PARENT'];
+  const note = call.has('-u') ? undefined : 'it moves no data: the new parent has to hold what the old one does';
+  return { calls: [[...words, ...call.kept]], note };
 }
 
 const PAIR: ForeignVerb = {

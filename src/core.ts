@@ -8,6 +8,7 @@ export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.
 export { createVhdStorage } from './disk/create-storage.ts';
 export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
 export { FlatDisk } from './disk/flat.ts';
+export type { ChildOptions } from './disk/new-child.ts';
 export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
@@ -17,6 +18,7 @@ export { VhdDisk } from './disk/vhd-disk.ts';
 export type { BackingDisk, Durability, WriteOptions } from './disk/write-back.ts';
 export type { VhdErrorCode, VhdErrorContext, VhdWarning, VhdWarningCode, WarningListener } from './errors.ts';
 export { VhdError } from './errors.ts';
+export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';
 export type {
   DiskContents,

@@ -19,6 +19,8 @@ export type { FooterFields } from './format/new-footer.ts';
 export { newFooter, timestampFor, unixMilliseconds } from './format/new-footer.ts';
 export type { ParentLocator } from './format/parent-locator.ts';
 export { decodeParentLocator, encodeParentLocator, locatorSpaceBytes } from './format/parent-locator.ts';
+export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
+export { encodeLocatorName, encodeParentName } from './format/parent-reference.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
 export { describeFinding, RULES } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';

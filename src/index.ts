@@ -8,6 +8,7 @@ export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.
 export { createVhdStorage } from './disk/create-storage.ts';
 export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
 export { FlatDisk } from './disk/flat.ts';
+export type { ChildOptions } from './disk/new-child.ts';
 export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
@@ -23,6 +24,8 @@ export type { DynamicHeader } from './format/dynamic-header.ts';
 export type { Footer } from './format/footer.ts';
 export type { Geometry } from './format/geometry.ts';
 export type { FormatKind } from './format/magic.ts';
+export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
+export { encodeLocatorName } from './format/parent-reference.ts';
 export type { Finding, RuleId, Severity } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
@@ -37,7 +40,10 @@ export type {
 export { listPartitions } from './inspect/partitions.ts';
 export type { CreateOptions, OpenDiskOptions, OpenedDisk, OpenOptions } from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
-export type { ParentOptions } from './open-parent-options.ts';
+export type { ResolvedLink } from './open-chain.ts';
+export { resolveChain } from './open-chain.ts';
+export type { ChainOptions, ParentOptions } from './open-parent-options.ts';
+export { parentReferenceFor } from './open-parent-reference.ts';
 export type { OpenRawOptions } from './open-raw.ts';
 export type { FileOptions, ImageSource } from './open-source.ts';
 export type { BenchOptions } from './ops/bench.ts';
@@ -50,6 +56,7 @@ export type {
   Spread,
   Workload,
 } from './ops/bench-report.ts';
+export type { ParentState } from './ops/chain-index.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
 export { convert } from './ops/convert.ts';
@@ -68,6 +75,10 @@ export type { MapFigures } from './ops/map-figures.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
 export { relink } from './ops/relink.ts';
+export type { RelinkAllOptions, RelinkAllResult, RelinkedImage, RelinkOutcome } from './ops/relink-all.ts';
+export { relinkAll } from './ops/relink-all.ts';
+export type { TreeImage, TreeOptions, TreeReport } from './ops/tree.ts';
+export { readTree } from './ops/tree.ts';
 export { BlobStorage } from './storage/blob.ts';
 export type { FileStorageOptions } from './storage/file.ts';
 export { FileStorage } from './storage/file.ts';

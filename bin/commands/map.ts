@@ -70,7 +70,7 @@ async function map(session: Session, image: string, flags: Flags): Promise<void>
     await target?.discard();
     // The target is ours alone by now: as a parent it could not be opened.
     const isInUse = error instanceof VhdError && error.code === 'ERR_VHD_IN_USE';
-    if (flags.svg !== undefined && isInUse) await refuseForChain(error, image, flags.svg, flags);
+    if (flags.svg !== undefined && isInUse) await refuseForChain(error, [image], flags.svg, flags);
     throw error;
   }
 }

@@ -53,7 +53,7 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   await refuseSameFile(image, flags.output);
   if (sink === undefined && flags.force === true) {
     await guardChildren([flags.output], flags, session.io.signal).catch((error: unknown) => {
-      return refuseForChain(error, image, flags.output, flags);
+      return refuseForChain(error, [image], flags.output, flags);
     });
   }
   const opened = await openDisk(image, { ...inputOptions(flags), pad: flags.pad });

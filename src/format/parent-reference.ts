@@ -48,7 +48,7 @@ function fittingName(name: string): string {
 /**
  * The bytes of a locator's name, without a terminator.
  * @param platformCode `W2ru` and `W2ku` are UTF-16LE, unpaired surrogates kept as they are (specification, "Parent Locator
- *   Entry"); `MacX` is the file URL of a path, percent-encoded UTF-8, see {@link macUrl}. The others are no longer written.
+ *   Entry"); `MacX` is the file URL of a path, percent-encoded UTF-8 without a terminator. The others are no longer written.
  * @param name the path: as it is to stand there for the Windows forms, with slashes for `MacX`
  * @throws RangeError for another platform code, or if a `MacX` name has unpaired surrogates, which a URL cannot hold
  */

@@ -6,10 +6,10 @@ import { shellPath } from '../format/shell.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, type Journal, readJournal, strayError } from '../open-journal.ts';
+import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { carryOut, removeJournal, rollBack, writeJournal } from './journal.ts';
-import { parentReferenceFor } from './parent-reference.ts';
 import { refuseLoop } from './relink-loop.ts';
 import { planRelink, type RelinkImage } from './relink-plan.ts';
 
