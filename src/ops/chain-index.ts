@@ -8,7 +8,7 @@ import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import { isAllOnes } from '../format/zeros.ts';
 import { HERE, parentPaths } from '../open-parent-paths.ts';
 import type { Storage } from '../storage/storage.ts';
-import { identityOf, type ScannedImage, scanImages } from './scan-images.ts';
+import { type ScannedImage, scanImages } from './scan-images.ts';
 
 /** What a few sectors and the table of an image tell. */
 export interface IndexedImage {
@@ -103,8 +103,7 @@ class ChainIndex {
     };
     for await (const scanned of scanImages(directory, { ...options, look })) {
       const file = join(real, relative(directory, scanned.path));
-      const identity = identityOf(scanned.stats);
-      this.#put({ ...imageOf(scanned, facts.get(scanned.path)), file, identity, isListed });
+      this.#put({ ...imageOf(scanned, facts.get(scanned.path)), file, isListed });
       facts.delete(scanned.path);
     }
   }
@@ -223,11 +222,10 @@ async function countAllocated(
   return count;
 }
 
-type Described = Omit<IndexedImage, 'file' | 'identity' | 'isListed'>;
+type Described = Omit<IndexedImage, 'file' | 'isListed'>;
 
-function imageOf({ path, stats, examination, problem }: ScannedImage, facts: Facts | undefined): Described {
-  const size = { fileSize: stats.size, fileAllocatedBytes: Number.isFinite(stats.blocks) ? stats.blocks * 512 : null };
-  const known = { path, ...NOTHING_KNOWN, ...size, ...identifiersOf(examination), problem };
+function imageOf({ examination, problem, ...file }: ScannedImage, facts: Facts | undefined): Described {
+  const known = { ...file, ...NOTHING_KNOWN, ...identifiersOf(examination), problem };
   if (examination === undefined) return known;
   const { type, header, refusal, virtualSize } = examination;
   if (refusal !== undefined || type === undefined || virtualSize === undefined) {

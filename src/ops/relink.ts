@@ -111,9 +111,24 @@ async function finishBegun({ storage, path, shown }: Child, { dryRun }: RelinkOp
   const { footer } = await examine(storage);
   const uuid = footer === undefined ? journal.uuid : formatUuid(footer.uniqueId);
   if (uuid !== journal.uuid) throw strayError(shown, journal.uuid, uuid);
+  checkModest(journal, shown);
   await carryOut(storage, journal);
   await removeJournal(path);
   return true;
+}
+
+/** What a relink writes, in bytes: header, names of up to 64 KiB each, a footer. */
+const MAX_WRITTEN_BYTES = 1024 * 1024;
+
+/** A journal that wants to do more than a relink does was not written by one. */
+function checkModest({ fileSize, fileSizeAfter, writes }: Journal, shown: string): void {
+  const written = writes.reduce((sum, { after }) => sum + after.length, 0);
+  const growth = fileSizeAfter - fileSize;
+  if (written <= MAX_WRITTEN_BYTES && growth >= 0 && growth <= MAX_WRITTEN_BYTES) return;
+  const message = `its journal tells of a relink that writes ${written} bytes and makes it ${growth} bytes longer`;
+  throw new VhdError('ERR_VHD_JOURNAL', `${message}: expected at most ${MAX_WRITTEN_BYTES}`, {
+    ...{ storage: shown, rule: 'file.journal', remedy: 'it was written by somebody else: find out by whom' },
+  });
 }
 
 /** A differencing image that can be written to, and its header. */
