@@ -35,16 +35,13 @@ export type {
   TableFinding,
 } from './inspect/partition-table.ts';
 export { listPartitions } from './inspect/partitions.ts';
-export type {
-  CreateOptions,
-  FileOptions,
-  ImageSource,
-  OpenDiskOptions,
-  OpenedDisk,
-  OpenOptions,
-  OpenRawOptions,
-} from './open.ts';
+export type { CreateOptions, OpenDiskOptions, OpenedDisk, OpenOptions } from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
+export type { ResolvedLink } from './open-chain.ts';
+export { resolveChain } from './open-chain.ts';
+export type { ChainOptions, ParentOptions } from './open-parent-options.ts';
+export type { OpenRawOptions } from './open-raw.ts';
+export type { FileOptions, ImageSource } from './open-source.ts';
 export type { BenchOptions } from './ops/bench.ts';
 export { runBench } from './ops/bench.ts';
 export type {

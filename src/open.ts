@@ -1,74 +1,100 @@
-import { type FileHandle, rm } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { warnOfUnflushed } from './disk/abandoned.ts';
+import { rm } from 'node:fs/promises';
 import { type CreateStorageOptions, checkCreateOptions, createVhdStorage } from './disk/create-storage.ts';
 import type { Disk } from './disk/disk.ts';
-import { FlatDisk } from './disk/flat.ts';
 import {
   checkOpenOptions,
   OPEN_STORAGE_OPTIONS,
   type OpenStorageOptions,
   openVhdStorage,
 } from './disk/open-storage.ts';
-import { type Examination, examine } from './disk/recognise.ts';
+import { examine } from './disk/recognise.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
-import { checkWriteOptions, WRITE_OPTIONS, WriteBackDisk, type WriteOptions } from './disk/write-back.ts';
-import {
-  checkBooleans,
-  checkOneOf,
-  checkOptionNames,
-  VhdError,
-  type VhdWarning,
-  type WarningListener,
-} from './errors.ts';
-import { detectForeign, MAGIC_BYTES } from './format/magic.ts';
-import { remedyFor } from './format/shell.ts';
-import { alignUp, SECTOR_BYTES, type VhdType } from './format/spec.ts';
+import { checkWriteOptions, WRITE_OPTIONS } from './disk/write-back.ts';
+import { checkBooleans, checkOneOf, checkOptionNames } from './errors.ts';
+import type { VhdType } from './format/spec.ts';
+import type { ChainStart, OpenedParents } from './open-chain.ts';
+import { checkJournal } from './open-journal.ts';
+import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from './open-parent-options.ts';
+import { type OpenRawOptions, rawDisk } from './open-raw.ts';
+import { recognise } from './open-recognise.ts';
+import { type FileOptions, type ImageSource, listenerFor, openFile, pathOf, storageOf } from './open-source.ts';
 import { FileStorage } from './storage/file.ts';
-import type { LockKind } from './storage/file-lock.ts';
 import { FileWatch } from './storage/file-watch.ts';
-import { PaddedStorage } from './storage/padded.ts';
 import type { Storage } from './storage/storage.ts';
 
-/** Where an image is: a path, a `file:` URL, a `FileHandle` (which stays the caller's), or any {@link Storage}. */
-export type ImageSource = string | URL | FileHandle | Storage;
+/** How an image is opened, and where its parents are. */
+export interface OpenOptions extends OpenStorageOptions, FileOptions, ParentOptions {}
 
-/** How the file of an image is opened. A {@link Storage} is taken as it is. */
-export interface FileOptions {
-  /**
-   * Lock the file while it is open: for reading against writers, for writing against everybody else, in other programs
-   * (QEMU among them) and in this one; see `FileStorage.lock`. Default true.
-   */
-  readonly lock?: boolean | undefined;
-  /**
-   * Hears what went on all the same, such as that a file to be written cannot be locked. Default: `process.emitWarning`,
-   * with type `VhdWarning` and the code.
-   */
-  readonly onWarning?: WarningListener | undefined;
-}
-
-/** How an image is opened. */
-export interface OpenOptions extends OpenStorageOptions, FileOptions {}
+/** What {@link OpenOptions} have that a storage does not need. */
+const FILE_OPTIONS: readonly string[] = ['lock', ...PARENT_OPTIONS];
 
 /**
  * Opens a VHD, for reading unless `writable` is set. Closing the disk closes what it was opened on, a `FileHandle` excepted.
- * @throws VhdError with the code that says what is wrong with the image, `ERR_VHD_IN_USE` if another program has it locked;
- *   errors of the system pass unwrapped
+ * The parents of a differencing image are looked for and opened along with it, for reading; of what is no path only with
+ * `parentDirs`, or `parent` to give it.
+ * @throws VhdError with the code that says what is wrong with the image or its chain, `ERR_VHD_IN_USE` if another program
+ *   has one of its files locked, `ERR_VHD_JOURNAL` if an operation on one was not finished; errors of the system pass unwrapped
  * @throws TypeError on an unknown option
  */
 export async function openVhd(source: ImageSource, options: OpenOptions = {}): Promise<VhdDisk> {
-  checkOpenOptions('openVhd', options, ['lock']);
-  const { lock: _lock, ...vhdOptions } = options;
-  return openVhdStorage(await storageOf(source, options), { ...vhdOptions, onWarning: listenerFor(source, options) });
+  checkAllOptions('openVhd', options);
+  const storage = await storageOf(source, options);
+  const start = await orClosed([storage, options.parent], async () => {
+    await checkNoJournal(source, options);
+    return { storage, path: pathIfAny(source), examination: await examine(storage, options) };
+  });
+  return (await openWithParents(start, source, options)).vhd;
 }
 
-/** How a raw image is opened. */
-export interface OpenRawOptions extends WriteOptions, FileOptions {
-  /** Open for reading and writing; default false. */
-  readonly writable?: boolean | undefined;
-  /** Read a length that is no multiple of 512 as if zeros filled the last sector; for reading only. Default false. */
-  readonly pad?: boolean | undefined;
+function checkAllOptions(where: string, options: OpenOptions, moreNames: readonly string[] = []): void {
+  checkOpenOptions(where, options, [...FILE_OPTIONS, ...moreNames]);
+  checkParentOptions(options);
+}
+
+/** Does something with what is open, and closes that if it fails. */
+async function orClosed<T>(opened: readonly (Closable | undefined)[], job: () => Promise<T>): Promise<T> {
+  try {
+    return await job();
+  } catch (error) {
+    await Promise.all(opened.map((item) => item?.close()));
+    throw error;
+  }
+}
+
+type Closable = Pick<Storage, 'close'>;
+
+function pathIfAny(source: ImageSource): string | undefined {
+  return typeof source === 'string' || source instanceof URL ? pathOf(source) : undefined;
+}
+
+/** An operation that was not finished may have left what cannot be read, and must be finished before anything is written. */
+async function checkNoJournal(source: ImageSource, { writable }: OpenOptions): Promise<void> {
+  const path = pathIfAny(source);
+  if (path !== undefined) await checkJournal(path, { writable });
+}
+
+async function parentsOf(start: ChainStart, options: OpenOptions): Promise<OpenedParents | undefined> {
+  if (start.examination.type !== 'differencing') return undefined;
+  // Loaded when it is needed: most images have no parent.
+  const { openParents } = await import('./open-chain.ts');
+  return openParents(start, options);
+}
+
+interface WithParents {
+  readonly vhd: VhdDisk;
+  readonly checkParents: OpenedParents['checkUnchanged'];
+}
+
+/** Opens an image in a storage, and before it its parents. A failure closes everything. */
+async function openWithParents(start: ChainStart, source: ImageSource, options: OpenOptions): Promise<WithParents> {
+  const { storage, path } = start;
+  const isSearched = options.parent === undefined && (path !== undefined || (options.parentDirs?.length ?? 0) > 0);
+  const parents = isSearched ? await orClosed([storage], () => parentsOf(start, options)) : undefined;
+  const { writable, footer, sizeFrom, bitmap, durability } = options;
+  const given = { writable, footer, sizeFrom, bitmap, durability, onWarning: listenerFor(source, options) };
+  const vhd = await openVhdStorage(storage, { ...given, parent: options.parent ?? parents?.parent });
+  if (parents !== undefined) vhd.addFindings(parents.findings);
+  return { vhd, checkParents: parents?.checkUnchanged ?? (() => Promise.resolve()) };
 }
 
 /**
@@ -88,34 +114,6 @@ export async function openRaw(source: ImageSource, options: OpenRawOptions = {})
   }
 }
 
-async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk> {
-  const byteLength = await storage.size();
-  const readOnly = options.writable !== true;
-  if (byteLength === 0) {
-    throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', {
-      storage: storage.name,
-    });
-  }
-  if (byteLength % SECTOR_BYTES === 0) {
-    const disk = new FlatDisk(storage, byteLength, readOnly);
-    return readOnly ? disk : new WriteBackDisk(disk, options);
-  }
-  const padded = alignUp(byteLength, SECTOR_BYTES);
-  if (options.pad === true && readOnly) {
-    return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
-  }
-  throw new VhdError(
-    'ERR_VHD_SIZE',
-    `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,
-    {
-      storage: storage.name,
-      expected: 'a multiple of 512 bytes',
-      found: `${byteLength} bytes`,
-      remedy: `--pad fills it up with zeros to ${padded} bytes`,
-    },
-  );
-}
-
 /** How an image of a kind to be found out is opened. */
 export interface OpenDiskOptions extends OpenOptions {
   /** What it is; never overridden by what the file looks like. Default: recognised by both ends of the file. */
@@ -125,7 +123,7 @@ export interface OpenDiskOptions extends OpenOptions {
 }
 
 /** The option names of {@link OpenDiskOptions}. */
-export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, 'from', 'pad', 'lock'];
+export const OPEN_DISK_OPTIONS: readonly string[] = [...OPEN_STORAGE_OPTIONS, ...FILE_OPTIONS, 'from', 'pad'];
 
 /** An opened image, and what it was taken for. */
 export interface OpenedDisk {
@@ -152,89 +150,36 @@ export interface OpenedDisk {
  *   `ERR_VHD_AMBIGUOUS` where name and content contradict; else as `openVhd` and `openRaw`
  */
 export async function openDisk(source: ImageSource, options: OpenDiskOptions = {}): Promise<OpenedDisk> {
-  checkOpenOptions('openDisk', options, ['from', 'pad', 'lock']);
+  checkAllOptions('openDisk', options, ['from', 'pad']);
   checkOneOf('from', options.from, ['raw', 'vhd']);
-  const { from, pad, lock: _lock, ...given } = options;
-  const vhdOptions = { ...given, onWarning: listenerFor(source, options) };
+  const { from, pad, writable, durability } = options;
   const storage = await storageOf(source, options);
-  try {
-    const isWatched = storage !== source && storage instanceof FileStorage && options.writable !== true;
-    const watch = isWatched ? await FileWatch.start(storage) : undefined;
-    const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
-    if ((from ?? (await recognise(storage, options))) === 'raw') {
-      const { writable, durability, onWarning } = vhdOptions;
-      const disk = await rawDisk(storage, { pad, writable, durability, onWarning });
-      return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
-    }
-    const vhd = await openVhdStorage(storage, vhdOptions);
-    return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
-  } catch (error) {
-    await storage.close();
-    throw error;
-  }
-}
-
-/** Endings of names that promise a raw image. */
-export const RAW_NAMES: readonly string[] = ['.raw', '.img'];
-/** Endings of names that promise a VHD. */
-export const VHD_NAMES: readonly string[] = ['.vhd', '.avhd', '.vpc'];
-
-/** Tells raw from VHD by content, and refuses what is neither or could be both. */
-async function recognise(storage: Storage, options: OpenDiskOptions): Promise<'raw' | 'vhd'> {
-  const examination = await examine(storage, options);
-  const extension = extname(basename(storage.name)).toLowerCase();
-  const isVhd = examination.footer !== undefined || looksDamaged(examination);
-  const says = 'say --from raw or --from vhd';
-  if (isVhd && RAW_NAMES.includes(extension)) {
-    throw new VhdError('ERR_VHD_AMBIGUOUS', `it is named ${extension} but has the footer of a VHD`, {
-      storage: storage.name,
-      expected: 'no footer in a raw image',
-      found: 'a footer',
-      remedy: says,
-    });
-  }
-  if (isVhd) return 'vhd';
-  await refuseForeign(storage, examination.fileSize);
-  if (VHD_NAMES.includes(extension) && examination.fileSize > 0) {
-    throw new VhdError(
-      'ERR_VHD_AMBIGUOUS',
-      `it is named ${extension} but has no footer: expected 'conectix' at its end or start, found other bytes`,
-      {
-        storage: storage.name,
-        expected: "'conectix' at its end or start",
-        found: 'other bytes',
-        remedy: `if it is a raw disk, say --from raw`,
-      },
-    );
-  }
-  return 'raw';
-}
-
-/** True if no footer is valid but a cookie stands where one belongs: a damaged VHD, not a raw disk. */
-function looksDamaged(examination: Examination): boolean {
-  return examination.refusal !== undefined && examination.refusal.code !== 'ERR_VHD_NOT_VHD';
-}
-
-async function refuseForeign(storage: Storage, fileSize: number): Promise<void> {
-  const head = new Uint8Array(Math.min(MAGIC_BYTES, fileSize));
-  await storage.read(head, 0);
-  checkNotForeign(head, storage.name);
-}
-
-/**
- * Refuses the first bytes of a format that is not a disk image this library takes.
- * @throws VhdError `ERR_VHD_FOREIGN_FORMAT`, with the command that converts it as remedy
- */
-export function checkNotForeign(head: Uint8Array, name: string): void {
-  const foreign = detectForeign(head);
-  if (foreign === undefined) return;
-  throw new VhdError('ERR_VHD_FOREIGN_FORMAT', `this is a ${foreign.title} file: expected a VHD or a raw disk`, {
-    storage: name,
-    offset: 0,
-    expected: 'a VHD or a raw disk',
-    found: foreign.title,
-    remedy: `${remedyFor(foreign.remedy, name)}   (--from raw takes its bytes as they are)`,
+  const { watch, examination, kind } = await orClosed([storage, options.parent], async () => {
+    await checkNoJournal(source, options);
+    const isWatched = storage !== source && storage instanceof FileStorage && writable !== true;
+    const examination = await examine(storage, options);
+    return {
+      watch: isWatched ? await FileWatch.start(storage) : undefined,
+      examination,
+      kind: from ?? (await recognise(storage, examination)),
+    };
   });
+  if (kind === 'raw') {
+    const onWarning = listenerFor(source, options);
+    const disk = await orClosed([storage, options.parent], () => {
+      if (options.parent !== undefined) throw new TypeError('parent: a raw disk has none');
+      return rawDisk(storage, { pad, writable, durability, onWarning });
+    });
+    const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
+    return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
+  }
+  const start = { storage, path: pathIfAny(source), examination };
+  const { vhd, checkParents } = await openWithParents(start, source, options);
+  const checkUnchanged = async (cause?: unknown): Promise<void> => {
+    await watch?.check(cause);
+    await checkParents(cause);
+  };
+  return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
 }
 
 /** What a new image is to be; see {@link createVhdStorage}. */
@@ -260,62 +205,4 @@ export async function createVhd(target: string | URL | Storage, options: CreateO
     await rm(path, { force: true });
     throw error;
   }
-}
-
-/**
- * Opens a file or a device for writing, locked unless `lock` is false.
- * @throws VhdError `ERR_VHD_IN_USE`
- */
-export function openWritableFile(path: string, { lock, onWarning }: FileOptions): Promise<FileStorage> {
-  return openFile(path, { lock, onWarning, writable: true });
-}
-
-async function storageOf(source: ImageSource, options: WritableOptions): Promise<Storage> {
-  checkBooleans(options, ['lock']);
-  if (typeof source === 'string' || source instanceof URL) return openFile(source, options);
-  if (!('fd' in source)) return source;
-  const storage = FileStorage.fromHandle(source, { writable: options.writable === true });
-  const kind = lockKind(options);
-  if (kind !== undefined) await storage.lock(kind, listenerFor(source, options));
-  return storage;
-}
-
-type WritableOptions = FileOptions & Pick<OpenStorageOptions, 'writable'>;
-
-function openFile(source: string | URL, options: WritableOptions, create?: 'new'): Promise<FileStorage> {
-  return FileStorage.open(pathOf(source), {
-    writable: options.writable === true,
-    ...(create === undefined ? {} : { create }),
-    lock: lockKind(options),
-    onWarning: listenerFor(source, options),
-  });
-}
-
-function lockKind({ lock, writable }: WritableOptions): LockKind | undefined {
-  if (lock === false) return undefined;
-  return writable === true ? 'write' : 'read';
-}
-
-/** Who hears of a file that is opened here; a storage is somebody else's, who may not want to be told. */
-function listenerFor(source: ImageSource, { onWarning }: FileOptions): WarningListener | undefined {
-  const isFile = typeof source === 'string' || source instanceof URL || 'fd' in source;
-  if (isFile) warnAtTheEnd();
-  return onWarning ?? (isFile ? emitWarning : undefined);
-}
-
-let isWatchingTheEnd = false;
-
-/** A program that comes to its end with small writes still gathered loses them: it is to hear of that. */
-function warnAtTheEnd(): void {
-  if (isWatchingTheEnd) return;
-  isWatchingTheEnd = true;
-  process.on('beforeExit', warnOfUnflushed);
-}
-
-function emitWarning({ code, message, storage }: VhdWarning): void {
-  process.emitWarning(`${storage}: ${message}`, { type: 'VhdWarning', code });
-}
-
-function pathOf(target: string | URL): string {
-  return typeof target === 'string' ? target : fileURLToPath(target);
 }

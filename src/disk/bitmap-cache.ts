@@ -1,34 +1,53 @@
 const MAX_CACHED_BYTES = 4 * 1024 * 1024;
+/** More blocks than any table has. */
+const KEYS_PER_IMAGE = 2 ** 32;
 
-/** The sector bitmaps that are not all ones, at most 4 MiB of them; the least recently used go first. */
+/**
+ * The sector bitmaps that are not all ones, at most 4 MiB of them; the least recently used go first. The images of a chain
+ * share one, each by its own number.
+ */
 export class BitmapCache {
   readonly #bitmaps = new Map<number, Uint8Array>();
-  readonly #maxCount: number;
+  readonly #maxBytes: number;
+  #byteLength = 0;
+  #imageCount = 0;
 
-  /** For bitmaps of `bitmapBytes` each. */
-  constructor(bitmapBytes: number) {
-    this.#maxCount = Math.max(16, Math.floor(MAX_CACHED_BYTES / bitmapBytes));
+  /** Holds at most `maxBytes`, but sixteen bitmaps in any case. */
+  constructor(maxBytes = MAX_CACHED_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Number of one more image that keeps its bitmaps here. */
+  addImage(): number {
+    return this.#imageCount++;
   }
 
   /** The bitmap of a block, undefined if it is not held. */
-  get(blockIndex: number): Uint8Array | undefined {
-    const bitmap = this.#bitmaps.get(blockIndex);
+  get(image: number, blockIndex: number): Uint8Array | undefined {
+    const key = image * KEYS_PER_IMAGE + blockIndex;
+    const bitmap = this.#bitmaps.get(key);
     if (bitmap === undefined) return undefined;
-    this.#bitmaps.delete(blockIndex);
-    this.#bitmaps.set(blockIndex, bitmap);
+    this.#bitmaps.delete(key);
+    this.#bitmaps.set(key, bitmap);
     return bitmap;
   }
 
   /** Holds the bitmap of a block. */
-  put(blockIndex: number, bitmap: Uint8Array): void {
-    this.#bitmaps.set(blockIndex, bitmap);
-    if (this.#bitmaps.size <= this.#maxCount) return;
-    const [oldest] = this.#bitmaps.keys();
-    if (oldest !== undefined) this.#bitmaps.delete(oldest);
+  put(image: number, blockIndex: number, bitmap: Uint8Array): void {
+    this.drop(image, blockIndex);
+    this.#bitmaps.set(image * KEYS_PER_IMAGE + blockIndex, bitmap);
+    this.#byteLength += bitmap.length;
+    for (const [oldest, { length }] of this.#bitmaps) {
+      if (this.#byteLength <= this.#maxBytes || this.#bitmaps.size <= 16) return;
+      this.#bitmaps.delete(oldest);
+      this.#byteLength -= length;
+    }
   }
 
   /** Forgets the bitmap of a block. */
-  drop(blockIndex: number): void {
-    this.#bitmaps.delete(blockIndex);
+  drop(image: number, blockIndex: number): void {
+    const key = image * KEYS_PER_IMAGE + blockIndex;
+    this.#byteLength -= this.#bitmaps.get(key)?.length ?? 0;
+    this.#bitmaps.delete(key);
   }
 }

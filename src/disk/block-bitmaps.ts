@@ -1,8 +1,8 @@
-import { areAllSet } from '../format/bitmap.ts';
+import { areAllSet, setSectors } from '../format/bitmap.ts';
 import type { BlockLayout } from '../format/layout.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { readEach, type Storage } from '../storage/storage.ts';
-import { BitmapCache } from './bitmap-cache.ts';
+import type { BitmapCache } from './bitmap-cache.ts';
 
 /** A block that has a place. */
 export interface BlockAt {
@@ -12,91 +12,199 @@ export interface BlockAt {
   readonly blockOffset: number;
 }
 
-/** What is known of the sector bitmaps of a disk: a flag for every block whose bits are all set, a cache of the others. */
+/** A bitmap that must not be forgotten: somebody is about to set bits, or the file does not have all of them. */
+interface Held extends BlockAt {
+  readonly bitmap: Uint8Array;
+  userCount: number;
+  /** It has bits that no copy holds. */
+  isDirty: boolean;
+  /** Copies of it on their way to the file. */
+  leavingCount: number;
+}
+
+/** A copy of a bitmap, to be written to its place. */
+export interface BitmapCopy extends BlockAt {
+  /** The copy. */
+  readonly bytes: Uint8Array;
+  /** What it was taken of. */
+  readonly bitmap: Uint8Array;
+}
+
+/**
+ * What is known of the sector bitmaps of a disk: a flag for every block whose bits are all set, a cache of the others, and
+ * those with bits that the file does not have yet.
+ */
 export class BlockBitmaps {
   readonly #storage: Storage;
   readonly #layout: BlockLayout;
-  /** One byte a block, 1: it is known that every bit of its bitmap is set. */
+  /** One bit a block: it is known that every bit of its bitmap is set. */
   readonly #isFull: Uint8Array;
-  readonly #others: BitmapCache;
-  /** On their way from the file, so that nobody reads them twice. */
+  readonly #cache: BitmapCache;
+  readonly #image: number;
+  readonly #held = new Map<number, Held>();
+  /**
+   * On their way from the file. Nobody reads one twice at a time: the later reading could be of a time before bits were
+   * set that are known by then.
+   */
   readonly #reading = new Map<number, Promise<Uint8Array | 'full'>>();
 
   /** For `entryCount` blocks, of which nothing is known yet. */
-  constructor(storage: Storage, layout: BlockLayout, entryCount: number) {
+  constructor(storage: Storage, layout: BlockLayout, entryCount: number, cache: BitmapCache) {
     this.#storage = storage;
     this.#layout = layout;
-    this.#isFull = new Uint8Array(entryCount);
-    this.#others = new BitmapCache(layout.bitmapBytes);
+    this.#isFull = new Uint8Array(Math.ceil(entryCount / 8));
+    this.#cache = cache;
+    this.#image = cache.addImage();
   }
 
   /** True if it is known that every bit is set. */
   isFull(blockIndex: number): boolean {
-    return this.#isFull[blockIndex] === 1;
+    return ((this.#isFull[blockIndex >> 3] ?? 0) & (1 << (blockIndex & 7))) !== 0;
   }
 
   /** What is known of a block's bitmap; undefined if nothing is. */
   known(blockIndex: number): Uint8Array | 'full' | undefined {
-    return this.isFull(blockIndex) ? 'full' : this.#others.get(blockIndex);
+    if (this.isFull(blockIndex)) return 'full';
+    return this.#held.get(blockIndex)?.bitmap ?? this.#cache.get(this.#image, blockIndex);
   }
 
   /** The bitmap of the block at an offset of the file, read from there where it is not known. */
   async of(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
-    const known = this.known(blockIndex);
-    if (known !== undefined) return known;
-    // One that is read with others fails with them; that says nothing of this one.
-    const reading = this.#reading.get(blockIndex)?.catch(() => undefined);
-    return (await reading) ?? this.#read(blockIndex, blockOffset);
+    for (;;) {
+      const known = this.known(blockIndex);
+      if (known !== undefined) return known;
+      const reading = this.#reading.get(blockIndex);
+      if (reading === undefined) return this.#read(blockIndex, blockOffset);
+      // One that is read with others fails with them; that says nothing of this one.
+      const bitmap = await reading.catch(() => undefined);
+      if (bitmap !== undefined) return bitmap;
+    }
   }
 
-  async #read(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
+  #read(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
     const bitmap = new Uint8Array(this.#layout.bitmapBytes);
-    await this.#storage.read(bitmap, blockOffset);
-    return this.learn(blockIndex, bitmap);
+    return this.#whileReading(blockIndex, bitmap, this.#storage.read(bitmap, blockOffset));
+  }
+
+  #whileReading(blockIndex: number, bitmap: Uint8Array, arrival: Promise<void>): Promise<Uint8Array | 'full'> {
+    const reading = arrival.then(() => this.learn(blockIndex, bitmap)).finally(() => this.#reading.delete(blockIndex));
+    this.#reading.set(blockIndex, reading);
+    return reading;
   }
 
   /** Reads the bitmaps of blocks in one go, those that are neither known nor on their way; what cannot be read stays unknown. */
   async learnEach(blocks: Iterable<BlockAt>): Promise<void> {
-    const unknown = [...blocks].filter(
-      ({ blockIndex }) => this.known(blockIndex) === undefined && !this.#reading.has(blockIndex),
-    );
-    const bitmaps = unknown.map(() => new Uint8Array(this.#layout.bitmapBytes));
-    const batch = readEach(
-      this.#storage,
-      unknown.map(({ blockOffset }, index) => ({ position: blockOffset, bytes: bitmaps[index] ?? new Uint8Array(0) })),
-    );
-    const learning = unknown.map(({ blockIndex }, index) =>
-      batch
-        .then(() => this.learn(blockIndex, bitmaps[index] ?? new Uint8Array(0)))
-        .finally(() => this.#reading.delete(blockIndex)),
-    );
-    for (const [index, { blockIndex }] of unknown.entries()) {
-      const reading = learning[index];
-      if (reading !== undefined) this.#reading.set(blockIndex, reading);
+    const reads = [];
+    for (const { blockIndex, blockOffset } of blocks) {
+      if (this.known(blockIndex) !== undefined || this.#reading.has(blockIndex)) continue;
+      reads.push({ blockIndex, position: blockOffset, bytes: new Uint8Array(this.#layout.bitmapBytes) });
     }
-    await Promise.allSettled([batch, ...learning]);
+    if (reads.length === 0) return;
+    const batch = readEach(this.#storage, reads);
+    await Promise.allSettled(reads.map(({ blockIndex, bytes }) => this.#whileReading(blockIndex, bytes, batch)));
   }
 
   /** Takes in a bitmap that was read. */
   learn(blockIndex: number, bitmap: Uint8Array): Uint8Array | 'full' {
     if (areAllSet(bitmap, this.#layout.blockSize / SECTOR_BYTES)) {
-      this.#isFull[blockIndex] = 1;
+      this.#markFull(blockIndex);
       return 'full';
     }
+    const held = this.#held.get(blockIndex);
+    if (held !== undefined) return held.bitmap;
     // Filled by a write while it was read: bitmap and bytes that came with it are both older, and fit each other.
-    if (!this.isFull(blockIndex)) this.#others.put(blockIndex, bitmap);
+    if (!this.isFull(blockIndex)) this.#cache.put(this.#image, blockIndex, bitmap);
     return bitmap;
   }
 
-  /** Every bit of the block is set from now on. */
+  /** Every bit of the block is set from now on, in the file too. */
   setFull(blockIndex: number): void {
-    this.#others.drop(blockIndex);
-    this.#isFull[blockIndex] = 1;
+    this.#cache.drop(this.#image, blockIndex);
+    this.#markFull(blockIndex);
   }
 
-  /** The block has no place any more; what is read of it still says nothing of the next place it gets, where all bits are set. */
+  #markFull(blockIndex: number): void {
+    this.#isFull[blockIndex >> 3] = (this.#isFull[blockIndex >> 3] ?? 0) | (1 << (blockIndex & 7));
+  }
+
+  /** A new block has got this bitmap, which is in the file. */
+  adopt(blockIndex: number, bitmap: Uint8Array): void {
+    this.#cache.drop(this.#image, blockIndex);
+    this.learn(blockIndex, bitmap);
+  }
+
+  /** The block has no place any more; what is read of it still says nothing of the next place it gets. */
   forget(blockIndex: number): void {
-    this.#others.drop(blockIndex);
-    this.#isFull[blockIndex] = 0;
+    this.#cache.drop(this.#image, blockIndex);
+    this.#held.delete(blockIndex);
+    this.#isFull[blockIndex >> 3] = (this.#isFull[blockIndex >> 3] ?? 0) & ~(1 << (blockIndex & 7));
+  }
+
+  /** Has the bitmap of a block at hand until `unpin`, so that bits can be set in it. */
+  async pin(blockIndex: number, blockOffset: number): Promise<void> {
+    const bitmap = await this.of(blockIndex, blockOffset);
+    if (bitmap === 'full') return;
+    this.#hold({ blockIndex, blockOffset }, bitmap).userCount++;
+  }
+
+  #hold(block: BlockAt, bitmap: Uint8Array): Held {
+    const held = this.#held.get(block.blockIndex);
+    if (held !== undefined) return held;
+    const fresh = { ...block, bitmap, userCount: 0, isDirty: false, leavingCount: 0 };
+    this.#held.set(block.blockIndex, fresh);
+    return fresh;
+  }
+
+  /** Ends what `pin` began. */
+  unpin(blockIndex: number): void {
+    const held = this.#held.get(blockIndex);
+    if (held === undefined) return;
+    held.userCount = Math.max(0, held.userCount - 1);
+    this.#release(held);
+  }
+
+  /** Sectors of a block, which is pinned, are in the file from now on; their bits leave with the next flush. */
+  claim(blockIndex: number, sector: number, sectorCount: number): void {
+    if (this.isFull(blockIndex)) return;
+    const held = this.#held.get(blockIndex);
+    if (held === undefined) throw new Error(`the bitmap of block ${blockIndex} is not pinned`);
+    if (!setSectors(held.bitmap, sector, sectorCount)) return;
+    held.isDirty = true;
+    if (areAllSet(held.bitmap, this.#layout.blockSize / SECTOR_BYTES)) this.#markFull(blockIndex);
+  }
+
+  /** Bytes of bitmaps with bits that no flush has taken. */
+  get dirtyBytes(): number {
+    return this.#held.size * this.#layout.bitmapBytes;
+  }
+
+  /** Copies of the bitmaps that have new bits, in no order; call `settled` when they are in the file. */
+  takeDirty(): BitmapCopy[] {
+    const copies: BitmapCopy[] = [];
+    for (const held of this.#held.values()) {
+      if (!held.isDirty) continue;
+      const { blockIndex, blockOffset, bitmap } = held;
+      held.isDirty = false;
+      held.leavingCount++;
+      copies.push({ blockIndex, blockOffset, bitmap, bytes: bitmap.slice() });
+    }
+    return copies;
+  }
+
+  /** Copies are in the file: what has got no further bits can be read from there again. */
+  settled(copies: readonly BitmapCopy[]): void {
+    for (const { blockIndex, bitmap } of copies) {
+      const held = this.#held.get(blockIndex);
+      // The block may have been freed meanwhile, and have got another place.
+      if (held?.bitmap !== bitmap) continue;
+      held.leavingCount--;
+      this.#release(held);
+    }
+  }
+
+  #release(held: Held): void {
+    if (held.userCount > 0 || held.isDirty || held.leavingCount > 0) return;
+    this.#held.delete(held.blockIndex);
+    if (!this.isFull(held.blockIndex)) this.#cache.put(this.#image, held.blockIndex, held.bitmap);
   }
 }

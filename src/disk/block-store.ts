@@ -1,46 +1,21 @@
-import type { VhdError } from '../errors.ts';
-import { allOnesBitmap, decodeBitmap } from '../format/bitmap.ts';
+import { allOnesBitmap, decodeBitmap, setSectors } from '../format/bitmap.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
-import { type PlacedBytes, readAdjacent, type Storage, writeAdjacent, writeEach } from '../storage/storage.ts';
+import { type PlacedBytes, readAdjacent, readEach, writeEach } from '../storage/storage.ts';
 import { type BlockAt, BlockBitmaps } from './block-bitmaps.ts';
-import type { BlockTable } from './block-table.ts';
-import { writeZeros, zeroPieces } from './flat.ts';
+import type { BlockStoreParts } from './block-store-parts.ts';
+import {
+  type BlockBytes,
+  groupByBlock,
+  type NewBlock,
+  newBlockWrites,
+  placedPieces,
+  sendWrites,
+} from './block-writes.ts';
+import { writeZeros } from './flat.ts';
 import { FlushQueue } from './flush-queue.ts';
-import type { ImageEnd } from './image-end.ts';
-import type { BlockPlace, BlockSpace } from './space.ts';
-
-/** A gap up to this long is written along as zeros, so that bitmap and data leave in one call. */
-const MAX_GAP_BYTES = 16 * 1024;
-/** Pieces in one vectored write; systems take at least 1024. */
-const MAX_PIECES = 256;
-
-/** Bytes of one block. */
-export interface BlockBytes {
-  /** The block. */
-  readonly blockIndex: number;
-  /** First byte in the block's data. */
-  readonly offsetInBlock: number;
-  /** The bytes; they end in the same block. */
-  readonly bytes: Uint8Array;
-}
-
-/** What a block store works on. */
-export interface BlockStoreParts {
-  /** The file. */
-  readonly storage: Storage;
-  /** Sizes and alignment of the blocks. */
-  readonly layout: BlockLayout;
-  /** The table, loaded. */
-  readonly table: BlockTable;
-  /** Byte offset behind headers, table and locators. */
-  readonly metadataEnd: number;
-  /** What allocation works on; undefined if the image is open for reading. */
-  readonly growth: { readonly space: BlockSpace; readonly end: ImageEnd } | undefined;
-  /** Returns the error for using a block whose table entry cannot be believed, undefined for every other block. */
-  readonly refuse: (blockIndex: number) => VhdError | undefined;
-}
+import type { BlockPlace } from './space.ts';
 
 /**
  * The blocks of a dynamic image and the order in which changes reach the file (README, "What survives a crash").
@@ -64,7 +39,7 @@ export class BlockStore {
   /** Starts on an image whose table is loaded and checked. */
   constructor(parts: BlockStoreParts) {
     this.#parts = parts;
-    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entries.length);
+    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entries.length, parts.bitmapCache);
     this.#allOnes = allOnesBitmap(parts.layout.bitmapBytes);
     this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
   }
@@ -79,6 +54,16 @@ export class BlockStore {
     return this.#parts.layout;
   }
 
+  /** True on a differencing disk: a bit says whether the image holds the sector, or its parent does. */
+  get isExact(): boolean {
+    return this.#parts.bits === 'exact';
+  }
+
+  /** Bytes of bitmaps with bits that are not in the file yet. */
+  get unflushedBitmapBytes(): number {
+    return this.#bitmaps.dirtyBytes;
+  }
+
   /** Blocks that have a place in the file, believed or not. */
   get allocatedCount(): number {
     return this.#parts.table.allocatedCount;
@@ -87,10 +72,7 @@ export class BlockStore {
   /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
   get dataAlignment(): number | undefined {
     const { table, layout } = this.#parts;
-    const bitmapSectors = layout.bitmapBytes / SECTOR_BYTES;
-    let bits = 2048;
-    for (const blockIndex of table.allocated()) bits |= (table.entries[blockIndex] ?? 0) + bitmapSectors;
-    return this.allocatedCount === 0 ? undefined : (bits & -bits) * SECTOR_BYTES;
+    return table.alignmentBehind(layout.bitmapBytes);
   }
 
   /** @throws VhdError `ERR_VHD_POISONED` after a failed barrier or table write */
@@ -110,16 +92,14 @@ export class BlockStore {
     return sector * SECTOR_BYTES;
   }
 
+  /** True if a block has a place in the file, believed or not. */
+  isAllocated(blockIndex: number): boolean {
+    return (this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY) !== UNUSED_BAT_ENTRY;
+  }
+
   /** The next allocated blocks from `firstIndex` on, below `endIndex`, at most `limit` of them. */
   allocatedBlocks(firstIndex: number, endIndex: number, limit: number): number[] {
-    const { table } = this.#parts;
-    const found: number[] = [];
-    let blockIndex = table.nextAllocated(firstIndex);
-    while (blockIndex !== undefined && blockIndex < endIndex && found.length < limit) {
-      found.push(blockIndex);
-      blockIndex = table.nextAllocated(blockIndex + 1);
-    }
-    return found;
+    return this.#parts.table.allocatedFrom(firstIndex, endIndex, limit);
   }
 
   /** The bitmap of an allocated block, or `'full'` if every bit is set; read from the file where it is not known. */
@@ -130,6 +110,11 @@ export class BlockStore {
   /** Reads bytes of an allocated block, whatever its bitmap says, without looking at that. */
   async readData(blockOffset: number, offsetInBlock: number, target: Uint8Array): Promise<void> {
     await this.#parts.storage.read(target, blockOffset + this.layout.bitmapBytes + offsetInBlock);
+  }
+
+  /** Fills targets from places in the file. */
+  async readPlaced(reads: readonly PlacedBytes[]): Promise<void> {
+    await readEach(this.#parts.storage, reads);
   }
 
   /** Reads bytes of an allocated block together with its bitmap, in one call where they touch. */
@@ -163,6 +148,11 @@ export class BlockStore {
       wanted.push({ blockIndex, blockOffset: sector * SECTOR_BYTES });
     }
     await this.#bitmaps.learnEach(wanted);
+  }
+
+  /** What is known of a block's bitmap, `'full'` if every bit is set; undefined if nothing is. */
+  knownBitmap(blockIndex: number): Uint8Array | 'full' | undefined {
+    return this.#bitmaps.known(blockIndex);
   }
 
   /** True if the block's bitmap is known to be all ones, so that `write` may be called. */
@@ -230,35 +220,72 @@ export class BlockStore {
   }
 
   /**
-   * Writes pieces of blocks, in the order of the disk: of blocks whose bitmap is all ones, and of blocks that have no
-   * place and get one. The rest of a new block reads as zeros. If it fails, the new blocks have no place still.
+   * Writes pieces of blocks, in the order of the disk: of blocks that have no place and get one, and of blocks whose bitmap
+   * is all ones; on a differencing disk whole sectors of any block. The rest of a new block reads as before: as zeros, or as
+   * what the parent has. If it fails, the new blocks have no place still, and no bit is set.
    */
   async writeEach(pieces: readonly BlockBytes[]): Promise<void> {
-    const { growth, table } = this.#parts;
-    const places = new Map<number, BlockPlace>();
+    if (!this.isExact) return this.#writeBlocks(pieces);
+    const pinned: number[] = [];
+    try {
+      await this.#pinEach(pieces, pinned);
+      await this.#writeBlocks(pieces);
+    } finally {
+      for (const blockIndex of pinned) this.#bitmaps.unpin(blockIndex);
+    }
+  }
+
+  /** Has the bitmaps at hand in which bits are going to be set. */
+  async #pinEach(pieces: readonly BlockBytes[], pinned: number[]): Promise<void> {
+    const blocks = new Set(pieces.map((piece) => piece.blockIndex));
+    await this.learnBitmaps(blocks);
+    for (const blockIndex of blocks) {
+      const blockOffset = this.locate(blockIndex);
+      if (blockOffset === undefined) continue;
+      await this.#bitmaps.pin(blockIndex, blockOffset);
+      pinned.push(blockIndex);
+    }
+  }
+
+  async #writeBlocks(pieces: readonly BlockBytes[]): Promise<void> {
+    const { growth, table, storage } = this.#parts;
+    const newBlocks: NewBlock[] = [];
     try {
       const writes: PlacedBytes[] = [];
       for (const ofBlock of groupByBlock(pieces)) {
-        const blockIndex = ofBlock[0]?.blockIndex ?? 0;
-        const blockOffset = this.locate(blockIndex);
+        const blockOffset = this.locate(ofBlock[0]?.blockIndex ?? 0);
         if (blockOffset === undefined) {
-          const place = this.#takePlace();
-          places.set(blockIndex, place);
-          writes.push(...this.#newBlock(place, ofBlock));
-        } else writes.push(...this.#intoBlock(blockOffset, ofBlock));
+          const block = this.#newBlock(ofBlock);
+          newBlocks.push(block);
+          writes.push(...newBlockWrites(this.layout, block));
+        } else writes.push(...placedPieces(this.layout, blockOffset, ofBlock));
       }
-      await this.#reserve([...places.values()]);
+      await this.#reserve(newBlocks);
       this.#isDataDirty = true;
-      await this.#send(writes);
+      await sendWrites(storage, writes);
     } catch (error) {
-      for (const place of places.values()) growth?.space.giveBack(place.offset);
+      for (const { place } of newBlocks) growth?.space.giveBack(place.offset);
       throw error;
     }
     this.#isDataDirty = true;
-    for (const [blockIndex, place] of places) {
-      this.#bitmaps.setFull(blockIndex);
-      table.set(blockIndex, place.offset / SECTOR_BYTES);
+    for (const block of newBlocks) {
+      const blockIndex = block.pieces[0]?.blockIndex ?? 0;
+      this.#bitmaps.adopt(blockIndex, block.bitmap);
+      table.set(blockIndex, block.place.offset / SECTOR_BYTES);
     }
+    if (!this.isExact) return;
+    const isNew = new Set(newBlocks.map(({ pieces: [first] }) => first?.blockIndex));
+    for (const piece of pieces)
+      if (!isNew.has(piece.blockIndex)) this.#bitmaps.claim(piece.blockIndex, ...sectorsOf(piece));
+  }
+
+  #newBlock(pieces: readonly BlockBytes[]): NewBlock {
+    const place = this.#takePlace();
+    if (!this.isExact) return { place, bitmap: this.#allOnes, pieces, isRestZero: true };
+    // The bits go along with the data: nothing leads to the block before both are durable.
+    const bitmap = new Uint8Array(this.layout.bitmapBytes);
+    for (const piece of pieces) setSectors(bitmap, ...sectorsOf(piece));
+    return { place, bitmap, pieces, isRestZero: false };
   }
 
   #takePlace(): BlockPlace {
@@ -269,57 +296,14 @@ export class BlockStore {
   }
 
   /** Makes the file long enough for new blocks. */
-  async #reserve(places: readonly BlockPlace[]): Promise<void> {
+  async #reserve(blocks: readonly NewBlock[]): Promise<void> {
     const { growth, table } = this.#parts;
-    if (places.length === 0) return;
-    const blocksLeft = table.entries.length - table.allocatedCount - places.length;
+    if (blocks.length === 0) return;
+    const blocksLeft = table.entries.length - table.allocatedCount - blocks.length;
     await growth?.end.reserve(
-      places.map((place) => place.offset),
+      blocks.map(({ place }) => place.offset),
       blocksLeft,
     );
-  }
-
-  /** The writes of a new block: bitmap, pieces, and zeros in between where something else may lie or that makes it one write. */
-  #newBlock(place: BlockPlace, pieces: readonly BlockBytes[]): PlacedBytes[] {
-    const { bitmapBytes, blockSize } = this.layout;
-    const dataOffset = place.offset + bitmapBytes;
-    const writes: PlacedBytes[] = [{ position: place.offset, bytes: this.#allOnes }];
-    let end = 0;
-    const zeros = (to: number): void => {
-      if (place.isVirgin && (pieces.length > 1 || to - end > MAX_GAP_BYTES)) return;
-      for (const bytes of zeroPieces(to - end)) {
-        writes.push({ position: dataOffset + end, bytes });
-        end += bytes.length;
-      }
-    };
-    for (const { offsetInBlock, bytes } of pieces) {
-      zeros(offsetInBlock);
-      writes.push({ position: dataOffset + offsetInBlock, bytes });
-      end = offsetInBlock + bytes.length;
-    }
-    if (!place.isVirgin) zeros(blockSize);
-    return writes;
-  }
-
-  #intoBlock(blockOffset: number, pieces: readonly BlockBytes[]): PlacedBytes[] {
-    const dataOffset = blockOffset + this.layout.bitmapBytes;
-    return pieces.map(({ offsetInBlock, bytes }) => ({ position: dataOffset + offsetInBlock, bytes }));
-  }
-
-  /** Writes that touch from the first to the last leave as one, others as a batch. */
-  async #send(writes: readonly PlacedBytes[]): Promise<void> {
-    const { storage } = this.#parts;
-    const [first] = writes;
-    if (first === undefined) return;
-    if (!isAdjacent(writes)) return writeEach(storage, writes);
-    for (let from = 0; from < writes.length; from += MAX_PIECES) {
-      const batch = writes.slice(from, from + MAX_PIECES);
-      await writeAdjacent(
-        storage,
-        batch.map(({ bytes }) => bytes),
-        batch[0]?.position ?? first.position,
-      );
-    }
   }
 
   /** Frees a block: it reads as zeros from now on, in the file from the next flush on. */
@@ -339,13 +323,18 @@ export class BlockStore {
   async #makeDurable(): Promise<void> {
     const { storage, table, growth } = this.#parts;
     // Copies: what changes from here on may belong to data that the first barrier does not cover.
-    const copies = table.takeDirty();
+    const bitmaps = this.#bitmaps.takeDirty();
+    const copies = [
+      ...table.takeDirty(),
+      ...bitmaps.map(({ blockOffset, bytes }) => ({ position: blockOffset, bytes })),
+    ];
     const freed = growth?.space.takeQuarantined() ?? [];
     if (copies.length === 0 && !this.#isDataDirty) return;
     this.#isDataDirty = false;
     await this.#barrier();
     if (copies.length === 0) return;
     await writeEach(storage, copies);
+    this.#bitmaps.settled(bitmaps);
     await this.#barrier();
     growth?.space.release(freed);
   }
@@ -374,25 +363,13 @@ export class BlockStore {
 
   #dataEnd(): number {
     const { table, layout, metadataEnd } = this.#parts;
-    let last = -1;
-    for (const blockIndex of table.allocated()) last = Math.max(last, table.entries[blockIndex] ?? 0);
-    return last < 0 ? metadataEnd : Math.max(metadataEnd, blockEnd(layout, last * SECTOR_BYTES));
+    const last = table.lastSector;
+    return last === undefined ? metadataEnd : Math.max(metadataEnd, blockEnd(layout, last * SECTOR_BYTES));
   }
 }
 
-/** Pieces, which are in the order of the disk, by the block they lie in. */
-function* groupByBlock(pieces: readonly BlockBytes[]): Generator<readonly BlockBytes[]> {
-  for (let first = 0; first < pieces.length; ) {
-    let next = first + 1;
-    while (next < pieces.length && pieces[next]?.blockIndex === pieces[first]?.blockIndex) next++;
-    yield next - first === pieces.length ? pieces : pieces.slice(first, next);
-    first = next;
-  }
-}
-
-function isAdjacent(writes: readonly PlacedBytes[]): boolean {
-  return writes.every(({ position }, index) => {
-    const before = writes[index - 1];
-    return before === undefined || before.position + before.bytes.length === position;
-  });
+/** The sectors of its block that a piece touches: the first, and how many. */
+function sectorsOf({ offsetInBlock, bytes }: BlockBytes): [sector: number, sectorCount: number] {
+  const sector = Math.floor(offsetInBlock / SECTOR_BYTES);
+  return [sector, Math.ceil((offsetInBlock + bytes.length) / SECTOR_BYTES) - sector];
 }

@@ -80,6 +80,31 @@ export class BlockTable {
     for (let index = this.nextAllocated(0); index !== undefined; index = this.nextAllocated(index + 1)) yield index;
   }
 
+  /** The next allocated blocks from `firstIndex` on, below `endIndex`, at most `limit` of them. */
+  allocatedFrom(firstIndex: number, endIndex: number, limit: number): number[] {
+    const found: number[] = [];
+    let blockIndex = this.nextAllocated(firstIndex);
+    while (blockIndex !== undefined && blockIndex < endIndex && found.length < limit) {
+      found.push(blockIndex);
+      blockIndex = this.nextAllocated(blockIndex + 1);
+    }
+    return found;
+  }
+
+  /** The last sector of the file in which a block begins; undefined without blocks. */
+  get lastSector(): number | undefined {
+    let last: number | undefined;
+    for (const blockIndex of this.allocated()) last = Math.max(last ?? 0, this.entries[blockIndex] ?? 0);
+    return last;
+  }
+
+  /** Largest power of two, up to 1 MiB, on which everything lies that is `byteLength` behind a block's start; undefined without blocks. */
+  alignmentBehind(byteLength: number): number | undefined {
+    let bits = 2048;
+    for (const blockIndex of this.allocated()) bits |= (this.entries[blockIndex] ?? 0) + byteLength / SECTOR_BYTES;
+    return this.#allocatedCount === 0 ? undefined : (bits & -bits) * SECTOR_BYTES;
+  }
+
   /** Sets a block's entry; the file sees it when a copy taken by `takeDirty` is written. */
   set(blockIndex: number, sector: number): void {
     if (this.entries[blockIndex] !== UNUSED_BAT_ENTRY) this.#allocatedCount--;

@@ -2,7 +2,8 @@ import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
 import { settleAll } from '../storage/settle.ts';
 import type { BitmapRule } from './bitmap-rule.ts';
 import type { BlockPiece } from './block-pieces.ts';
-import type { BlockBytes, BlockStore } from './block-store.ts';
+import type { BlockStore } from './block-store.ts';
+import type { BlockBytes } from './block-writes.ts';
 
 /** So many bitmaps are read before the blocks are written that have them. */
 const LOOK_AHEAD = 32;
@@ -13,15 +14,15 @@ const LOOK_AHEAD = 32;
  */
 export class BlockWriter {
   readonly #store: BlockStore;
-  readonly #rule: BitmapRule;
+  readonly #rule: BitmapRule | undefined;
   /** Blocks being given a place, or having their bitmap filled: other writes into them wait. */
   readonly #preparing = new Map<number, Promise<void>>();
 
   /** The block whose bitmap is not known that comes next if blocks are written one after the other. */
   #expected = -1;
 
-  /** Writes to a store, which holds by the rule. */
-  constructor(store: BlockStore, rule: BitmapRule) {
+  /** Writes to a store, which holds by the rule; without one bitmaps are exact, and pieces whole sectors. */
+  constructor(store: BlockStore, rule?: BitmapRule) {
     this.#store = store;
     this.#rule = rule;
   }
@@ -37,13 +38,14 @@ export class BlockWriter {
       }
       const blockOffset = this.#store.locate(piece.blockIndex);
       if (blockOffset === undefined) {
-        if (isAllZeros(piece.bytes)) return;
+        if (this.#leavesOut(piece)) return;
         await this.#prepare([piece.blockIndex], this.#store.writeEach([piece]));
         return;
       }
       if (this.#store.isFull(piece.blockIndex)) return this.#store.write(blockOffset, piece.offsetInBlock, piece.bytes);
+      if (this.#rule === undefined) return this.#store.writeEach([piece]);
       this.#lookAhead(piece.blockIndex);
-      await this.#prepare([piece.blockIndex], this.#fillBitmap(piece.blockIndex, blockOffset));
+      await this.#prepare([piece.blockIndex], this.#fillBitmap(this.#rule, piece.blockIndex, blockOffset));
     }
   }
 
@@ -57,9 +59,10 @@ export class BlockWriter {
     for (const piece of pieces) {
       const { blockIndex } = piece;
       const isNew = this.#store.locate(blockIndex) === undefined;
-      if (this.#preparing.has(blockIndex) || (!isNew && !this.#store.isFull(blockIndex))) others.push(piece);
+      const isReady = isNew || this.#rule === undefined || this.#store.isFull(blockIndex);
+      if (this.#preparing.has(blockIndex) || !isReady) others.push(piece);
       else if (!isNew) ready.push(piece);
-      else if (!isAllZeros(piece.bytes)) {
+      else if (!this.#leavesOut(piece)) {
         ready.push(piece);
         newBlocks.add(blockIndex);
       }
@@ -86,25 +89,31 @@ export class BlockWriter {
     void this.#store.learnBitmaps(ahead);
   }
 
-  async #fillBitmap(blockIndex: number, blockOffset: number): Promise<void> {
-    const bitmap = await this.#store.bitmapOf(blockIndex, blockOffset);
-    if (bitmap === 'full') return;
-    await this.#rule.check(blockIndex, blockOffset, bitmap);
-    const clearBytes = this.#rule.policy === 'honour' ? 'to-zero' : 'are-zero';
-    await this.#store.fillBitmap(blockIndex, blockOffset, this.#rule.dataBytes(blockIndex), clearBytes);
+  /** Zeros need no new block where there is nothing but zeros without one. */
+  #leavesOut({ bytes }: BlockBytes): boolean {
+    return this.#rule !== undefined && isAllZeros(bytes);
   }
 
-  /** Frees a whole block, writes zeros into a part of one. */
-  async discard(piece: BlockPiece): Promise<void> {
+  async #fillBitmap(rule: BitmapRule, blockIndex: number, blockOffset: number): Promise<void> {
+    const bitmap = await this.#store.bitmapOf(blockIndex, blockOffset);
+    if (bitmap === 'full') return;
+    await rule.check(blockIndex, blockOffset, bitmap);
+    const clearBytes = rule.policy === 'honour' ? 'to-zero' : 'are-zero';
+    await this.#store.fillBitmap(blockIndex, blockOffset, rule.dataBytes(blockIndex), clearBytes);
+  }
+
+  /** Frees a whole block, of which `dataBytes` are on the disk, and writes zeros into a part of one. */
+  async discard(piece: BlockPiece, dataBytes: number): Promise<void> {
     const blockOffset = this.#store.locate(piece.blockIndex);
     if (blockOffset === undefined) return;
-    if (piece.length === this.#rule.dataBytes(piece.blockIndex)) {
-      this.#store.free(piece.blockIndex, blockOffset);
-      return;
-    }
-    const { blockIndex, offsetInBlock } = piece;
-    for (let done = 0; done < piece.length; done += ZERO_PIECE.length) {
-      const bytes = ZERO_PIECE.subarray(0, Math.min(ZERO_PIECE.length, piece.length - done));
+    if (piece.length === dataBytes) this.#store.free(piece.blockIndex, blockOffset);
+    else await this.writeZeros(piece);
+  }
+
+  /** Writes zeros. */
+  async writeZeros({ blockIndex, offsetInBlock, length }: BlockPiece): Promise<void> {
+    for (let done = 0; done < length; done += ZERO_PIECE.length) {
+      const bytes = ZERO_PIECE.subarray(0, Math.min(ZERO_PIECE.length, length - done));
       await this.write({ blockIndex, offsetInBlock: offsetInBlock + done, bytes });
     }
   }

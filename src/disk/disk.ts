@@ -1,4 +1,4 @@
-import { VhdError } from '../errors.ts';
+import { VhdError, type VhdErrorCode } from '../errors.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** A stretch of a virtual disk that is of one kind. */
@@ -123,6 +123,14 @@ function isContinuedBy(run: Joinable, next: Joinable): boolean {
   if (run.kind !== next.kind || run.depth !== next.depth || run.start + run.length !== next.start) return false;
   const place = run.fileOffset ?? undefined;
   return (place === undefined ? undefined : place + run.length) === (next.fileOffset ?? undefined);
+}
+
+/** The errors that say of a stretch that its bytes cannot be told. */
+const UNKNOWN_CODES: readonly VhdErrorCode[] = ['ERR_VHD_CORRUPT', 'ERR_VHD_TRUNCATED', 'ERR_VHD_BITMAP'];
+
+/** True for an error that says of a stretch that its bytes cannot be told, because the image is damaged there. */
+export function isUnknown(error: unknown): error is VhdError {
+  return error instanceof VhdError && UNKNOWN_CODES.includes(error.code);
 }
 
 /** The error of a write to a disk that was opened for reading. */

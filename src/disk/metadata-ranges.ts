@@ -31,15 +31,17 @@ export async function metadataRanges(
     { start: dataOffset, end: dataOffset + DYNAMIC_HEADER_BYTES },
     { start: header.tableOffset, end: header.tableOffset + entryCount * BAT_ENTRY_BYTES },
   ];
+  const ends: number[] = [];
   for (const locator of header.parentLocators) {
-    const end = locator.dataOffset + locatorSpaceBytes(locator);
-    if (locator.platformCode !== NO_PLATFORM && locator.dataOffset >= 0 && end <= dataLimit) {
-      needed.push({ start: locator.dataOffset, end });
-    }
+    const { platformCode, dataOffset: start, dataByteLength } = locator;
+    if (platformCode === NO_PLATFORM || start < 0 || start + dataByteLength > dataLimit) continue;
+    // What is behind the name in its room is nothing yet; the unit of the room is not even certain.
+    needed.push({ start, end: start + dataByteLength });
+    if (start + locatorSpaceBytes(locator) <= dataLimit) ends.push(start + locatorSpaceBytes(locator));
   }
   // A table longer than needed is padding to us, but other programs read it to its end.
   const declaredEnd = header.tableOffset + batByteLength(header.maxTableEntries);
-  const ends = needed.map((range) => range.end);
+  ends.push(...needed.map((range) => range.end));
   if (declaredEnd <= dataLimit) ends.push(declaredEnd, clip(await batmapEnd(storage, declaredEnd, dataLimit)));
   return { needed, end: Math.max(...ends) };
 }

@@ -1,25 +1,13 @@
 import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
-import { encodeFooter, type Footer } from '../format/footer.ts';
-import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
-import { describeFinding, type Finding, finding } from '../format/rules.ts';
-import { alignUp, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
+import { formatUuid } from '../format/uuid.ts';
 import { readOnlyError, type Storage } from '../storage/storage.ts';
+import { BitmapCache } from './bitmap-cache.ts';
 import { BITMAP_POLICIES, type BitmapPolicy } from './bitmap-rule.ts';
-import { BlockStore } from './block-store.ts';
-import { BlockTable } from './block-table.ts';
+import { DifferencingDisk, type ParentChain } from './differencing.ts';
 import type { Disk } from './disk.ts';
 import { FlatDisk } from './flat.ts';
-import { ImageEnd } from './image-end.ts';
-import { metadataRanges } from './metadata-ranges.ts';
-import {
-  findPlacement,
-  misplacedFinding,
-  type Placement,
-  type PlacementContext,
-  placementFindings,
-} from './placement.ts';
-import { type Examination, type ExamineOptions, examine } from './recognise.ts';
-import { BlockSpace } from './space.ts';
+import { openBlocks } from './open-blocks.ts';
+import { type Examination, type ExamineOptions, examine, type SoundExamination } from './recognise.ts';
 import { SparseDisk } from './sparse.ts';
 import { VhdDisk } from './vhd-disk.ts';
 import {
@@ -50,7 +38,14 @@ export interface OpenStorageOptions extends ExamineOptions, WriteOptions {
 }
 
 /** The option names of {@link OpenStorageOptions}. */
-export const OPEN_STORAGE_OPTIONS: readonly string[] = ['writable', 'footer', 'sizeFrom', 'bitmap', 'parent', ...WRITE_OPTIONS];
+export const OPEN_STORAGE_OPTIONS: readonly string[] = [
+  'writable',
+  'footer',
+  'sizeFrom',
+  'bitmap',
+  'parent',
+  ...WRITE_OPTIONS,
+];
 
 /**
  * Checks options before anything is opened.
@@ -67,9 +62,6 @@ export function checkOpenOptions(where: string, options: OpenStorageOptions, mor
     throw new TypeError(`${where}: sizeFrom 'chs' is for reading only`);
   }
 }
-
-/** An examination of an image that can be opened. */
-type Sound = Examination & { readonly footer: Footer; readonly type: VhdType; readonly virtualSize: number };
 
 /**
  * Opens the VHD in a storage; the disk closes the storage with itself, and so does a failure to open.
@@ -90,39 +82,86 @@ export async function openGathering(
     checkOpenOptions('openVhdStorage', options);
     const examination = await examine(storage, options);
     checkOpenable(examination);
-    if (options.writable === true) checkWritable(examination, storage);
-    const { type, virtualSize } = examination;
-    if (type === 'fixed') {
-      const disk = new FlatDisk(storage, virtualSize, options.writable !== true);
-      return new VhdDisk({ ...examination, type }, gathering(disk, options, limits));
-    }
-    const { findings, disk, blockSize } = await openDynamic(storage, examination, options);
-    // A whole block gains nothing by waiting: it leaves with its bitmap in one write.
-    const gatherBelow = Math.min(limits.gatherBelow, blockSize);
-    return new VhdDisk({ ...examination, findings }, gathering(disk, options, { ...limits, gatherBelow }), disk);
+    checkParent(examination, options.parent);
+    const readOnly = options.writable !== true;
+    if (!readOnly) checkWritable(examination, storage);
+    if (examination.type !== 'fixed') return await openWithBlocks(storage, examination, options, limits);
+    const disk = new FlatDisk(storage, examination.virtualSize, readOnly);
+    return new VhdDisk(examination, gathering(disk, options, limits));
   } catch (error) {
     await storage.close();
+    await options.parent?.close();
     throw error;
   }
 }
 
-function checkOpenable(examination: Examination): asserts examination is Sound {
+/** The differencing disks behind opened images, which children read along with themselves. */
+const differencingDisks = new WeakMap<Disk, DifferencingDisk>();
+
+async function openWithBlocks(
+  storage: Storage,
+  examination: SoundExamination,
+  options: OpenStorageOptions,
+  limits: GatherLimits,
+): Promise<VhdDisk> {
+  const { footer, virtualSize } = examination;
+  const writable = options.writable === true;
+  const parent = options.parent === undefined ? undefined : chainOf(options.parent);
+  const bits = parent === undefined ? 'all-ones' : 'exact';
+  const bitmapCache = parent?.bitmapCache ?? new BitmapCache();
+  const { store, findings } = await openBlocks(storage, examination, { writable, bits, bitmapCache });
+  // A whole block gains nothing by waiting: it leaves with its bitmap in one write.
+  const gatherBelow = Math.min(limits.gatherBelow, store.layout.blockSize);
+  const opened = (disk: SparseDisk | DifferencingDisk): VhdDisk =>
+    new VhdDisk(
+      { ...examination, findings },
+      gathering(disk, options, { ...limits, gatherBelow }),
+      disk,
+      options.parent,
+    );
+  if (parent === undefined) {
+    const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
+    return opened(new SparseDisk(store, virtualSize, { readOnly: !writable, policy }));
+  }
+  const disk = new DifferencingDisk(store, virtualSize, parent, !writable);
+  const vhd = opened(disk);
+  if (!writable) differencingDisks.set(vhd, disk);
+  return vhd;
+}
+
+function chainOf(parent: Disk): ParentChain {
+  const disk = differencingDisks.get(parent);
+  return disk?.asParent(parent) ?? { links: [], base: parent, bitmapCache: new BitmapCache(), parent };
+}
+
+/** A differencing image has a parent, the one that it names, and no other image has one. */
+function checkParent({ name, type, header }: SoundExamination, parent: Disk | undefined): void {
+  if (type !== 'differencing') {
+    if (parent === undefined) return;
+    throw new TypeError(`parent: ${name} is a ${type} image, which has none`);
+  }
+  const uuid = header?.parentUniqueId ?? new Uint8Array(16);
+  const expected = `the image with the identifier ${formatUuid(uuid)}`;
+  if (parent === undefined) {
+    const message = 'this is a differencing disk, and its parent, which has what it does not hold, is not given';
+    throw new VhdError('ERR_VHD_PARENT_MISSING', message, { storage: name, expected, found: 'none' });
+  }
+  if (!(parent instanceof VhdDisk)) return;
+  const found = parent.footer.uniqueId;
+  if (found.every((byte, index) => byte === uuid[index])) return;
+  throw new VhdError('ERR_VHD_PARENT_UUID', 'what is given as its parent is another image', {
+    storage: name,
+    expected,
+    found: `${parent.name} with ${formatUuid(found)}`,
+  });
+}
+
+function checkOpenable(examination: Examination): asserts examination is SoundExamination {
   if (examination.refusal !== undefined) throw examination.refusal;
-  if (examination.type !== 'differencing') return;
-  throw new VhdError(
-    'ERR_VHD_DIFFERENCING',
-    'this is a differencing disk: what it does not hold is in its parent, and parents cannot be opened yet',
-    {
-      storage: examination.name,
-      expected: 'a fixed or dynamic disk',
-      found: 'a differencing disk',
-      remedy: 'flatten it with a program that reads chains: 7z x, VBoxManage clonemedium, Convert-VHD',
-    },
-  );
 }
 
 /** Refuses to write to an image that another program has open, or that must not change. */
-function checkWritable(examination: Sound, storage: Storage): void {
+function checkWritable(examination: SoundExamination, storage: Storage): void {
   if (!storage.capabilities.writable) throw readOnlyError(storage.name);
   if (examination.type !== 'fixed' && storage.capabilities.growable === false) throw cannotGrowError(storage.name);
   const isPoisoned = examination.findings.some((item) => item.rule === 'footer.poisoned');
@@ -152,92 +191,3 @@ function cannotGrowError(name: string): VhdError {
 function gathering(disk: BackingDisk, options: OpenStorageOptions, limits: GatherLimits): Disk {
   return disk.readOnly ? disk : new WriteBackDisk(disk, options, limits);
 }
-
-async function openDynamic(
-  storage: Storage,
-  examination: Sound,
-  options: OpenStorageOptions,
-): Promise<{ disk: SparseDisk; findings: Finding[]; blockSize: number }> {
-  const { header, virtualSize, footer } = examination;
-  if (header === undefined) throw new Error('a sound dynamic image has a header');
-  const entryCount = entryCountFor(virtualSize, header.blockSize);
-  const table = await BlockTable.load(storage, header.tableOffset, entryCount);
-  const metadata = await metadataRanges(storage, examination, header, entryCount);
-  const context: PlacementContext = {
-    table,
-    layout: blockLayout(header.blockSize, 'packed'),
-    virtualSize,
-    dataLimit: examination.endFooterOffset ?? examination.fileSize,
-    metadata: metadata.needed,
-    tableOffset: header.tableOffset,
-  };
-  const placement = findPlacement(context);
-  const findings = [...examination.findings, ...placementFindings(placement, context)];
-  const writable = options.writable === true;
-  if (writable && !placement.bad.isEmpty) throw misplacedError(storage.name, context, placement);
-  const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
-  const usedEnd = Math.max(metadata.end, placement.dataEnd);
-  const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
-  const refuse = refuser(storage.name, context, placement);
-  const store = new BlockStore({ storage, layout, table, metadataEnd: metadata.end, growth, refuse });
-  const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
-  const disk = new SparseDisk(store, virtualSize, { readOnly: !writable, policy });
-  return { disk, findings, blockSize: header.blockSize };
-}
-
-/** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */
-function isAligned(examination: Sound, table: BlockTable, placement: Placement): boolean {
-  if (table.allocatedCount > 0) return placement.isAligned;
-  const end = examination.endFooterOffset;
-  return end !== undefined && (end + FOOTER_BYTES) % 4096 === 0;
-}
-
-/** Restores what a crash may have taken, a footer at either end, and sets up where blocks go. */
-async function prepareGrowth(
-  storage: Storage,
-  examination: Sound,
-  layout: ReturnType<typeof blockLayout>,
-  usedEnd: number,
-): Promise<{ space: BlockSpace; end: ImageEnd }> {
-  const footer = encodeFooter(examination.footer);
-  let footerOffset = examination.endFooterOffset;
-  const isWholeFooter = footerOffset !== undefined && examination.fileSize - footerOffset === FOOTER_BYTES;
-  if (footerOffset === undefined || !isWholeFooter || !examination.isCopyCurrent) {
-    footerOffset = Math.max(
-      footerOffsetFor(layout, usedEnd),
-      alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES),
-    );
-    await storage.write(footer, footerOffset);
-    await storage.flush();
-    if (!examination.isCopyCurrent) {
-      await storage.write(footer, 0);
-      await storage.flush();
-    }
-  }
-  const space = new BlockSpace(layout, usedEnd, footerOffset + FOOTER_BYTES, storage.name);
-  return { space, end: new ImageEnd(storage, layout, footer, footerOffset) };
-}
-
-function misplacedError(name: string, context: PlacementContext, placement: Placement): VhdError {
-  const [found = finding('bat.overlap')] = placementFindings(placement, context);
-  return new VhdError('ERR_VHD_CORRUPT', `it cannot be written to: ${describeFinding(found)}`, {
-    ...found,
-    storage: name,
-    remedy: 'it can be read: take what is there with vhd read --start and --length',
-  });
-}
-
-function refuser(name: string, context: PlacementContext, placement: Placement): BlockStoreRefuse {
-  return (blockIndex) => {
-    const rule = placement.bad.ruleOf(blockIndex);
-    if (rule === undefined) return undefined;
-    const found = misplacedFinding(rule, blockIndex, context);
-    return new VhdError('ERR_VHD_CORRUPT', describeFinding(found), {
-      ...found,
-      storage: name,
-      remedy: 'every other block can be read: take what is there with vhd read --start and --length',
-    });
-  };
-}
-
-type BlockStoreRefuse = (blockIndex: number) => VhdError | undefined;

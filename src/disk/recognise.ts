@@ -52,6 +52,13 @@ export interface Examination {
   readonly refusal: VhdError | undefined;
 }
 
+/** An examination of an image that can be opened. */
+export type SoundExamination = Examination & {
+  readonly footer: Footer;
+  readonly type: VhdType;
+  readonly virtualSize: number;
+};
+
 /** The rules whose breach makes an image unreadable, and the code that says so. */
 const REFUSALS: Partial<Record<RuleId, VhdErrorCode>> = {
   'footer.missing': 'ERR_VHD_NOT_VHD',

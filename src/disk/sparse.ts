@@ -1,66 +1,38 @@
-import { checkBytes, checkRange, VhdError, type VhdErrorCode } from '../errors.ts';
+import { checkBytes, checkRange, VhdError } from '../errors.ts';
 import { decodeBitmap, type SectorRun } from '../format/bitmap.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
-import { closedError, type PlacedBytes } from '../storage/storage.ts';
+import type { PlacedBytes } from '../storage/storage.ts';
 import { type BitmapPolicy, BitmapRule } from './bitmap-rule.ts';
 import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
-import type { BlockBytes, BlockStore } from './block-store.ts';
+import type { BlockStore } from './block-store.ts';
 import { BlockWriter } from './block-writer.ts';
-import { type Extent, type ExtentOptions, mergeExtents, readOnlyDiskError, resolveRange } from './disk.ts';
-import { RangeLock } from './range-lock.ts';
+import type { BlockBytes } from './block-writes.ts';
+import type { ExtentRequest } from './chain-reader.ts';
+import { type Extent, type ExtentOptions, isUnknown, mergeExtents, resolveRange } from './disk.ts';
+import { StoreDisk } from './store-disk.ts';
 import type { BackingDisk } from './write-back.ts';
 
 /** How many bitmaps `extents` reads side by side. */
 const BITMAP_WINDOW = 16;
-/** The errors that say of a block that its bytes cannot be told. */
-const UNKNOWN_CODES: readonly VhdErrorCode[] = ['ERR_VHD_CORRUPT', 'ERR_VHD_TRUNCATED', 'ERR_VHD_BITMAP'];
-
-/** Extents that are asked for, from `start` to `end` (exclusive), and how. */
-interface ExtentRequest extends Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'> {
-  readonly start: number;
-  readonly end: number;
-}
 
 /** A dynamic disk: blocks that are in the file where something was written, zeros everywhere else. */
-export class SparseDisk implements BackingDisk {
-  readonly size: number;
-  readonly readOnly: boolean;
-  readonly #store: BlockStore;
+export class SparseDisk extends StoreDisk implements BackingDisk {
   readonly #rule: BitmapRule;
   readonly #writer: BlockWriter;
-  readonly #locks = new RangeLock();
-  #closing: Promise<void> | undefined;
 
   /** A disk of `size` bytes over a block store, which it closes with itself. */
   constructor(store: BlockStore, size: number, options: { readOnly: boolean; policy: BitmapPolicy }) {
-    this.#store = store;
-    this.size = size;
-    this.readOnly = options.readOnly;
+    super(store, size, options.readOnly);
     this.#rule = new BitmapRule(store, size, options.policy);
     this.#writer = new BlockWriter(store, this.#rule);
-  }
-
-  /** Name of the file, for messages. */
-  get name(): string {
-    return this.#store.name;
-  }
-
-  /** Blocks that have a place in the file. */
-  get allocatedBlockCount(): number {
-    return this.#store.allocatedCount;
-  }
-
-  /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
-  get dataAlignment(): number | undefined {
-    return this.#store.dataAlignment;
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
     this.checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
-    await this.#locks.run(position, target.length, false, () =>
+    await this.locks.run(position, target.length, false, () =>
       this.#eachPiece(position, target.length, (piece) =>
         this.#readPiece(piece, target.subarray(piece.done, piece.done + piece.length)),
       ),
@@ -68,39 +40,39 @@ export class SparseDisk implements BackingDisk {
   }
 
   async write(source: Uint8Array, position: number): Promise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     checkBytes('write', source);
     checkRange('write', position, source.length, this.size);
-    await this.#locks.run(position, source.length, true, () =>
+    await this.locks.run(position, source.length, true, () =>
       this.#eachPiece(position, source.length, (piece) => this.#writer.write(bytesOfPiece(piece, source))),
     );
-    this.#store.checkUsable();
+    this.store.checkUsable();
   }
 
   async writeEach(writes: readonly PlacedBytes[]): Promise<void> {
-    this.#checkWritable();
-    const { blockSize } = this.#store.layout;
+    this.checkWritable();
+    const { blockSize } = this.store.layout;
     const ranges = writes.map(({ position, bytes }) => ({ start: position, end: position + bytes.length }));
-    await this.#locks.runEach(ranges, true, async () => {
+    await this.locks.runEach(ranges, true, async () => {
       const ready: PlacedBytes[] = [];
       const pieces: BlockBytes[] = [];
       for (const write of writes) {
         const { position, bytes } = write;
-        const fileOffset = this.#store.placeOf(position, bytes.length);
+        const fileOffset = this.store.placeOf(position, bytes.length);
         if (fileOffset === undefined) {
           for (const piece of cutAtBlocks(position, bytes.length, blockSize)) pieces.push(bytesOfPiece(piece, bytes));
         } else ready.push({ position: fileOffset, bytes });
       }
-      await settleAll([this.#store.writePlaced(ready), this.#writer.writeEach(pieces)]);
+      await settleAll([this.store.writePlaced(ready), this.#writer.writeEach(pieces)]);
     });
-    this.#store.checkUsable();
+    this.store.checkUsable();
   }
 
   async discard(position: number, length: number): Promise<void> {
-    this.#checkWritable();
+    this.checkWritable();
     checkRange('discard', position, length, this.size);
-    await this.#locks.run(position, length, true, () =>
-      this.#eachPiece(position, length, (piece) => this.#writer.discard(piece)),
+    await this.locks.run(position, length, true, () =>
+      this.#eachPiece(position, length, (piece) => this.#writer.discard(piece, this.#rule.dataBytes(piece.blockIndex))),
     );
   }
 
@@ -110,23 +82,9 @@ export class SparseDisk implements BackingDisk {
     yield* mergeExtents(this.#blockExtents({ ...options, start, end }));
   }
 
-  async flush(): Promise<void> {
-    this.checkUsable();
-    await this.#store.flush();
-  }
-
-  async close(): Promise<void> {
-    this.#closing ??= this.#locks.idle().then(() => this.#store.close());
-    await this.#closing;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
   /** Cuts a request at the block boundaries and runs `visit` for each part, side by side where there are several. */
   async #eachPiece(position: number, length: number, visit: (piece: BlockPiece) => Promise<void>): Promise<void> {
-    const { blockSize } = this.#store.layout;
+    const { blockSize } = this.store.layout;
     const calls: Promise<void>[] = [];
     for (const piece of cutAtBlocks(position, length, blockSize)) {
       calls.push(visit(piece));
@@ -138,35 +96,35 @@ export class SparseDisk implements BackingDisk {
   }
 
   async #readPiece(piece: BlockPiece, target: Uint8Array): Promise<void> {
-    const blockOffset = this.#store.locate(piece.blockIndex);
+    const blockOffset = this.store.locate(piece.blockIndex);
     if (blockOffset === undefined) {
       target.fill(0);
       return;
     }
-    if (this.#rule.policy === 'ignore') return this.#store.readData(blockOffset, piece.offsetInBlock, target);
+    if (this.#rule.policy === 'ignore') return this.store.readData(blockOffset, piece.offsetInBlock, target);
     const bitmap = await this.#readWithBitmap(piece, blockOffset, target);
     if (bitmap !== 'full') this.#rule.clear(piece, bitmap, blockOffset, target);
   }
 
   async #readWithBitmap(piece: BlockPiece, blockOffset: number, target: Uint8Array): Promise<Uint8Array | 'full'> {
     if (this.#rule.policy !== 'honour') {
-      return this.#store.read(piece.blockIndex, blockOffset, piece.offsetInBlock, target);
+      return this.store.read(piece.blockIndex, blockOffset, piece.offsetInBlock, target);
     }
     // One after the other: another write into the block may make zeros of old bytes and fill the bitmap meanwhile, and
     // the old bytes must not be taken with the new bitmap.
-    const bitmap = await this.#store.bitmapOf(piece.blockIndex, blockOffset);
-    await this.#store.readData(blockOffset, piece.offsetInBlock, target);
+    const bitmap = await this.store.bitmapOf(piece.blockIndex, blockOffset);
+    await this.store.readData(blockOffset, piece.offsetInBlock, target);
     return bitmap;
   }
 
   async *#blockExtents(request: ExtentRequest): AsyncGenerator<Extent> {
-    const { blockSize } = this.#store.layout;
+    const { blockSize } = this.store.layout;
     const { start, end, onUnknown } = request;
     const endIndex = Math.ceil(end / blockSize);
     const zeros = (from: number, to: number): Extent => ({ start: from, length: to - from, kind: 'zero', depth: 0 });
     let position = start;
     while (position < end) {
-      const indexes = this.#store.allocatedBlocks(Math.floor(position / blockSize), endIndex, BITMAP_WINDOW);
+      const indexes = this.store.allocatedBlocks(Math.floor(position / blockSize), endIndex, BITMAP_WINDOW);
       const blocks = await Promise.all(indexes.map((blockIndex) => this.#extentsOfBlock(blockIndex, request)));
       for (const [at, extents] of blocks.entries()) {
         const { from, to } = this.#partOfBlock(indexes[at] ?? 0, request);
@@ -181,7 +139,7 @@ export class SparseDisk implements BackingDisk {
   }
 
   #partOfBlock(blockIndex: number, { start, end }: ExtentRequest): { from: number; to: number } {
-    const { blockSize } = this.#store.layout;
+    const { blockSize } = this.store.layout;
     return { from: Math.max(start, blockIndex * blockSize), to: Math.min(end, (blockIndex + 1) * blockSize) };
   }
 
@@ -192,8 +150,7 @@ export class SparseDisk implements BackingDisk {
         ? [this.#wholeBlock(blockIndex, request)]
         : await this.#runsInBlock(blockIndex, request);
     } catch (error) {
-      const isUnknown = error instanceof VhdError && UNKNOWN_CODES.includes(error.code);
-      if (request.onUnknown === undefined || !isUnknown) throw error;
+      if (request.onUnknown === undefined || !isUnknown(error)) throw error;
       return error;
     }
   }
@@ -203,18 +160,18 @@ export class SparseDisk implements BackingDisk {
     const extent = { start: from, length: to - from, kind: 'data', depth: 0 } as const;
     // Who asks for nothing but whole blocks is going to read them, and hears then of places that cannot be believed.
     const isPlain = request.coarse === true && request.located !== true && request.onUnknown === undefined;
-    const blockOffset = isPlain ? undefined : this.#store.locate(blockIndex);
+    const blockOffset = isPlain ? undefined : this.store.locate(blockIndex);
     if (blockOffset === undefined || request.located !== true) return extent;
     return { ...extent, fileOffset: this.#dataOffset(blockIndex, blockOffset, from) };
   }
 
   async #runsInBlock(blockIndex: number, request: ExtentRequest): Promise<Extent[]> {
-    const { blockSize } = this.#store.layout;
+    const { blockSize } = this.store.layout;
     const blockStart = blockIndex * blockSize;
     const extents: Extent[] = [];
     // Locked as a reading call: a write that fills the bitmap must not come between the bitmap and the bytes under it.
-    await this.#locks.run(blockStart, blockSize, false, async () => {
-      const blockOffset = this.#store.locate(blockIndex);
+    await this.locks.run(blockStart, blockSize, false, async () => {
+      const blockOffset = this.store.locate(blockIndex);
       for (const run of await this.#sectorRuns(blockIndex, blockOffset)) {
         const from = Math.max(request.start, blockStart + run.sector * SECTOR_BYTES);
         const to = Math.min(request.end, blockStart + (run.sector + run.sectorCount) * SECTOR_BYTES);
@@ -229,28 +186,17 @@ export class SparseDisk implements BackingDisk {
 
   /** Where in the file the bytes of an allocated block lie, given one of them by its position on the disk. */
   #dataOffset(blockIndex: number, blockOffset: number, position: number): number {
-    const { blockSize, bitmapBytes } = this.#store.layout;
+    const { blockSize, bitmapBytes } = this.store.layout;
     return blockOffset + bitmapBytes + position - blockIndex * blockSize;
   }
 
   async #sectorRuns(blockIndex: number, blockOffset: number | undefined): Promise<SectorRun[]> {
-    const sectorCount = this.#store.layout.blockSize / SECTOR_BYTES;
+    const sectorCount = this.store.layout.blockSize / SECTOR_BYTES;
     if (blockOffset === undefined) return [{ sector: 0, sectorCount, isSet: false }];
-    const bitmap = await this.#store.bitmapOf(blockIndex, blockOffset);
+    const bitmap = await this.store.bitmapOf(blockIndex, blockOffset);
     if (bitmap === 'full') return [{ sector: 0, sectorCount, isSet: true }];
     await this.#rule.check(blockIndex, blockOffset, bitmap);
     return decodeBitmap(bitmap, sectorCount);
-  }
-
-  /** @throws VhdError `ERR_VHD_POISONED` after a failed barrier or table write, `ERR_VHD_CLOSED` */
-  checkUsable(): void {
-    if (this.#closing !== undefined) throw closedError(this.#store.name);
-    this.#store.checkUsable();
-  }
-
-  #checkWritable(): void {
-    this.checkUsable();
-    if (this.readOnly) throw readOnlyDiskError(this.#store.name);
   }
 }
 

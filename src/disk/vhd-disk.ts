@@ -5,7 +5,6 @@ import type { Finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Disk, Extent, ExtentOptions } from './disk.ts';
-import type { SparseDisk } from './sparse.ts';
 
 /** What an image says about itself; fixed when it was opened. */
 export interface VhdDescription {
@@ -21,32 +20,52 @@ export interface VhdDescription {
   readonly fileSize: number;
 }
 
+/** What is known of the blocks of an image. */
+export interface BlockFacts {
+  /** Blocks that have a place in the file. */
+  readonly allocatedBlockCount: number;
+  /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
+  readonly dataAlignment: number | undefined;
+}
+
 /** An open VHD: a {@link Disk} that also tells what kind of image it is. */
 export class VhdDisk implements Disk, VhdDescription {
   readonly type: VhdType;
   readonly footer: Footer;
   readonly header: DynamicHeader | undefined;
-  readonly findings: readonly Finding[];
   readonly fileSize: number;
   /** Name of the file, for messages. */
   readonly name: string;
+  /** What a differencing image is a child of, which is closed along with it; undefined for the others. */
+  readonly parent: Disk | undefined;
   readonly #disk: Disk;
-  readonly #sparse: SparseDisk | undefined;
+  readonly #blocks: BlockFacts | undefined;
+  #findings: readonly Finding[];
 
   /** Made by `openVhd`, `openVhdStorage`, `createVhd` and `createVhdStorage`. */
-  constructor(description: VhdDescription & { readonly name: string }, disk: Disk, sparse?: SparseDisk) {
+  constructor(description: VhdDescription & { readonly name: string }, disk: Disk, blocks?: BlockFacts, parent?: Disk) {
     this.type = description.type;
     this.footer = description.footer;
     this.header = description.header;
-    this.findings = description.findings;
+    this.#findings = description.findings;
     this.fileSize = description.fileSize;
     this.name = description.name;
     this.#disk = disk;
-    this.#sparse = sparse;
+    this.#blocks = blocks;
+    this.parent = parent;
   }
 
   get size(): number {
     return this.#disk.size;
+  }
+
+  get findings(): readonly Finding[] {
+    return this.#findings;
+  }
+
+  /** Adds what whoever opened it knows besides, such as how it fits its parent. */
+  addFindings(findings: readonly Finding[]): void {
+    this.#findings = [...this.#findings, ...findings];
   }
 
   get readOnly(): boolean {
@@ -60,18 +79,18 @@ export class VhdDisk implements Disk, VhdDescription {
 
   /** Blocks that have a place in the file; undefined in fixed images. */
   get allocatedBlockCount(): number | undefined {
-    return this.#sparse?.allocatedBlockCount;
+    return this.#blocks?.allocatedBlockCount;
   }
 
   /** Largest power of two, up to 1 MiB, that the data of every block lies on; undefined without blocks. */
   get dataAlignment(): number | undefined {
-    return this.#sparse?.dataAlignment;
+    return this.#blocks?.dataAlignment;
   }
 
   /** Bytes of the virtual disk that have a place in the file; what is still gathered gets one when it leaves. */
   get allocatedBytes(): number {
-    if (this.#sparse === undefined || this.blockSize === undefined) return this.size;
-    return Math.min(this.size, this.#sparse.allocatedBlockCount * this.blockSize);
+    if (this.#blocks === undefined || this.blockSize === undefined) return this.size;
+    return Math.min(this.size, this.#blocks.allocatedBlockCount * this.blockSize);
   }
 
   read(target: Uint8Array, position: number): Promise<void> {

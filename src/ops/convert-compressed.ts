@@ -3,7 +3,7 @@ import { VhdError } from '../errors.ts';
 import { COMPRESSION_MAGIC_BYTES, COMPRESSIONS, type Compression, detectCompression } from '../format/compression.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { shellPath } from '../format/shell.ts';
-import { RAW_NAMES, VHD_NAMES } from '../open.ts';
+import { RAW_NAMES, VHD_NAMES } from '../open-recognise.ts';
 import { ByteReader } from '../stream/byte-reader.ts';
 import { CompressedInput } from '../stream/compressed-input.ts';
 import { decompressInput, restOf } from '../stream/decompress.ts';

@@ -4,7 +4,7 @@ import { writeZeros } from '../disk/flat.ts';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
-import { openWritableFile } from '../open.ts';
+import { openWritableFile } from '../open-source.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { sectorNotes } from '../storage/file-device-use.ts';
 import type { DecodedVhd } from '../stream/decode.ts';

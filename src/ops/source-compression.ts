@@ -2,7 +2,7 @@ import { basename, extname } from 'node:path';
 import { examine } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { COMPRESSION_MAGIC_BYTES, type Compression, detectCompression } from '../format/compression.ts';
-import { RAW_NAMES, VHD_NAMES } from '../open.ts';
+import { RAW_NAMES, VHD_NAMES } from '../open-recognise.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { ConvertOptions } from './convert-options.ts';
 

@@ -2,7 +2,7 @@ import { VhdError } from '../errors.ts';
 import { MAGIC_BYTES } from '../format/magic.ts';
 import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
 import { GPT_SIGN_BYTES } from '../inspect/gpt-move.ts';
-import { checkNotForeign } from '../open.ts';
+import { checkNotForeign } from '../open-recognise.ts';
 import type { ByteReader } from '../stream/byte-reader.ts';
 import { type DecodedEnd, type DecodedVhd, decodeReader } from '../stream/decode.ts';
 import { refuseUnsizedGpt } from './azure.ts';

@@ -12,7 +12,7 @@ function open(shape: Partial<ImageShape>, writable = false) {
 
 describe('an image is refused', () => {
   const cases: readonly (readonly [string, Partial<ImageShape>, object])[] = [
-    ['with a parent', { footer: { diskType: 4 } }, { code: 'ERR_VHD_DIFFERENCING' }],
+    ['with a parent', { footer: { diskType: 4 } }, { code: 'ERR_VHD_PARENT_MISSING' }],
     ['of an unknown type', { footer: { diskType: 9 } }, { code: 'ERR_VHD_UNSUPPORTED', rule: 'footer.type' }],
     ['of version 2', { footer: { formatVersion: 0x20000 } }, { code: 'ERR_VHD_UNSUPPORTED', rule: 'footer.version' }],
     ['whose header has version 2', { header: { headerVersion: 0x20000 } }, { code: 'ERR_VHD_UNSUPPORTED' }],

@@ -1,0 +1,122 @@
+import { VhdError } from '../errors.ts';
+import { encodeFooter } from '../format/footer.ts';
+import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
+import { describeFinding, type Finding, finding } from '../format/rules.ts';
+import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { BitmapCache } from './bitmap-cache.ts';
+import { BlockStore } from './block-store.ts';
+import type { BlockStoreParts } from './block-store-parts.ts';
+import { BlockTable } from './block-table.ts';
+import { ImageEnd } from './image-end.ts';
+import { metadataRanges } from './metadata-ranges.ts';
+import {
+  findPlacement,
+  misplacedFinding,
+  type Placement,
+  type PlacementContext,
+  placementFindings,
+} from './placement.ts';
+import type { SoundExamination } from './recognise.ts';
+import { BlockSpace } from './space.ts';
+
+/** How the blocks of an image are opened. */
+export interface OpenBlocksOptions {
+  /** Open for reading and writing. */
+  readonly writable: boolean;
+  /** What a bit means; see {@link BlockStoreParts}. */
+  readonly bits: BlockStoreParts['bits'];
+  /** Where bitmaps are kept that are not all ones. */
+  readonly bitmapCache: BitmapCache;
+}
+
+/**
+ * Loads the table of a dynamic or differencing image, looks where its blocks lie, and makes it ready for writing if asked.
+ * @throws VhdError `ERR_VHD_CORRUPT` for writing, if blocks lie where none may; `ERR_VHD_TRUNCATED`
+ */
+export async function openBlocks(
+  storage: Storage,
+  examination: SoundExamination,
+  { writable, bits, bitmapCache }: OpenBlocksOptions,
+): Promise<{ store: BlockStore; findings: Finding[] }> {
+  const { header, virtualSize } = examination;
+  if (header === undefined) throw new Error('a sound dynamic image has a header');
+  const entryCount = entryCountFor(virtualSize, header.blockSize);
+  const table = await BlockTable.load(storage, header.tableOffset, entryCount);
+  const metadata = await metadataRanges(storage, examination, header, entryCount);
+  const context: PlacementContext = {
+    table,
+    layout: blockLayout(header.blockSize, 'packed'),
+    virtualSize,
+    dataLimit: examination.endFooterOffset ?? examination.fileSize,
+    metadata: metadata.needed,
+    tableOffset: header.tableOffset,
+  };
+  const placement = findPlacement(context);
+  const findings = [...examination.findings, ...placementFindings(placement, context)];
+  if (writable && !placement.bad.isEmpty) throw misplacedError(storage.name, context, placement);
+  const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
+  const usedEnd = Math.max(metadata.end, placement.dataEnd);
+  const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
+  const refuse = refuser(storage.name, context, placement);
+  const metadataEnd = metadata.end;
+  return {
+    store: new BlockStore({ storage, layout, table, metadataEnd, bits, bitmapCache, growth, refuse }),
+    findings,
+  };
+}
+
+/** Windows decides the same way: by the blocks there are, by the place of the footer where there are none. */
+function isAligned(examination: SoundExamination, table: BlockTable, placement: Placement): boolean {
+  if (table.allocatedCount > 0) return placement.isAligned;
+  const end = examination.endFooterOffset;
+  return end !== undefined && (end + FOOTER_BYTES) % 4096 === 0;
+}
+
+/** Restores what a crash may have taken, a footer at either end, and sets up where blocks go. */
+async function prepareGrowth(
+  storage: Storage,
+  examination: SoundExamination,
+  layout: ReturnType<typeof blockLayout>,
+  usedEnd: number,
+): Promise<{ space: BlockSpace; end: ImageEnd }> {
+  const footer = encodeFooter(examination.footer);
+  let footerOffset = examination.endFooterOffset;
+  const isWholeFooter = footerOffset !== undefined && examination.fileSize - footerOffset === FOOTER_BYTES;
+  if (footerOffset === undefined || !isWholeFooter || !examination.isCopyCurrent) {
+    footerOffset = Math.max(
+      footerOffsetFor(layout, usedEnd),
+      alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES),
+    );
+    await storage.write(footer, footerOffset);
+    await storage.flush();
+    if (!examination.isCopyCurrent) {
+      await storage.write(footer, 0);
+      await storage.flush();
+    }
+  }
+  const space = new BlockSpace(layout, usedEnd, footerOffset + FOOTER_BYTES, storage.name);
+  return { space, end: new ImageEnd(storage, layout, footer, footerOffset) };
+}
+
+function misplacedError(name: string, context: PlacementContext, placement: Placement): VhdError {
+  const [found = finding('bat.overlap')] = placementFindings(placement, context);
+  return new VhdError('ERR_VHD_CORRUPT', `it cannot be written to: ${describeFinding(found)}`, {
+    ...found,
+    storage: name,
+    remedy: 'it can be read: take what is there with vhd read --start and --length',
+  });
+}
+
+function refuser(name: string, context: PlacementContext, placement: Placement): BlockStoreParts['refuse'] {
+  return (blockIndex) => {
+    const rule = placement.bad.ruleOf(blockIndex);
+    if (rule === undefined) return undefined;
+    const found = misplacedFinding(rule, blockIndex, context);
+    return new VhdError('ERR_VHD_CORRUPT', describeFinding(found), {
+      ...found,
+      storage: name,
+      remedy: 'every other block can be read: take what is there with vhd read --start and --length',
+    });
+  };
+}
