@@ -52,6 +52,8 @@ export type {
   Spread,
   Workload,
 } from './ops/bench-report.ts';
+export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
+export { findChildren } from './ops/children.ts';
 export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';
@@ -65,6 +67,8 @@ export type { DiskMap, MapOptions, MapProblem, MapRun } from './ops/map.ts';
 export { mapDisk, mapRuns } from './ops/map.ts';
 export type { MapFigures } from './ops/map-figures.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
+export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
+export { relink } from './ops/relink.ts';
 export { BlobStorage } from './storage/blob.ts';
 export type { FileStorageOptions } from './storage/file.ts';
 export { FileStorage } from './storage/file.ts';

@@ -248,35 +248,46 @@ export class BlockStore {
   }
 
   async #writeBlocks(pieces: readonly BlockBytes[]): Promise<void> {
-    const { growth, table, storage } = this.#parts;
-    const newBlocks: NewBlock[] = [];
+    const { growth, storage } = this.#parts;
+    const newBlocks = new Map<number, NewBlock>();
     try {
-      const writes: PlacedBytes[] = [];
-      for (const ofBlock of groupByBlock(pieces)) {
-        const blockOffset = this.locate(ofBlock[0]?.blockIndex ?? 0);
-        if (blockOffset === undefined) {
-          const block = this.#newBlock(ofBlock);
-          newBlocks.push(block);
-          writes.push(...newBlockWrites(this.layout, block));
-        } else writes.push(...placedPieces(this.layout, blockOffset, ofBlock));
-      }
+      const writes = this.#placeBlocks(pieces, newBlocks);
       await this.#reserve(newBlocks);
       this.#isDataDirty = true;
       await sendWrites(storage, writes);
     } catch (error) {
-      for (const { place } of newBlocks) growth?.space.giveBack(place.offset);
+      for (const { place } of newBlocks.values()) growth?.space.giveBack(place.offset);
       throw error;
     }
     this.#isDataDirty = true;
-    for (const block of newBlocks) {
-      const blockIndex = block.pieces[0]?.blockIndex ?? 0;
-      this.#bitmaps.adopt(blockIndex, block.bitmap);
-      table.set(blockIndex, block.place.offset / SECTOR_BYTES);
+    this.#noteWritten(pieces, newBlocks);
+  }
+
+  /** Gives blocks that have no place one, and says what is to be written where. */
+  #placeBlocks(pieces: readonly BlockBytes[], newBlocks: Map<number, NewBlock>): PlacedBytes[] {
+    const writes: PlacedBytes[] = [];
+    for (const ofBlock of groupByBlock(pieces)) {
+      const blockIndex = ofBlock[0]?.blockIndex ?? 0;
+      const blockOffset = this.locate(blockIndex);
+      if (blockOffset === undefined) {
+        const block = this.#newBlock(ofBlock);
+        newBlocks.set(blockIndex, block);
+        writes.push(...newBlockWrites(this.layout, block));
+      } else writes.push(...placedPieces(this.layout, blockOffset, ofBlock));
+    }
+    return writes;
+  }
+
+  /** What was written is part of the image from now on; the file sees that with the next flush. */
+  #noteWritten(pieces: readonly BlockBytes[], newBlocks: ReadonlyMap<number, NewBlock>): void {
+    for (const [blockIndex, { bitmap, place }] of newBlocks) {
+      this.#bitmaps.adopt(blockIndex, bitmap);
+      this.#parts.table.set(blockIndex, place.offset / SECTOR_BYTES);
     }
     if (!this.isExact) return;
-    const isNew = new Set(newBlocks.map(({ pieces: [first] }) => first?.blockIndex));
-    for (const piece of pieces)
-      if (!isNew.has(piece.blockIndex)) this.#bitmaps.claim(piece.blockIndex, ...sectorsOf(piece));
+    for (const piece of pieces) {
+      if (!newBlocks.has(piece.blockIndex)) this.#bitmaps.claim(piece.blockIndex, ...sectorsOf(piece));
+    }
   }
 
   #newBlock(pieces: readonly BlockBytes[]): NewBlock {
@@ -296,12 +307,12 @@ export class BlockStore {
   }
 
   /** Makes the file long enough for new blocks. */
-  async #reserve(blocks: readonly NewBlock[]): Promise<void> {
+  async #reserve(newBlocks: ReadonlyMap<number, NewBlock>): Promise<void> {
     const { growth, table } = this.#parts;
-    if (blocks.length === 0) return;
-    const blocksLeft = table.entries.length - table.allocatedCount - blocks.length;
+    if (newBlocks.size === 0) return;
+    const blocksLeft = table.entries.length - table.allocatedCount - newBlocks.size;
     await growth?.end.reserve(
-      blocks.map(({ place }) => place.offset),
+      [...newBlocks.values()].map(({ place }) => place.offset),
       blocksLeft,
     );
   }

@@ -187,7 +187,10 @@ class LinkQuery {
       const bitmap = this.#isCoarse
         ? 'full'
         : (store.knownBitmap(blockIndex) ?? (await store.bitmapOf(blockIndex, blockOffset)));
-      if (bitmap === 'full') return owned(start, end);
+      if (bitmap === 'full') {
+        owned(start, end);
+        return;
+      }
       const firstSector = Math.floor(offsetInBlock / SECTOR_BYTES);
       const sectorCount = Math.ceil((offsetInBlock + length) / SECTOR_BYTES) - firstSector;
       for (const run of decodeBitmap(bitmap, sectorCount, firstSector)) {

@@ -47,7 +47,7 @@ export async function metadataRanges(
 }
 
 /** Byte offset behind the batmap that blktap keeps behind the table (libvhd); `tableEnd` if there is none. */
-async function batmapEnd(storage: Storage, tableEnd: number, dataLimit: number): Promise<number> {
+export async function batmapEnd(storage: Storage, tableEnd: number, dataLimit: number): Promise<number> {
   if (tableEnd + SECTOR_BYTES > dataLimit) return tableEnd;
   const bytes = new Uint8Array(SECTOR_BYTES);
   await storage.read(bytes, tableEnd);

@@ -9,6 +9,7 @@ import { type Finding, finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
+import { journalFindings } from '../open-journal.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -116,11 +117,13 @@ export async function readInfo(source: string | Storage, options: InfoOptions = 
     const stats = await file.stat();
     // A device is as large as it is: what its name takes in the file system is nothing to the purpose.
     const isKnown = Number.isFinite(stats.blocks) && !stats.isBlockDevice();
-    const [report, isInUse] = await Promise.all([
+    const [report, isInUse, ofJournal] = await Promise.all([
       infoOf(file, reading, isKnown ? stats.blocks * 512 : null),
       lock && file.isLockedForWriting(),
+      journalFindings(source),
     ]);
-    return isInUse ? { ...report, findings: [finding('file.in-use'), ...report.findings] } : report;
+    const inUse = isInUse ? [finding('file.in-use')] : [];
+    return { ...report, findings: [...inUse, ...ofJournal, ...report.findings] };
   } finally {
     await file.close();
   }

@@ -4,7 +4,7 @@ import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { findJournalPath, type Journal, type JournalWrite, journalPath } from '../open-journal.ts';
-import { encodeJournal } from '../open-journal-record.ts';
+import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
 import type { Storage } from '../storage/storage.ts';
 import { OutputFile, syncDirectory } from './output-file.ts';
 
@@ -16,9 +16,12 @@ import { OutputFile, syncDirectory } from './output-file.ts';
  */
 export async function writeJournal(image: string, journal: Journal, replace = false): Promise<void> {
   const path = (await findJournalPath(image)) ?? journalPath(image);
+  const bytes = encodeJournal(journal);
+  const { problem } = decodeJournal(bytes);
+  if (problem !== undefined) throw new Error(`a journal that could not be read back: ${problem}`);
   const output = await OutputFile.create(path, { force: replace, lock: false });
   try {
-    await output.storage.write(encodeJournal(journal), 0);
+    await output.storage.write(bytes, 0);
     await output.commit();
   } catch (error) {
     await output.discard();
@@ -48,6 +51,16 @@ export async function carryOut(storage: Storage, journal: Journal): Promise<void
   for (const write of writes) await checkPlace(storage, journal, write, byteLength);
   for (const { offset, after } of writes) await storage.write(after, offset);
   if ((await storage.size()) !== fileSizeAfter) await storage.truncate(fileSizeAfter);
+  await storage.flush();
+}
+
+/**
+ * Puts the image back to what it was before, after writing failed, and makes that durable.
+ * @throws what the system throws: then the journal has to stay
+ */
+export async function rollBack(storage: Storage, { fileSize, writes }: Journal): Promise<void> {
+  for (const { offset, before } of writes) if (before.length > 0) await storage.write(before, offset);
+  if ((await storage.size()) !== fileSize) await storage.truncate(fileSize);
   await storage.flush();
 }
 
