@@ -1,13 +1,22 @@
 import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import { childLayout } from '../format/child-front.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { encodeFront, frontByteLength } from '../format/front.ts';
 import type { Geometry } from '../format/geometry.ts';
 import { blockLayout, blockStride, entryCountFor, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { newFooter, timestampFor } from '../format/new-footer.ts';
-import { DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY, type VhdType } from '../format/spec.ts';
 import { parseUuid, randomToUuid } from '../format/uuid.ts';
 import type { Storage } from '../storage/storage.ts';
 import { writeZeros } from './flat.ts';
+import {
+  blockSizeForChild,
+  CHILD_OPTIONS,
+  type ChildOptions,
+  checkChildOptions,
+  sizeOfParent,
+  writeEmptyChild,
+} from './new-child.ts';
 import { openVhdStorage } from './open-storage.ts';
 import type { VhdDisk } from './vhd-disk.ts';
 import { checkWriteOptions, WRITE_OPTIONS, type WriteOptions } from './write-back.ts';
@@ -25,12 +34,15 @@ export interface ImageIdentity {
 }
 
 /** What a new image is to be. */
-export interface CreateStorageOptions extends ImageIdentity, WriteOptions {
-  /** Virtual size in bytes, a multiple of 512. */
-  readonly size: number;
-  /** Default `dynamic`. */
-  readonly type?: 'fixed' | 'dynamic' | undefined;
-  /** Block size of a dynamic image in bytes: 524288 or 2097152 (default). */
+export interface CreateStorageOptions extends ImageIdentity, ChildOptions, WriteOptions {
+  /** Virtual size in bytes, a multiple of 512. Needed, except with a parent: default then the size of that. */
+  readonly size?: number | undefined;
+  /** Default `dynamic`, and `differencing` with a parent. */
+  readonly type?: VhdType | undefined;
+  /**
+   * Bytes of a block of a dynamic or differencing image: 524288 or 2097152. Default 2097152, with a parent whose blocks
+   * have 524288 bytes those.
+   */
   readonly blockSize?: number | undefined;
   /** Write the zeros of a fixed image instead of leaving a hole. Default false. */
   readonly preallocate?: boolean | undefined;
@@ -48,6 +60,7 @@ export const CREATE_STORAGE_OPTIONS: readonly string[] = [
   'blockSize',
   'preallocate',
   'signal',
+  ...CHILD_OPTIONS,
   ...WRITE_OPTIONS,
 ];
 
@@ -104,10 +117,16 @@ function creatorField(creator: string): string {
 
 /**
  * Checks that an image of a type can have a size, before anything is written.
+ * @param frontBytes bytes in front of the first block, where they are not those of a dynamic image
  * @throws RangeError if the size is no positive multiple of 512, or the block size is none that is offered
  * @throws VhdError `ERR_VHD_LIMIT` if the size is more than the type can hold
  */
-export function checkImageSize(size: number, type: 'fixed' | 'dynamic', blockSize: number): void {
+export function checkImageSize(
+  size: number,
+  type: VhdType,
+  blockSize: number,
+  frontBytes: number = frontByteLength(size, blockSize),
+): void {
   if (!Number.isSafeInteger(size) || size <= 0 || size % SECTOR_BYTES !== 0) {
     throw new RangeError(`size: expected a positive multiple of 512 bytes, found ${size}`);
   }
@@ -115,71 +134,98 @@ export function checkImageSize(size: number, type: 'fixed' | 'dynamic', blockSiz
   if (blockSize !== 512 * 1024 && blockSize !== DEFAULT_BLOCK_SIZE) {
     throw new RangeError(`blockSize: expected 524288 or 2097152, found ${blockSize}`);
   }
-  if (size <= MAX_DYNAMIC_SIZE && lastBlockSector(size, blockSize) < UNUSED_BAT_ENTRY) return;
-  const limit = largestDynamicSize(blockSize);
+  if (size <= MAX_DYNAMIC_SIZE && lastBlockSector(size, blockSize, frontBytes) < UNUSED_BAT_ENTRY) return;
+  const limit = largestDynamicSize(blockSize, frontBytes - frontByteLength(size, blockSize));
   throw new VhdError(
     'ERR_VHD_LIMIT',
-    `a dynamic disk with blocks of ${blockSize} bytes holds at most ${limit} bytes: its table has 32 bits for the sector of a block`,
+    `a ${type} disk with blocks of ${blockSize} bytes holds at most ${limit} bytes: its table has 32 bits for the sector of a block`,
     {
       expected: `at most ${limit} bytes`,
       found: `${size} bytes`,
-      remedy: blockSize < DEFAULT_BLOCK_SIZE ? 'use blocks of 2M, or a fixed disk' : 'use a fixed disk',
+      remedy: roomierThan(type, blockSize),
     },
   );
 }
 
-function lastBlockSector(size: number, blockSize: number): number {
+function roomierThan(type: VhdType, blockSize: number): string {
+  const instead = type === 'differencing' ? 'a full copy in a fixed disk' : 'a fixed disk';
+  return blockSize < DEFAULT_BLOCK_SIZE ? `use blocks of 2M, or ${instead}` : `use ${instead}`;
+}
+
+function lastBlockSector(size: number, blockSize: number, frontBytes: number): number {
   const layout = blockLayout(blockSize, 'aligned');
   const entryCount = entryCountFor(size, blockSize);
-  const first = nextBlockOffset(layout, frontByteLength(size, blockSize));
+  const first = nextBlockOffset(layout, frontBytes);
   return (first + (entryCount - 1) * blockStride(layout)) / SECTOR_BYTES;
 }
 
-function largestDynamicSize(blockSize: number): number {
+/** @param extraBytes bytes in front of the first block that a dynamic image does not have */
+function largestDynamicSize(blockSize: number, extraBytes: number): number {
   let entryCount = Math.floor(MAX_DYNAMIC_SIZE / blockSize);
-  const excess = lastBlockSector(entryCount * blockSize, blockSize) - (UNUSED_BAT_ENTRY - 1);
+  const size = entryCount * blockSize;
+  const frontBytes = frontByteLength(size, blockSize) + extraBytes;
+  const excess = lastBlockSector(size, blockSize, frontBytes) - (UNUSED_BAT_ENTRY - 1);
   if (excess > 0) entryCount -= Math.ceil(excess / (blockStride(blockLayout(blockSize, 'aligned')) / SECTOR_BYTES));
   return entryCount * blockSize;
 }
 
+/** An image that is to be made, every default filled in. */
+interface NewImage {
+  /** The encoded footer. */
+  readonly footer: Uint8Array;
+  readonly type: VhdType;
+  readonly size: number;
+  readonly blockSize: number;
+}
+
 /**
- * Checks everything about a new image before anything is written; returns its encoded footer.
+ * Checks everything about a new image before anything is written.
  * @throws TypeError, RangeError and VhdError as {@link createVhdStorage}
  */
-export function checkCreateOptions(where: string, options: CreateStorageOptions): Uint8Array {
+export function checkCreateOptions(where: string, options: CreateStorageOptions): NewImage {
   checkOptionNames(where, options, CREATE_STORAGE_OPTIONS);
-  const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
-  checkOneOf('type', type, ['fixed', 'dynamic']);
+  checkOneOf('type', options.type, ['fixed', 'dynamic', 'differencing']);
   checkWriteOptions(options);
-  checkImageSize(size, type, blockSize);
-  return encodeFooter(newFooter({ type, size, ...identityFields(options) }));
+  checkChildOptions(options);
+  const { parent, parentReference } = options;
+  const type = options.type ?? (parent === undefined ? 'dynamic' : 'differencing');
+  const size = options.size ?? (parent === undefined ? Number.NaN : sizeOfParent(parent));
+  const blockSize = options.blockSize ?? (parent === undefined ? DEFAULT_BLOCK_SIZE : blockSizeForChild(parent));
+  const frontBytes = parentReference && childLayout(size || SECTOR_BYTES, blockSize, parentReference).byteLength;
+  checkImageSize(size, type, blockSize, frontBytes);
+  const footer = encodeFooter(newFooter({ type, size, ...identityFields(options) }));
+  return { footer, type, size, blockSize };
 }
 
 /**
  * Makes an image in an empty storage and opens it for writing; it is durable when this resolves.
- * Dynamic images get the layout of Windows 8 and later: data on 4 KiB.
+ * Dynamic images get the layout of Windows 8 and later, differencing ones that of Windows 10: data on 4 KiB.
  * @throws RangeError if a size or a field cannot be
  * @throws VhdError `ERR_VHD_LIMIT` if the size is more than the type can hold; `ERR_VHD_UNSUPPORTED` on a block device
- * @throws TypeError on an unknown option
+ * @throws TypeError on an unknown option, or a parent without its reference
  */
 export async function createVhdStorage(storage: Storage, options: CreateStorageOptions): Promise<VhdDisk> {
-  const { size, type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE } = options;
   try {
-    const footer = checkCreateOptions('createVhdStorage', options);
+    const image = checkCreateOptions('createVhdStorage', options);
     if (storage.capabilities.growable === false) throw neverEmptyError(storage.name);
-    if (type === 'fixed') {
-      if (options.preallocate === true) await writeZeros(storage, 0, size, options.signal);
-      await storage.write(footer, size);
-    } else {
-      await writeEmptyDynamic(storage, footer, size, blockSize);
-    }
+    await writeEmptyImage(storage, image, options);
     await storage.flush();
   } catch (error) {
     await storage.close();
+    await options.parent?.close();
     throw error;
   }
-  const { durability, onWarning } = options;
-  return openVhdStorage(storage, { writable: true, durability, onWarning });
+  const { parent, durability, onWarning } = options;
+  return openVhdStorage(storage, { writable: true, parent, durability, onWarning });
+}
+
+async function writeEmptyImage(storage: Storage, image: NewImage, options: CreateStorageOptions): Promise<void> {
+  const { footer, type, size, blockSize } = image;
+  const { parentReference: parent, preallocate, signal } = options;
+  if (parent !== undefined) return writeEmptyChild(storage, { footer, size, blockSize, parent });
+  if (type === 'dynamic') return writeEmptyDynamic(storage, footer, size, blockSize);
+  if (preallocate === true) await writeZeros(storage, 0, size, signal);
+  await storage.write(footer, size);
 }
 
 /** Old contents of a device would be the contents of the new disk. */

@@ -63,3 +63,17 @@ export function blockStride(layout: BlockLayout): number {
   const start = nextBlockOffset(layout, 0);
   return nextBlockOffset(layout, blockEnd(layout, start)) - start;
 }
+
+/** Where the blocks of a new image go, in the order given, one behind the other from `usedEnd` on. */
+export function* placedBlocks(
+  usedEnd: number,
+  layout: BlockLayout,
+  blockIndexes: Iterable<number>,
+): Generator<readonly [blockIndex: number, sector: number]> {
+  let end = usedEnd;
+  for (const blockIndex of blockIndexes) {
+    const blockOffset = nextBlockOffset(layout, end);
+    end = blockEnd(layout, blockOffset);
+    yield [blockIndex, blockOffset / SECTOR_BYTES];
+  }
+}

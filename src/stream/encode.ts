@@ -1,5 +1,6 @@
-import { CREATE_STORAGE_OPTIONS, checkImageSize, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
+import { checkImageSize, IDENTITY_OPTIONS, type ImageIdentity, identityFields } from '../disk/create-storage.ts';
 import type { Disk } from '../disk/disk.ts';
+import { blockSizeForChild, checkChildOptions } from '../disk/new-child.ts';
 import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { allOnesBitmap } from '../format/bitmap.ts';
 import { encodeFooter } from '../format/footer.ts';
@@ -11,19 +12,31 @@ import {
   entryCountFor,
   footerOffsetFor,
   nextBlockOffset,
+  placedBlocks,
 } from '../format/layout.ts';
 import { newFooter } from '../format/new-footer.ts';
-import { DEFAULT_BLOCK_SIZE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import type { ParentReference } from '../format/parent-reference.ts';
+import { DEFAULT_BLOCK_SIZE, FOOTER_BYTES, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { onceOnly } from './once.ts';
 import { piecesOf, type ReadRange, readAhead, storedPieces } from './read-ahead.ts';
 
 /** What a disk is to be encoded as. */
 export interface EncodeOptions extends ImageIdentity {
-  /** Default `dynamic`. */
-  readonly type?: 'fixed' | 'dynamic' | undefined;
-  /** Block size of a dynamic image in bytes: 524288 or 2097152 (default). */
+  /** Default `dynamic`, and `differencing` with `against`. */
+  readonly type?: VhdType | undefined;
+  /**
+   * Bytes of a block of a dynamic or differencing image: 524288 or 2097152. Default 2097152, with `against` whose blocks
+   * have 524288 bytes those.
+   */
   readonly blockSize?: number | undefined;
+  /**
+   * Encode only the sectors in which the disk differs from this one: what reads as the parent of the image, which may have
+   * another size; beyond its end it counts as zeros. With `parentReference`.
+   */
+  readonly against?: Disk | undefined;
+  /** What a differencing image says about its parent: identifier and names. */
+  readonly parentReference?: ParentReference | undefined;
   /** Stops planning and the stream. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -36,23 +49,26 @@ export interface EncodedVhd {
   readonly stream: AsyncIterable<Uint8Array>;
 }
 
-const ENCODE_OPTIONS = [
-  ...CREATE_STORAGE_OPTIONS.filter((name) => name !== 'size' && name !== 'preallocate' && name !== 'signal'),
-  'signal',
-];
+const ENCODE_OPTIONS = [...IDENTITY_OPTIONS, 'type', 'blockSize', 'against', 'parentReference', 'signal'];
 
 /**
  * Encodes a disk as the bytes of a VHD, to be sent where one cannot seek. A dynamic image is planned first: every block
  * that is stored in the source is read once to see whether it is zero, and the empty ones are looked at again while
  * streaming, so that a source that changes meanwhile is an error (`ERR_VHD_SOURCE_CHANGED`) and never a wrong image.
+ * A differencing image is planned by reading both disks; what both are known to hold nothing of is not read.
+ * @throws TypeError if one of `against` and `parentReference` is missing, or `type` says something else
  * @throws RangeError if the disk's size is no multiple of 512
  * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
  */
 export async function encodeVhd(disk: Disk, options: EncodeOptions = {}): Promise<EncodedVhd> {
   checkOptionNames('encodeVhd', options, ENCODE_OPTIONS);
-  const { type = 'dynamic', blockSize = DEFAULT_BLOCK_SIZE, signal } = options;
-  checkOneOf('type', type, ['fixed', 'dynamic']);
+  checkOneOf('type', options.type, ['fixed', 'dynamic', 'differencing']);
+  const { against, parentReference, blockSize = DEFAULT_BLOCK_SIZE, signal } = options;
+  checkChildOptions({ parent: against, parentReference, type: options.type });
   signal?.throwIfAborted();
+  if (against !== undefined && parentReference !== undefined)
+    return encodeAgainst(disk, against, parentReference, options);
+  const { type = 'dynamic' } = options;
   checkImageSize(disk.size, type, blockSize);
   const footer = encodeFooter(newFooter({ type, size: disk.size, ...identityFields(options) }));
   if (type === 'fixed') {
@@ -64,6 +80,22 @@ export async function encodeVhd(disk: Disk, options: EncodeOptions = {}): Promis
   for (const [, sector] of placedBlocks(usedEnd, layout, stored)) usedEnd = blockEnd(layout, sector * SECTOR_BYTES);
   const byteLength = footerOffsetFor(layout, usedEnd) + FOOTER_BYTES;
   return encoded(byteLength, () => dynamicBytes(disk, { footer, layout, stored, signal }));
+}
+
+async function encodeAgainst(
+  disk: Disk,
+  against: Disk,
+  parent: ParentReference,
+  options: EncodeOptions,
+): Promise<EncodedVhd> {
+  const { size } = disk;
+  const { blockSize = blockSizeForChild(against), signal } = options;
+  checkImageSize(size, 'differencing', blockSize);
+  const footer = encodeFooter(newFooter({ type: 'differencing', size, ...identityFields(options) }));
+  const { encodeDelta } = await import('./encode-delta.ts');
+  const front = { footer, size, blockSize, parent };
+  const { byteLength, start } = await encodeDelta({ disk, against }, { front, signal });
+  return encoded(byteLength, start);
 }
 
 function encoded(byteLength: number, start: () => AsyncGenerator<Uint8Array>): EncodedVhd {
@@ -86,20 +118,6 @@ async function planBlocks(disk: Disk, blockSize: number, signal?: AbortSignal): 
     piece.release();
   }
   return stored.slice(0, count);
-}
-
-/** Where the blocks of a plan go, one behind the other. */
-function* placedBlocks(
-  frontBytes: number,
-  layout: BlockLayout,
-  stored: Uint32Array,
-): Generator<readonly [blockIndex: number, sector: number]> {
-  let usedEnd = frontBytes;
-  for (const blockIndex of stored) {
-    const blockOffset = nextBlockOffset(layout, usedEnd);
-    usedEnd = blockEnd(layout, blockOffset);
-    yield [blockIndex, blockOffset / SECTOR_BYTES];
-  }
 }
 
 interface DynamicParts {

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { type PlatformPath, posix, win32 } from 'node:path';
-import type { Footer } from '../format/footer.ts';
-import { encodeLocatorName, type ParentLocatorName, type ParentReference } from '../format/parent-reference.ts';
+import type { Footer } from './format/footer.ts';
+import { encodeLocatorName, type ParentLocatorName, type ParentReference } from './format/parent-reference.ts';
 
 /**
  * What a child is to say about its parent: the parent's path from the child's directory and from the root, each in the
