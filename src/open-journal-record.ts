@@ -106,8 +106,8 @@ function writesOf(value: unknown): JournalWrite[] {
 }
 
 function bytesOf(value: unknown): Uint8Array {
-  if (typeof value === 'string' && value.length % 2 === 0 && /^[0-9a-f]*$/.test(value))
-    return Buffer.from(value, 'hex');
+  const isHex = typeof value === 'string' && value.length % 2 === 0 && /^[0-9a-f]*$/.test(value);
+  if (isHex) return new Uint8Array(Buffer.from(value, 'hex'));
   throw new Problem('the bytes of one of its writes cannot be right');
 }
 

@@ -1,12 +1,44 @@
 import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { examine } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
+import { closeLinks, walkChain } from '../open-chain.ts';
+import { FileStorage } from '../storage/file.ts';
 
 /**
- * Refuses a parent that would have itself among its parents.
+ * Refuses a parent that would have itself among its parents, as far as those can be found in the directories of both.
  * @throws VhdError `ERR_VHD_PARENT_LOOP`
  */
 export async function refuseLoop(child: string, parent: string): Promise<void> {
-  const [first, second] = await Promise.all([stat(child), stat(parent)]);
-  if (first.ino !== second.ino || first.dev !== second.dev) return;
-  throw new VhdError('ERR_VHD_PARENT_LOOP', 'an image cannot be its own parent', { storage: parent });
+  const self = await stat(child);
+  const storage = await FileStorage.open(parent);
+  try {
+    const start = { storage, path: parent, examination: await examine(storage) };
+    const parentDirs = [dirname(parent), dirname(child)];
+    const { links, error } = await walkChain(start, { parentDirs, lock: false, allowRawParent: true });
+    try {
+      for (const link of links) await refuseSame(self, link.path, parent);
+    } finally {
+      await closeLinks(links.slice(1));
+    }
+    // What else keeps the parent's own chain from being found is no matter of this image.
+    if (error instanceof VhdError && error.code === 'ERR_VHD_PARENT_LOOP') throw error;
+  } finally {
+    await storage.close();
+  }
+}
+
+async function refuseSame(
+  self: { readonly ino: number; readonly dev: number },
+  link: string,
+  parent: string,
+): Promise<void> {
+  const stats = await stat(link);
+  if (stats.ino !== self.ino || stats.dev !== self.dev) return;
+  const isItself = link === parent;
+  const message = isItself ? 'an image cannot be its own parent' : 'the image is among the parents of this one already';
+  throw new VhdError('ERR_VHD_PARENT_LOOP', `${message}: it would never end`, {
+    storage: parent,
+    remedy: isItself ? 'name its parent' : 'name another parent: vhd tree DIR shows which images there are',
+  });
 }
