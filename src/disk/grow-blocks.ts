@@ -23,16 +23,10 @@ import {
 } from '../format/spec.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
 import { BlockTable } from './block-table.ts';
-import {
-  cannotGrowInPlaceError,
-  type Growth,
-  type GrowthPlan,
-  type GrowthStep,
-  grownFooter,
-  type SoundExamination,
-} from './grow-plan.ts';
+import { cannotGrowInPlaceError, type Growth, type GrowthPlan, type GrowthStep, grownFooter } from './grow-plan.ts';
 import { metadataRanges } from './metadata-ranges.ts';
 import type { FileRange } from './placement.ts';
+import type { SoundExamination } from './recognise.ts';
 
 const TABLE_OFFSET_FIELD = 16;
 const MAX_ENTRIES_FIELD = 28;

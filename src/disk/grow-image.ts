@@ -3,8 +3,8 @@ import { FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import { writeZeros } from './flat.ts';
 import { planBlocksGrowth } from './grow-blocks.ts';
-import { type Growth, type GrowthPlan, type GrowthStep, grownFooter, type SoundExamination } from './grow-plan.ts';
-import { readFooter } from './recognise.ts';
+import { type Growth, type GrowthPlan, type GrowthStep, grownFooter } from './grow-plan.ts';
+import { readFooter, type SoundExamination } from './recognise.ts';
 
 /**
  * Finds out how an image becomes larger; writes nothing. What it gains reads as zeros, in a differencing image as its

@@ -3,7 +3,6 @@ import { encodeFooter, type Footer } from '../format/footer.ts';
 import { geometryFor } from '../format/geometry.ts';
 import type { PlacedBytes } from '../storage/storage.ts';
 import type { FileRange } from './placement.ts';
-import type { Examination } from './recognise.ts';
 
 /** What belongs to one barrier: zeros first, bytes over them, then the barrier. */
 export interface GrowthStep {
@@ -37,9 +36,6 @@ export interface Growth {
    */
   readonly fileSizeBefore?: number | undefined;
 }
-
-/** An examination of an image that can be opened. */
-export type SoundExamination = Examination & { readonly footer: Footer; readonly virtualSize: number };
 
 /** The footer of an image that grew. */
 export function grownFooter(footer: Footer, size: number): Uint8Array {

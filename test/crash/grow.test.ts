@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { growImage, planGrowth, restoreFixedEnd } from '../../src/disk/grow-image.ts';
-import type { SoundExamination } from '../../src/disk/grow-plan.ts';
 import { openVhdStorage } from '../../src/disk/open-storage.ts';
-import { examine } from '../../src/disk/recognise.ts';
+import { examine, type SoundExamination } from '../../src/disk/recognise.ts';
 import { buildImage, contentOf, type ImageShape } from '../support/build-image.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
