@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { formatUuid } from '../../src/format/uuid.ts';
 import { checkJournal, type Journal, journalFindings, journalPath, readJournal } from '../../src/open-journal.ts';
