@@ -31,9 +31,27 @@ function diskRows(report: ImageReport): Row[] {
     ['CHS size', chsSize === null ? undefined : `${formatExactly(chsSize)}${chs}`],
     ...report.otherSizes.map((other): Row => ['seen by others', `${other.program}: ${formatExactly(other.size)}`]),
     ['parent', parent === null ? undefined : `${parent.name} (uuid ${parent.uuid})`],
+    ...chainRows(report),
     ['saved state', report.savedState === true ? 'a virtual machine is saved with it' : undefined],
     ['readable', report.readable ? undefined : 'no'],
   ];
+}
+
+/** Most images of a chain that are listed. */
+const LISTED_LINKS = 12;
+
+/** The parents that were found, by their depth as `map` gives it; of a long chain its ends. */
+function chainRows({ chain, chainProblem }: ImageReport): Row[] {
+  const parents = (chain ?? []).slice(1).map((link, index): Row => {
+    const size = link.virtualSize === null ? '' : `, ${formatBytes(link.virtualSize)}`;
+    return ['chain', `${index + 1}: ${link.path}, ${link.type ?? 'unknown'}${size}`];
+  });
+  const hidden = parents.length - LISTED_LINKS;
+  const gap: Row = ['chain', `   … and ${hidden + 1} more`];
+  const listed = hidden > 0 ? [...parents.slice(0, LISTED_LINKS - 2), gap, ...parents.slice(-1)] : parents;
+  if (chainProblem === null) return listed;
+  const remedy = chainProblem.remedy === null ? '' : `; ${chainProblem.remedy}`;
+  return [...listed, ['chain', `${parents.length + 1}: not to be had${remedy}`]];
 }
 
 function typeText({ type, readable }: ImageReport): string {

@@ -1,12 +1,17 @@
 import type { Command } from 'commander';
+import type { OpenDiskOptions } from '../src/open.ts';
 import { oneOf } from './flags.ts';
 
-/** The flags of every verb that opens an image, named like the options of `openDisk`. */
+/** The flags of every verb that opens an image. */
 export interface InputFlags {
   readonly from?: 'raw' | 'vhd' | undefined;
   readonly sizeFrom?: 'footer' | 'chs' | undefined;
   readonly footer?: 'start' | 'end' | undefined;
   readonly bitmap?: 'honour' | 'ignore' | undefined;
+  readonly parentDir?: readonly string[] | undefined;
+  readonly followParents?: boolean | undefined;
+  readonly strictParent?: boolean | undefined;
+  readonly allowRawParent?: boolean | undefined;
   readonly lock?: boolean | undefined;
 }
 
@@ -33,10 +38,19 @@ export function addInputOptions(command: Command): Command {
       'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
       oneOf('--bitmap', ['honour', 'ignore']),
     )
+    .option(
+      '--parent-dir <dir>',
+      'look for parents there too, and take those that lie there or below (repeatable)',
+      (dir: string, before: readonly string[] | undefined) => [...(before ?? []), dir],
+    )
+    .option('--follow-parents', 'follow the names of parents in images wherever they lead')
+    .option('--strict-parent', 'refuse a parent whose time stamp is not the one its child knows')
+    .option('--allow-raw-parent', 'open a raw parent, though nothing tells whether it is the right one')
     .option('--no-lock', 'open the image even if another program is using it, and lock nobody out');
 }
 
 /** The options for `openDisk` that the flags stand for. */
-export function inputOptions({ from, sizeFrom, footer, bitmap, lock }: InputFlags): InputFlags {
-  return { from, sizeFrom, footer, bitmap, lock };
+export function inputOptions(flags: InputFlags): OpenDiskOptions {
+  const { from, sizeFrom, footer, bitmap, lock, parentDir, followParents, strictParent, allowRawParent } = flags;
+  return { from, sizeFrom, footer, bitmap, lock, parentDirs: parentDir, followParents, strictParent, allowRawParent };
 }

@@ -189,6 +189,8 @@ function limitError(path: string, maxChainLength: number): VhdError {
 export interface OpenedParents {
   /** The parent of the image, which closes its own. */
   readonly parent: Disk;
+  /** The paths of all of them, the nearest first. */
+  readonly paths: readonly string[];
   /** What the user of the image should know of the chain. */
   readonly findings: readonly Finding[];
   /** Rejects with `ERR_VHD_SOURCE_CHANGED` if a file of a parent is not what it was; as in `OpenedDisk`. */
@@ -206,19 +208,41 @@ export interface OpenParentsOptions extends ChainOptions {
  * @throws VhdError what is wrong with a parent, or with finding it; none is open then
  */
 export async function openParents(start: ChainStart, options: OpenParentsOptions): Promise<OpenedParents | undefined> {
+  const { parents, error } = await tryParents(start, options);
+  if (error !== undefined) throw error;
+  return parents;
+}
+
+/** A chain as far as it could be opened. */
+export interface TriedParents {
+  /** The images that were found, child first; the files of parents are open only as long as `parents` are. */
+  readonly links: readonly ResolvedLink[];
+  /** The parents, all of them; undefined if there are none, or if something is wrong with one. */
+  readonly parents?: OpenedParents | undefined;
+  /** What is wrong. */
+  readonly error?: unknown;
+}
+
+/** The same, telling what is wrong and how far it came. */
+export async function tryParents(start: ChainStart, options: OpenParentsOptions): Promise<TriedParents> {
   const { links, error } = await walkChain(start, options);
   const [child, ...parents] = links;
   if (error !== undefined) {
     await closeLinks(parents);
-    throw error;
+    return { links, error };
   }
-  if (child === undefined || parents.length === 0) return undefined;
+  if (child === undefined || parents.length === 0) return { links };
   const watches: FileWatch[] = [];
-  const parent = await openFromBase(parents, options, watches);
-  const checkUnchanged = async (cause?: unknown): Promise<void> => {
-    for (const watch of watches) await watch.check(cause);
-  };
-  return { parent, findings: [...child.findings, ...parents.flatMap(findingsAbout)], checkUnchanged };
+  try {
+    const parent = await openFromBase(parents, options, watches);
+    const checkUnchanged = async (cause?: unknown): Promise<void> => {
+      for (const watch of watches) await watch.check(cause);
+    };
+    const findings = [...child.findings, ...parents.flatMap(findingsAbout)];
+    return { links, parents: { parent, paths: parents.map(({ path }) => path), findings, checkUnchanged } };
+  } catch (failure) {
+    return { links, error: failure };
+  }
 }
 
 async function openFromBase(

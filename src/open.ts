@@ -82,7 +82,7 @@ async function parentsOf(start: ChainStart, options: OpenOptions): Promise<Opene
 
 interface WithParents {
   readonly vhd: VhdDisk;
-  readonly checkParents: OpenedParents['checkUnchanged'];
+  readonly parents: OpenedParents | undefined;
 }
 
 /** Opens an image in a storage, and before it its parents. A failure closes everything. */
@@ -94,7 +94,7 @@ async function openWithParents(start: ChainStart, source: ImageSource, options: 
   const given = { writable, footer, sizeFrom, bitmap, durability, onWarning: listenerFor(source, options) };
   const vhd = await openVhdStorage(storage, { ...given, parent: options.parent ?? parents?.parent });
   if (parents !== undefined) vhd.addFindings(parents.findings);
-  return { vhd, checkParents: parents?.checkUnchanged ?? (() => Promise.resolve()) };
+  return { vhd, parents };
 }
 
 /**
@@ -135,9 +135,12 @@ export interface OpenedDisk {
   readonly isAssumedRaw: boolean;
   /** The VHD behind it; undefined for raw. */
   readonly vhd: VhdDisk | undefined;
+  /** Paths of the parents that were opened along with it, the nearest first; empty if it has none, or was given one. */
+  readonly parentPaths: readonly string[];
   /**
    * For the end of a long read, before closing: rejects with `ERR_VHD_SOURCE_CHANGED` if size, time or the bytes at either
-   * end of the file are not what they were. Nothing to tell of a {@link Storage}, or of an image opened for writing.
+   * end of a file of the chain are not what they were. Nothing to tell of a {@link Storage}, or of an image opened for
+   * writing (but of its parents).
    * @param cause the error that the reading ended with, if it did
    */
   readonly checkUnchanged: (cause?: unknown) => Promise<void>;
@@ -171,15 +174,17 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
       return rawDisk(storage, { pad, writable, durability, onWarning });
     });
     const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
-    return { disk, type: 'raw', isAssumedRaw: from === undefined, vhd: undefined, checkUnchanged };
+    const isAssumedRaw = from === undefined;
+    return { disk, type: 'raw', isAssumedRaw, vhd: undefined, parentPaths: [], checkUnchanged };
   }
   const start = { storage, path: pathIfAny(source), examination };
-  const { vhd, checkParents } = await openWithParents(start, source, options);
+  const { vhd, parents } = await openWithParents(start, source, options);
   const checkUnchanged = async (cause?: unknown): Promise<void> => {
     await watch?.check(cause);
-    await checkParents(cause);
+    await parents?.checkUnchanged(cause);
   };
-  return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, checkUnchanged };
+  const parentPaths = parents?.paths ?? [];
+  return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, parentPaths, checkUnchanged };
 }
 
 /** What a new image is to be; see {@link createVhdStorage}. */

@@ -77,11 +77,13 @@ function isAmbiguous(error: unknown): error is VhdError {
 
 /** Everything about an image, and the error that opening it gives. */
 async function reportOn(image: string, flags: Flags): Promise<Shown> {
-  const { footer, sizeFrom, from, lock } = flags;
-  const report = await readInfo(image, { footer, sizeFrom, lock });
+  const { from, pad: _pad, bitmap: _bitmap, ...reading } = inputOptions(flags);
+  const report = await readInfo(image, reading);
   // Only here the name can say something else than the bytes.
   const isNamedRaw = /\.(raw|img)$/i.test(image);
-  if (report.readable && (from === 'vhd' || (from === undefined && !isNamedRaw))) return { report };
+  // A child without its parent is as sound as it can be: what is missing is told, and no failure of the image.
+  const isKnown = report.readable || report.chainProblem !== null;
+  if (isKnown && (from === 'vhd' || (from === undefined && !isNamedRaw))) return { report };
   let opened: OpenedDisk;
   try {
     // A raw disk need not be whole to be looked at.
@@ -122,6 +124,8 @@ function rawReport(report: InfoReport, virtualSize: number, contents: ContentFac
     uuid: null,
     uuidMixedEndian: null,
     parent: null,
+    chain: null,
+    chainProblem: null,
     savedState: null,
   };
   const findings = report.findings.filter((item) => item.rule === 'file.in-use');

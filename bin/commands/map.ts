@@ -7,6 +7,7 @@ import type { DiskContents } from '../../src/inspect/partition-table.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { type MapProblem, mapRuns } from '../../src/ops/map.ts';
 import { MapCounter, type MapFigures } from '../../src/ops/map-figures.ts';
+import { refuseParents } from '../../src/ops/same-file.ts';
 import { readWatched } from '../../src/ops/source-change.ts';
 import { refuseSameFile, statOrNothing } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
@@ -93,10 +94,12 @@ interface Job {
 
 async function mapOpened(session: Session, job: Job, flags: Flags): Promise<void> {
   const { image, opened, target } = job;
+  if (flags.svg !== undefined) await refuseParents(opened.parentPaths, flags.svg);
   const range = diskRange(opened.disk.size, image, flags);
   await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
   const fileSize = await fileSizeOf(image, opened);
-  const about = { path: image, type: opened.type, virtualSize: opened.disk.size, fileSize, ...range };
+  const chain = opened.parentPaths.length === 0 ? {} : { chain: [image, ...opened.parentPaths] };
+  const about = { path: image, type: opened.type, ...chain, virtualSize: opened.disk.size, fileSize, ...range };
   const views = await viewsOf(session, job, about, flags);
   const { figures, problem } = await gather(session, { disk: opened.disk, views, range }, flags);
   await opened.checkUnchanged();

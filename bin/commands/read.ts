@@ -6,6 +6,7 @@ import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { OutputFile } from '../../src/ops/output-file.ts';
 import { ProgressMeter } from '../../src/ops/progress.ts';
 import { pumpTo } from '../../src/ops/pump.ts';
+import { refuseParents } from '../../src/ops/same-file.ts';
 import { readWatched } from '../../src/ops/source-change.ts';
 import { createReadStream } from '../../src/stream/disk-streams.ts';
 import { PIECE_BYTES, readAhead, storedPieces } from '../../src/stream/read-ahead.ts';
@@ -54,6 +55,7 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   const progress = new ProgressDisplay(session, flags);
   const startedAt = performance.now();
   try {
+    if (sink === undefined) await refuseParents(opened.parentPaths, flags.output);
     const range = diskRange(opened.disk.size, image, flags);
     await warnAbout(session, image, warningsOf(opened.vhd?.findings ?? []));
     const meter = new ProgressMeter('read', range.length, progress.listener);

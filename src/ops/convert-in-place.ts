@@ -69,6 +69,9 @@ export async function convertStorageInPlace(storage: Storage, options: FullConve
   const { footer, pad } = options;
   const byteLength = await storage.size();
   const from = await finishedKind(storage, options);
+  const { type } = await examine(storage, { footer });
+  // Before its parents are looked for, which nobody needs here.
+  if (type === 'differencing' && from !== 'raw') throw blocksError(type, storage.name);
   const opened = await openDisk(borrowed(storage), { from, footer, pad });
   checkFlat(opened, storage.name);
   if (opened.vhd !== undefined) await checkFixed(opened, storage, options);
@@ -115,8 +118,11 @@ async function finishedKind(
 }
 
 function checkFlat({ type }: OpenedDisk, name: string): void {
-  if (type === 'raw' || type === 'fixed') return;
-  throw new VhdError(
+  if (type !== 'raw' && type !== 'fixed') throw blocksError(type, name);
+}
+
+function blocksError(type: 'dynamic' | 'differencing', name: string): VhdError {
+  return new VhdError(
     'ERR_VHD_UNSUPPORTED',
     `a ${type} image keeps its disk in blocks: expected a raw or fixed image to change in place, found a ${type} one`,
     {

@@ -6,7 +6,7 @@ import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors
 import { COMPRESSIONS } from '../format/compression.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
-import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
+import { OPEN_DISK_OPTIONS, type OpenDiskOptions, openDisk } from '../open.ts';
 import { fileState } from '../storage/file-device.ts';
 import { measureDisk, type Written, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import {
@@ -18,7 +18,7 @@ import {
 } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
 import { paddedWarnings } from './padding.ts';
-import { leadsToDevice, refuseSameFile } from './same-file.ts';
+import { leadsToDevice, refuseParents, refuseSameFile } from './same-file.ts';
 import { readWatched } from './source-change.ts';
 import { compressionOf } from './source-compression.ts';
 import { deviceWarnings } from './source-device.ts';
@@ -109,9 +109,9 @@ async function convertFile(path: string, target: string | Writable, options: Ful
     const { convertCompressedFile } = await import('./convert-compressed.ts');
     return convertCompressedFile({ path, format }, target, options);
   }
-  const { from, pad, sizeFrom, footer, bitmap, lock, onWarning } = options;
-  const opened = await openDisk(path, { from, pad, sizeFrom, footer, bitmap, lock, onWarning });
+  const opened = await openDisk(path, sourceOptions(options));
   try {
+    if (typeof target === 'string') await refuseParents(opened.parentPaths, target);
     const outcome = await readWatched(opened, () => {
       return convertDisk(opened.disk, opened.type, target, options, opened.checkUnchanged);
     });
@@ -122,6 +122,14 @@ async function convertFile(path: string, target: string | Writable, options: Ful
   } finally {
     await opened.disk.close();
   }
+}
+
+/** What of the options is about the source. */
+function sourceOptions(options: FullConvertOptions): OpenDiskOptions {
+  const { from, pad, sizeFrom, footer, bitmap, lock, onWarning } = options;
+  const { parentDirs, followParents, strictParent, maxChainLength, allowRawParent } = options;
+  const chain = { parentDirs, followParents, strictParent, maxChainLength, allowRawParent };
+  return { from, pad, sizeFrom, footer, bitmap, lock, onWarning, ...chain };
 }
 
 async function convertDisk(

@@ -10,9 +10,11 @@ import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
 import { journalFindings } from '../open-journal.ts';
+import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from '../open-parent-options.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { ChainLink, ChainProblem, LookedUpChain } from './info-chain.ts';
 
 /** A program that sees another virtual size than the footer's, and which. */
 export interface OtherSize {
@@ -73,6 +75,10 @@ export interface InfoReport {
   readonly uuidMixedEndian: string | null;
   /** The parent a differencing image names; null for the others. */
   readonly parent: NamedParent | null;
+  /** The images of its chain that were found, child first; null for what has no parent. */
+  readonly chain: readonly ChainLink[] | null;
+  /** Why its chain could not be opened; null if it could, and for what has no parent. */
+  readonly chainProblem: ChainProblem | null;
   /** True if a virtual machine is saved with the image. */
   readonly savedState: boolean | null;
   /** True if the image can be opened and read. */
@@ -97,8 +103,8 @@ export async function contentFacts(disk: ReadableDisk): Promise<ContentFacts> {
   return { partitionTable, partitions };
 }
 
-/** How an image is looked at. */
-export interface InfoOptions extends ExamineOptions {
+/** How an image is looked at, and where its parents are. */
+export interface InfoOptions extends ExamineOptions, ParentOptions {
   /** Find out whether another program has the file locked for writing, and tell so (`file.in-use`). Default true. */
   readonly lock?: boolean | undefined;
 }
@@ -108,34 +114,51 @@ export interface InfoOptions extends ExamineOptions {
  * @param source path, or a storage, which stays open
  */
 export async function readInfo(source: string | Storage, options: InfoOptions = {}): Promise<InfoReport> {
-  checkOptionNames('readInfo', options, ['footer', 'sizeFrom', 'lock']);
+  checkOptionNames('readInfo', options, ['footer', 'sizeFrom', 'lock', ...PARENT_OPTIONS]);
   checkBooleans(options, ['lock']);
+  checkParentOptions(options);
   const { lock = true, ...reading } = options;
-  if (typeof source !== 'string') return infoOf(source, reading, null);
+  if (typeof source !== 'string') {
+    return infoOf({ storage: source, path: undefined, fileAllocatedBytes: null }, reading);
+  }
   const file = await FileStorage.open(source);
   try {
     const stats = await file.stat();
     // A device is as large as it is: what its name takes in the file system is nothing to the purpose.
     const isKnown = Number.isFinite(stats.blocks) && !stats.isBlockDevice();
+    const subject = { storage: file, path: source, fileAllocatedBytes: isKnown ? stats.blocks * 512 : null };
     const [report, isInUse, ofJournal] = await Promise.all([
-      infoOf(file, reading, isKnown ? stats.blocks * 512 : null),
+      infoOf(subject, reading),
       lock && file.isLockedForWriting(),
       journalFindings(source),
     ]);
-    const inUse = isInUse ? [finding('file.in-use')] : [];
-    return { ...report, findings: [...inUse, ...ofJournal, ...report.findings] };
+    return { ...report, findings: [...(isInUse ? [finding('file.in-use')] : []), ...ofJournal, ...report.findings] };
   } finally {
     await file.close();
   }
 }
 
+interface InfoSubject {
+  readonly storage: Storage;
+  /** Undefined for what is no file with a name. */
+  readonly path: string | undefined;
+  readonly fileAllocatedBytes: number | null;
+}
+
+type ReadingOptions = Omit<InfoOptions, 'lock'>;
+
 async function infoOf(
-  storage: Storage,
-  options: ExamineOptions,
-  fileAllocatedBytes: number | null,
+  { storage, path, fileAllocatedBytes }: InfoSubject,
+  options: ReadingOptions,
 ): Promise<InfoReport> {
-  const examination = await examine(storage, options);
+  const { footer, sizeFrom, ...where } = options;
+  const examination = await examine(storage, { footer, sizeFrom });
   const { header, virtualSize = null, type = null, fileSize } = examination;
+  const isChild = type === 'differencing' && header !== undefined && examination.refusal === undefined;
+  // Loaded when it is needed: most images have no parent.
+  const chain = isChild
+    ? await (await import('./info-chain.ts')).lookUpChain({ storage, path, examination }, where)
+    : undefined;
   return {
     path: storage.name,
     type,
@@ -144,9 +167,11 @@ async function infoOf(
     otherSizes: otherSizes(examination),
     fileSize,
     fileAllocatedBytes,
-    ...(await openedFacts(storage, examination, options)),
+    ...(await openedFacts(storage, examination, { footer, sizeFrom }, chain)),
     blockSize: header?.blockSize ?? null,
     parent: type === 'differencing' && header !== undefined ? parentOf(header) : null,
+    chain: chain?.chain ?? null,
+    chainProblem: chain?.chainProblem ?? null,
   };
 }
 
@@ -208,24 +233,25 @@ const UNREADABLE = {
 } as const;
 
 /** What only the table tells, and whether the image opens at all. */
-async function openedFacts(storage: Storage, examination: Examination, options: ExamineOptions): Promise<OpenedFacts> {
+async function openedFacts(
+  storage: Storage,
+  examination: Examination,
+  options: ExamineOptions,
+  chain: LookedUpChain | undefined,
+): Promise<OpenedFacts> {
   // The disk closes its storage; this one is the caller's.
   try {
-    const disk = await openVhdStorage(borrowed(storage), options);
-    const { allocatedBytes, findings } = disk;
+    const disk = await openVhdStorage(borrowed(storage), { ...options, parent: chain?.parent });
+    const { allocatedBytes, dataAlignment = null } = disk;
     const allocatedBlocks = disk.allocatedBlockCount ?? null;
-    const contents = await contentFacts(disk);
-    await disk.close();
-    const { dataAlignment } = disk;
-    return {
-      allocatedBytes,
-      allocatedBlocks,
-      dataAlignment: dataAlignment ?? null,
-      ...contents,
-      readable: true,
-      refusal: null,
-      findings,
-    };
+    const findings = [...disk.findings, ...(chain?.findings ?? [])];
+    const ofTable = { allocatedBytes, allocatedBlocks, dataAlignment };
+    if (chain !== undefined && chain.chainProblem !== null) {
+      await disk.close();
+      return { ...UNREADABLE, ...ofTable, refusal: chain.chainProblem.message, findings };
+    }
+    const contents = await contentFacts(disk).finally(() => disk.close());
+    return { ...ofTable, ...contents, readable: true, refusal: null, findings };
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error) || !String(error.code).startsWith('ERR_VHD_')) throw error;
     return { ...UNREADABLE, refusal: error.message, findings: examination.findings };

@@ -24,3 +24,17 @@ export async function refuseSameFile(source: string, target: string): Promise<vo
   const message = isSame ? 'source and target are the same file' : 'source and target are the same bytes of one disk';
   throw new VhdError('ERR_VHD_SAME_FILE', message, { storage: target, remedy: 'give the target another name' });
 }
+
+/**
+ * Refuses to write over a parent of what is being read.
+ * @throws VhdError `ERR_VHD_SAME_FILE`
+ */
+export async function refuseParents(parentPaths: readonly string[], target: string): Promise<void> {
+  for (const path of parentPaths) {
+    await refuseSameFile(path, target).catch((error: unknown) => {
+      if (!(error instanceof VhdError)) throw error;
+      const message = 'the target is a parent of the source, which would be lost with it';
+      throw new VhdError(error.code, message, { storage: target, remedy: error.remedy });
+    });
+  }
+}

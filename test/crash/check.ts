@@ -1,7 +1,5 @@
 // What must be true of every file that a crash left.
 
-import type { BitmapPolicy } from '../../src/disk/bitmap-rule.ts';
-import { openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { contradiction } from '../support/history.ts';
@@ -10,6 +8,7 @@ import { ArrayStorage } from './array-storage.ts';
 import type { CrashState } from './execute.ts';
 import { bytesOf } from './program.ts';
 import { endsInFooter, structuralFault } from './structure.ts';
+import { openSubject, type Subject } from './subjects.ts';
 
 /**
  * Says what is wrong with what a crash left; undefined if nothing is. It must open for reading and for writing, hold
@@ -25,12 +24,12 @@ export async function faultOf(state: CrashState): Promise<string | undefined> {
 
 async function examine(state: CrashState): Promise<string | undefined> {
   const { file, expectation, loss, isWhole, moment, pick } = state;
-  const { bitmap } = state.program.subject;
+  const { subject } = state.program;
   const image = file.toBytes();
   if (loss === 'killed' && isWhole && !endsInFooter(image)) return 'the file does not end in a valid footer';
-  const fault = structuralFault(image);
+  const fault = structuralFault(image, subject.image);
   if (fault !== undefined) return fault;
-  const readable = await openVhdStorage(new ArrayStorage(image), { bitmap });
+  const readable = await openSubject(new ArrayStorage(image), subject);
   const misplaced = readable.findings.find((item) => item.severity === 'error');
   if (misplaced !== undefined) return misplaced.rule;
   const content = await readable.readBytes(0, readable.size);
@@ -38,9 +37,9 @@ async function examine(state: CrashState): Promise<string | undefined> {
   if (wrong !== undefined) return wrong;
   const storage = new ArrayStorage(image);
   const durability = pick === 0 ? 'flush' : 'always';
-  const writable = await openVhdStorage(storage, { writable: true, bitmap, durability });
+  const writable = await openSubject(storage, subject, { writable: true, durability });
   await writeSomewhere(writable, content, new Random(mix(moment, pick)));
-  const after = await faultAfterClose(storage, bitmap, content);
+  const after = await faultAfterClose(storage, subject, content);
   return after === undefined ? undefined : `after opening it for writing, a write and a close: ${after}`;
 }
 
@@ -55,13 +54,13 @@ async function writeSomewhere(disk: VhdDisk, content: Uint8Array, random: Random
 
 async function faultAfterClose(
   { bytes }: ArrayStorage,
-  bitmap: BitmapPolicy,
+  subject: Subject,
   content: Uint8Array,
 ): Promise<string | undefined> {
   if (!endsInFooter(bytes)) return 'it does not end in a valid footer';
-  const fault = structuralFault(bytes);
+  const fault = structuralFault(bytes, subject.image);
   if (fault !== undefined) return fault;
-  const disk = await openVhdStorage(new ArrayStorage(bytes), { bitmap });
+  const disk = await openSubject(new ArrayStorage(bytes), subject);
   const findings = disk.findings.filter((item) => item.severity !== 'note');
   if (findings.length > 0) return findings.map((item) => item.rule).join(', ');
   const at = firstDifference(await disk.readBytes(0, disk.size), content);

@@ -9,7 +9,7 @@ import { search } from './search.ts';
 import { SUBJECTS } from './subjects.ts';
 
 const SEED = numberFromEnv('VHDKIT_SEED', 20_240_601);
-const STATES = numberFromEnv('VHDKIT_CRASH_STATES', 10_400);
+const STATES = numberFromEnv('VHDKIT_CRASH_STATES', 11_600);
 
 describe('a crash at any moment leaves everything that was flushed', () => {
   const weights = SUBJECTS.reduce((sum, { weight }) => sum + weight, 0);

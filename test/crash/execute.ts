@@ -1,7 +1,5 @@
 // Runs a program on a storage that can crash at any moment, and collects what crashes would leave.
 
-import type { BitmapPolicy } from '../../src/disk/bitmap-rule.ts';
-import { openGathering, openVhdStorage } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { type CrashedFile, CrashStorage, type Loss } from '../support/crash-storage.ts';
 import { contradiction, type Expectation, History } from '../support/history.ts';
@@ -10,6 +8,7 @@ import { mix, Random } from '../support/seed.ts';
 import { ArrayStorage } from './array-storage.ts';
 import { bytesOf, type Program, type Step } from './program.ts';
 import { endsInFooter } from './structure.ts';
+import { openSubject, type Subject } from './subjects.ts';
 
 /** A file that a crash could have left, and what must be in it. */
 export interface CrashState {
@@ -74,7 +73,7 @@ class Runner {
     for (const step of steps) {
       if (step.kind === 'crash') {
         const image = this.#crash(epoch, step.loss);
-        epoch = await this.#begin(image, await contentOfImage(image, subject.bitmap));
+        epoch = await this.#begin(image, await contentOfImage(image, subject));
       } else if (step.kind === 'reopen') {
         await this.#close(epoch);
         epoch.disk = await this.#open(epoch.storage);
@@ -107,7 +106,7 @@ class Runner {
 
   #open(storage: CrashStorage): Promise<VhdDisk> {
     const { durability, limits, subject } = this.#program;
-    return openGathering(storage, { writable: true, bitmap: subject.bitmap, durability }, limits);
+    return openSubject(storage, subject, { writable: true, durability, limits });
   }
 
   async #close({ storage, history, calls, disk }: Epoch): Promise<void> {
@@ -177,7 +176,7 @@ export async function perform(step: Call, { disk, history }: Pick<Epoch, 'disk' 
   outcome.resolved();
 }
 
-async function contentOfImage(image: Uint8Array, bitmap: BitmapPolicy): Promise<Uint8Array> {
-  const disk = await openVhdStorage(new ArrayStorage(image), { bitmap });
+async function contentOfImage(image: Uint8Array, subject: Subject): Promise<Uint8Array> {
+  const disk = await openSubject(new ArrayStorage(image), subject);
   return disk.readBytes(0, disk.size);
 }

@@ -17,6 +17,8 @@ const NAMES = [
   'an image without a footer at the start',
   'a fixed image',
   'a fixed image on a storage that discards',
+  'a child of a fixed image',
+  'a child with garbage in gaps',
 ];
 const ARRIVALS: readonly [Arrival, ...Arrival[]] = ['nothing', 'part', 'all'];
 

@@ -1,6 +1,5 @@
 // Runs a program on a storage one call of which fails, and says what is wrong with how the disk takes it.
 
-import { openGathering } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { VhdError } from '../../src/errors.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
@@ -12,6 +11,7 @@ import { type Call, perform } from './execute.ts';
 import { type Fault, FaultStorage } from './fault-storage.ts';
 import type { Program } from './program.ts';
 import { endsInFooter } from './structure.ts';
+import { openSubject } from './subjects.ts';
 
 /** What a run with a fault came to. */
 export interface FaultRun {
@@ -59,8 +59,8 @@ class FaultRunner {
 
   async run(): Promise<string | undefined> {
     const { durability, limits, subject, steps } = this.#program;
-    const options = { writable: true, bitmap: subject.bitmap, durability } as const;
-    const disk = await openGathering(this.faulty, options, limits).catch((error: unknown) => this.#note(error));
+    const options = { writable: true, durability, limits };
+    const disk = await openSubject(this.faulty, subject, options).catch((error: unknown) => this.#note(error));
     if (disk !== undefined) {
       const calls: Promise<void>[] = [];
       for (const step of [...steps, ...AFTERWARDS]) {

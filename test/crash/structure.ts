@@ -15,14 +15,18 @@ export function endsInFooter(image: Uint8Array): boolean {
   return isFooter(image, image.length - SECTOR);
 }
 
-/** What is wrong with the structure of an image that a crash left; undefined if nothing is. */
-export function structuralFault(image: Uint8Array): string | undefined {
+/** What is wrong with the structure of an image that a crash left of one that was `before`; undefined if nothing is. */
+export function structuralFault(image: Uint8Array, before = image): string | undefined {
   const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
   const footerAt = [image.length - SECTOR, 0].find((offset) => isFooter(image, offset)) ?? lastFooter(image);
   if (footerAt === undefined) return 'no footer can be recovered';
   if (view.getUint32(footerAt + 60) === 2) return undefined;
   const headerAt = Number(view.getBigUint64(footerAt + 16));
   if (text(image, headerAt, 8) !== 'cxsparse') return `no dynamic header at ${headerAt}`;
+  const names = locatorsOf(image, headerAt);
+  for (const { start, end, what } of [{ start: headerAt, end: headerAt + 1024, what: 'the header' }, ...names]) {
+    if (Buffer.compare(image.subarray(start, end), before.subarray(start, end)) !== 0) return `${what} is another one`;
+  }
   const tableAt = Number(view.getBigUint64(headerAt + 16));
   const blockSize = view.getUint32(headerAt + 32);
   const size = Number(view.getBigUint64(footerAt + 48));
@@ -33,6 +37,7 @@ export function structuralFault(image: Uint8Array): string | undefined {
     { start: 0, end: SECTOR, what: 'the first footer' },
     { start: headerAt, end: headerAt + 1024, what: 'the header' },
     { start: tableAt, end: tableAt + entryCount * 4, what: 'the table' },
+    ...names,
   ];
   const bitmapBytes = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
   for (let index = 0; index < entryCount; index++) {
@@ -44,6 +49,19 @@ export function structuralFault(image: Uint8Array): string | undefined {
     parts.push({ start, end: start + bitmapBytes + blockSize, what: `block ${index}` });
   }
   return overlapOf(parts);
+}
+
+/** The names of the parent; there are none in a dynamic image. */
+function locatorsOf(image: Uint8Array, headerAt: number): Part[] {
+  const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+  const parts: Part[] = [];
+  for (let index = 0; index < 8; index++) {
+    const entryAt = headerAt + 576 + index * 24;
+    if (view.getUint32(entryAt) === 0) continue;
+    const start = Number(view.getBigUint64(entryAt + 16));
+    parts.push({ start, end: start + view.getUint32(entryAt + 8), what: `locator ${index}` });
+  }
+  return parts;
 }
 
 function overlapOf(parts: readonly Part[]): string | undefined {

@@ -1,8 +1,13 @@
 // The images that crash programs start from.
+import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
+import { type Chain, type ChainLink, type OpenChainOptions, openOver } from '../support/build-chain.ts';
 import { pattern } from '../support/bytes.ts';
+import { ArrayStorage } from './array-storage.ts';
+import { CHILDREN } from './children.ts';
 
 const KiB = 1024;
 
@@ -10,6 +15,8 @@ const KiB = 1024;
 export interface Subject {
   readonly name: string;
   readonly image: Uint8Array;
+  /** The images above it, which do not crash; empty if it is no child. */
+  readonly parents: Chain;
   /** The virtual disk. */
   readonly content: Uint8Array;
   /** Bytes of a block; for a fixed image what a program is to take for one. */
@@ -84,6 +91,7 @@ function fixed(name: string, discard: 'zeroes' | 'ignored'): Subject {
   return {
     name,
     image: Buffer.concat([content, footer]),
+    parents: [],
     content,
     blockSize: 4 * KiB,
     bitmap: 'strict',
@@ -102,6 +110,7 @@ export const SUBJECTS: readonly Subject[] = [
     ([name, shape]): Subject => ({
       name,
       image: buildImage(shape),
+      parents: [],
       content: contentOf(shape),
       blockSize: shape.blockSize,
       bitmap:
@@ -114,4 +123,15 @@ export const SUBJECTS: readonly Subject[] = [
   ),
   fixed('a fixed image', 'ignored'),
   fixed('a fixed image on a storage that discards', 'zeroes'),
+  ...CHILDREN,
 ];
+
+/** Opens what became of a subject's image; its parents lie in storages that refuse to be written to. */
+export function openSubject(
+  storage: Storage,
+  { bitmap, parents }: Subject,
+  options: OpenChainOptions = {},
+): Promise<VhdDisk> {
+  const storageOf = ({ image }: ChainLink): Storage => new ArrayStorage(image, false);
+  return openOver(storage, parents, { storageOf, bitmap, ...options });
+}

@@ -3,16 +3,19 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { openGathering, openVhdStorage } from '../../src/disk/open-storage.ts';
+import type { Extent } from '../../src/disk/disk.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
-import { GATHER_LIMITS, type GatherLimits, type WriteOptions } from '../../src/disk/write-back.ts';
+import type { GatherLimits, WriteOptions } from '../../src/disk/write-back.ts';
+import type { Finding } from '../../src/format/rules.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { createReadStream, createWriteStream } from '../../src/stream/disk-streams.ts';
+import { buildOver, type Chain, type ChainLink, openOver } from '../support/build-chain.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
+import { expectOwner } from '../support/chain-checks.ts';
 import { collect } from '../support/collect.ts';
 
-/** What a program works on: a plain array, and the disk in its file. */
+/** What a program works on: the disk in its file. */
 interface Real {
   storage: MemoryStorage;
   disk: VhdDisk;
@@ -25,19 +28,30 @@ export interface Opening extends WriteOptions {
   readonly limits?: GatherLimits;
 }
 
-function openWritable(storage: MemoryStorage, { limits, ...options }: Opening): Promise<VhdDisk> {
-  return openGathering(storage, { writable: true, ...options }, limits ?? GATHER_LIMITS);
-}
-
+/** What the disk must hold: a plain array of bytes, and whose they are. */
 interface Model {
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
+  /** One byte for each sector; 1: written or discarded since the image was as `chain` tells. */
+  touched: Uint8Array;
+  /** The image as it was opened first, and its parents; undefined if nobody asks whose a byte is. */
+  chain: Chain | undefined;
 }
 
-/** A range by where its ends lie: in which block, and how far from that block's start. */
-interface Spot {
-  readonly block: number;
-  readonly offset: number;
-  readonly length: number;
+function touch({ touched }: Model, [position, length]: Spot): void {
+  if (length > 0) touched.fill(1, Math.floor(position / 512), Math.ceil((position + length) / 512));
+}
+
+function parentsOf({ chain }: Model): Chain {
+  return chain?.slice(1) ?? [];
+}
+
+/** A range of the disk that the program was made for. */
+type Spot = readonly [position: number, length: number];
+
+/** The part of it that lies on the disk as it is now. */
+function onDisk([position, length]: Spot, { bytes }: Model): [position: number, length: number] {
+  const start = Math.min(position, bytes.length);
+  return [start, Math.min(length, bytes.length - start)];
 }
 
 type Command = fc.AsyncCommand<Model, Real>;
@@ -52,7 +66,7 @@ function command(name: string, run: (model: Model, real: Real) => Promise<void>)
   return { check: () => true, run, toString: () => name };
 }
 
-function spots({ size, blockSize }: ModelShape): fc.Arbitrary<[position: number, length: number]> {
+function spots({ size, blockSize }: ModelShape): fc.Arbitrary<Spot> {
   const small = fc.integer({ min: 0, max: Math.min(blockSize, 5000) });
   const offset = fc.oneof(fc.constant(0), small, fc.integer({ min: 0, max: blockSize - 1 }));
   const length = fc.oneof(
@@ -61,42 +75,49 @@ function spots({ size, blockSize }: ModelShape): fc.Arbitrary<[position: number,
     fc.integer({ min: 0, max: 3 * blockSize }),
   );
   const blockCount = Math.ceil(size / blockSize);
-  const spot: fc.Arbitrary<Spot> = fc.record({ block: fc.nat(blockCount - 1), offset, length });
-  return spot.map(({ block, offset: inBlock, length: wanted }) => {
-    const position = Math.min(block * blockSize + inBlock, size);
-    return [position, Math.min(wanted, size - position)];
+  return fc.record({ block: fc.nat(blockCount - 1), offset, length }).map((made): Spot => {
+    const position = Math.min(made.block * blockSize + made.offset, size);
+    return [position, Math.min(made.length, size - position)];
   });
 }
 
-function reads(spot: [number, number]): Command {
-  const [position, length] = spot;
-  return command(`read ${position}+${length}`, async ({ bytes }, { disk }) => {
+function reads(spot: Spot): Command {
+  return command(`read ${spot.join('+')}`, async (model, { disk }) => {
+    const [position, length] = onDisk(spot, model);
     const found = await disk.readBytes(position, length);
-    expect(firstDifference(found, bytes.subarray(position, position + length))).toBe(-1);
+    expect(firstDifference(found, model.bytes.subarray(position, position + length))).toBe(-1);
   });
 }
 
-function writes([position, length]: [number, number], seed: number): Command {
-  return command(`write ${position}+${length} #${seed}`, async ({ bytes }, { disk }) => {
+function writes(spot: Spot, seed: number): Command {
+  return command(`write ${spot.join('+')} #${seed}`, async (model, { disk }) => {
+    const [position, length] = onDisk(spot, model);
     const source = seed === 0 ? new Uint8Array(length) : pattern(length, seed);
-    bytes.set(source, position);
+    model.bytes.set(source, position);
+    touch(model, [position, length]);
     await disk.write(source, position);
   });
 }
 
-function discards([position, length]: [number, number]): Command {
-  return command(`discard ${position}+${length}`, async ({ bytes }, { disk }) => {
-    bytes.fill(0, position, position + length);
+function discards(spot: Spot): Command {
+  return command(`discard ${spot.join('+')}`, async (model, { disk }) => {
+    const [position, length] = onDisk(spot, model);
+    model.bytes.fill(0, position, position + length);
+    touch(model, [position, length]);
     await disk.discard(position, length);
   });
 }
 
 /** Calls that are made at once and waited for together: where they overlap, they take effect in their order. */
-function writesAtOnce(spotsAtOnce: readonly [number, number][], seed: number): Command {
-  return command(`write ${spotsAtOnce.join(' and ')} #${seed} at once`, async ({ bytes }, { disk }) => {
-    const calls = spotsAtOnce.map(async ([position, length], index) => {
+function writesAtOnce(spotsAtOnce: readonly Spot[], seed: number): Command {
+  const name = spotsAtOnce.map((spot) => spot.join('+')).join(' and ');
+  return command(`write ${name} #${seed} at once`, async (model, { disk }) => {
+    const { bytes } = model;
+    const calls = spotsAtOnce.map(async (spot, index) => {
+      const [position, length] = onDisk(spot, model);
       const source = pattern(length, seed + index);
       bytes.set(source, position);
+      touch(model, [position, length]);
       if (index % 3 !== 2) return disk.write(source, position);
       bytes.fill(0, position, position + length);
       return disk.discard(position, length);
@@ -108,10 +129,12 @@ function writesAtOnce(spotsAtOnce: readonly [number, number][], seed: number): C
   });
 }
 
-function streamsIn([position, length]: [number, number], seed: number): Command {
-  return command(`stream in ${position}+${length} #${seed}`, async ({ bytes }, { disk }) => {
+function streamsIn(spot: Spot, seed: number): Command {
+  return command(`stream in ${spot.join('+')} #${seed}`, async (model, { disk }) => {
+    const [position, length] = onDisk(spot, model);
     const source = pattern(length, seed);
-    bytes.set(source, position);
+    model.bytes.set(source, position);
+    touch(model, [position, length]);
     const chunks = Array.from({ length: Math.ceil(length / 777) }, (_, index) =>
       source.subarray(index * 777, (index + 1) * 777),
     );
@@ -119,24 +142,27 @@ function streamsIn([position, length]: [number, number], seed: number): Command 
   });
 }
 
-function streamsOut([start, length]: [number, number]): Command {
-  return command(`stream out ${start}+${length}`, async ({ bytes }, { disk }) => {
+function streamsOut(spot: Spot): Command {
+  return command(`stream out ${spot.join('+')}`, async (model, { disk }) => {
+    const [start, length] = onDisk(spot, model);
     const found = Buffer.concat((await collect(createReadStream(disk, { start, length }))) as Uint8Array[]);
     expect(found).toHaveLength(length);
-    expect(firstDifference(found, bytes.subarray(start, start + length))).toBe(-1);
+    expect(firstDifference(found, model.bytes.subarray(start, start + length))).toBe(-1);
   });
 }
 
-function extents([start, length]: [number, number]): Command {
-  return command(`extents ${start}+${length}`, async ({ bytes }, { disk }) => {
+function extents(spot: Spot): Command {
+  return command(`extents ${spot.join('+')}`, async (model, { disk }) => {
+    const [start, length] = onDisk(spot, model);
     let end = start;
-    let previous = '';
+    let previous: Extent | undefined;
     for (const extent of await collect(disk.extents({ start, length }))) {
       expect(extent.start).toBe(end);
-      expect(extent.kind).not.toBe(previous);
+      expect(extent.kind === previous?.kind && extent.depth === previous.depth).toBe(false);
       end += extent.length;
-      previous = extent.kind;
-      if (extent.kind === 'zero') expect(isAllZeros(bytes.subarray(extent.start, end))).toBe(true);
+      previous = extent;
+      if (extent.kind === 'zero') expect(isAllZeros(model.bytes.subarray(extent.start, end))).toBe(true);
+      if (model.chain !== undefined) expectOwner({ ...model, chain: model.chain }, extent);
     }
     expect(end).toBe(start + length);
   });
@@ -145,39 +171,95 @@ function extents([start, length]: [number, number]): Command {
 const FLUSH = command('flush', (_model, { disk }) => disk.flush());
 
 function reopens(how: 'after close' | 'read-only' | 'as flushed'): Command {
-  return command(`reopen ${how}`, async ({ bytes }, real) => {
+  return command(`reopen ${how}`, async (model, real) => {
     if (how === 'as flushed') await real.disk.flush();
     else await real.disk.close();
     const image = real.storage.toBytes();
-    const readOnly = await openVhdStorage(new MemoryStorage(image));
-    expect(firstDifference(await readOnly.readBytes(0, readOnly.size), bytes)).toBe(-1);
-    expect(readOnly.findings.filter((item) => item.severity !== 'note')).toEqual([]);
+    const readOnly = await openOver(new MemoryStorage(image), parentsOf(model));
+    expect(firstDifference(await readOnly.readBytes(0, readOnly.size), model.bytes)).toBe(-1);
+    const isOdd = ({ severity, rule }: Finding): boolean => severity !== 'note' && rule !== 'footer.size-sectors';
+    expect(readOnly.findings.filter(isOdd)).toEqual([]);
     if (how === 'read-only') expect(firstDifference(image, real.storage.toBytes())).toBe(-1);
-    real.storage = new MemoryStorage(image);
-    real.disk = await openWritable(real.storage, real.opening);
+    Object.assign(real, await open(model, image, real.opening));
   });
 }
 
-/** Programs for disks of a shape. */
-export function programs(shape: ModelShape): fc.Arbitrary<Iterable<Command>> {
+async function open(model: Model, image: Uint8Array, opening: Opening): Promise<Real> {
+  const storage = new MemoryStorage(image);
+  return { storage, disk: await openOver(storage, parentsOf(model), { writable: true, ...opening }), opening };
+}
+
+/** A new child on top, in which the program goes on; what was the child is only read from then on. */
+function snapshots(shape: ModelShape): Command {
+  const name = `snapshot with ${shape.size} bytes in blocks of ${shape.blockSize}`;
+  const run = async (model: Model, real: Real): Promise<void> => {
+    const [child] = model.chain ?? [];
+    if (child === undefined) return;
+    const sectors = await sectorsOf(real.disk);
+    await real.disk.close();
+    const link: ChainLink = { ...child, image: real.storage.toBytes(), content: model.bytes.slice(), sectors };
+    const parents = [link, ...parentsOf(model)];
+    const alignment = shape.size % 1024 === 0 ? 'aligned' : 'packed';
+    const image = startOn(buildOver(parents, { ...shape, alignment }), model);
+    Object.assign(real, await open(model, image, real.opening));
+  };
+  return { check: ({ chain }) => (chain?.length ?? MAX_LINKS) < MAX_LINKS, run, toString: () => name };
+}
+
+const MAX_LINKS = 4;
+
+/** What a disk holds of each of its sectors. */
+async function sectorsOf(disk: VhdDisk): Promise<ChainLink['sectors']> {
+  const sectors: ChainLink['sectors'][number][] = [];
+  for (const { start, length, kind, depth } of await collect(disk.extents())) {
+    for (let sector = Math.floor(start / 512); sector * 512 < start + length; sector++) {
+      sectors[sector] = depth > 0 ? 'nothing' : kind;
+    }
+  }
+  return sectors;
+}
+
+/** Makes the model that of a chain, and gives the image of its child. */
+function startOn(chain: Chain, model: Model): Uint8Array {
+  const [child] = chain;
+  if (child === undefined) throw new Error('a chain has a link');
+  model.chain = chain;
+  model.bytes = Uint8Array.from(child.content);
+  model.touched = new Uint8Array(child.sectors.length);
+  return child.image;
+}
+
+/** Every level alone holds what it held when the next was made. */
+function readsEveryLevel(): Command {
+  return command('read every level', async (model) => {
+    for (const [depth, { image, content }] of parentsOf(model).entries()) {
+      const disk = await openOver(new MemoryStorage(image), parentsOf(model).slice(depth + 1));
+      expect(firstDifference(await disk.readBytes(0, disk.size), content), `depth ${depth + 1}`).toBe(-1);
+      await disk.close();
+    }
+  });
+}
+
+/** Programs for disks of a shape; with shapes of children they make snapshots, too. */
+export function programs(shape: ModelShape, children: readonly ModelShape[] = []): fc.Arbitrary<Iterable<Command>> {
   const spot = spots(shape);
-  return fc.commands(
-    [
-      spot.map(reads),
-      fc.tuple(spot, fc.nat(1000)).map(([where, seed]) => writes(where, seed)),
-      fc.tuple(spot, fc.nat(3)).map(([where, seed]) => writes(where, seed)),
-      spot.map(discards),
-      fc
-        .tuple(fc.array(spot, { minLength: 2, maxLength: 6 }), fc.nat(1000))
-        .map(([where, seed]) => writesAtOnce(where, seed)),
-      fc.tuple(spot, fc.nat(1000)).map(([where, seed]) => streamsIn(where, seed)),
-      spot.map(streamsOut),
-      spot.map(extents),
-      fc.constant(FLUSH),
-      fc.constantFrom('after close', 'read-only', 'as flushed').map(reopens),
-    ],
-    { maxCommands: 60, size: 'max' },
-  );
+  const commands = [
+    spot.map(reads),
+    fc.tuple(spot, fc.nat(1000)).map(([where, seed]) => writes(where, seed)),
+    fc.tuple(spot, fc.nat(3)).map(([where, seed]) => writes(where, seed)),
+    spot.map(discards),
+    fc
+      .tuple(fc.array(spot, { minLength: 2, maxLength: 6 }), fc.nat(1000))
+      .map(([where, seed]) => writesAtOnce(where, seed)),
+    fc.tuple(spot, fc.nat(1000)).map(([where, seed]) => streamsIn(where, seed)),
+    spot.map(streamsOut),
+    spot.map(extents),
+    fc.constant(FLUSH),
+    fc.constantFrom('after close', 'read-only', 'as flushed').map(reopens),
+  ];
+  const [first, ...others] = children;
+  if (first !== undefined) commands.push(fc.constantFrom(first, ...others).map(snapshots));
+  return fc.commands(commands, { maxCommands: 60, size: 'max' });
 }
 
 /** Runs a program on an image, and compares everything at its end. */
@@ -186,9 +268,21 @@ export async function runModel(
   { image, content }: { image: Uint8Array; content: Uint8Array },
   opening: Opening = {},
 ): Promise<void> {
-  const bytes = Uint8Array.from(content);
-  await fc.asyncModelRun(async () => {
-    const storage = new MemoryStorage(image);
-    return { model: { bytes }, real: { storage, opening, disk: await openWritable(storage, opening) } };
-  }, [...commands, reads([0, bytes.length]), extents([0, bytes.length]), reopens('after close')]);
+  const model: Model = { bytes: Uint8Array.from(content), touched: new Uint8Array(0), chain: undefined };
+  await run(commands, model, image, opening);
+}
+
+/** Runs a program on the child of a chain; its parents lie in storages that refuse to be written to. */
+export async function runChainModel(commands: Iterable<Command>, chain: Chain, opening: Opening = {}): Promise<void> {
+  const model: Model = { bytes: new Uint8Array(0), touched: new Uint8Array(0), chain };
+  const image = startOn(chain, model);
+  await run([...commands, readsEveryLevel()], model, image, opening);
+}
+
+async function run(commands: Iterable<Command>, model: Model, image: Uint8Array, opening: Opening): Promise<void> {
+  const everything: Spot = [0, Number.MAX_SAFE_INTEGER];
+  await fc.asyncModelRun(
+    async () => ({ model, real: await open(model, image, opening) }),
+    [...commands, reads(everything), extents(everything), reopens('after close')],
+  );
 }

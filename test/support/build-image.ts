@@ -1,4 +1,4 @@
-// Makes dynamic images of any shape, sound or not, out of a description.
+// Makes dynamic and differencing images of any shape, sound or not, out of a description.
 import { allOnesBitmap, bitmapByteLength, setSectors } from '../../src/format/bitmap.ts';
 import { type DynamicHeader, encodeDynamicHeader, plainDynamicHeader } from '../../src/format/dynamic-header.ts';
 import { encodeFooter, type Footer } from '../../src/format/footer.ts';
@@ -13,6 +13,7 @@ import {
   nextBlockOffset,
 } from '../../src/format/layout.ts';
 import { newFooter } from '../../src/format/new-footer.ts';
+import type { ParentLocator } from '../../src/format/parent-locator.ts';
 import { alignUp, DEFAULT_BLOCK_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../../src/format/spec.ts';
 
 /** A block that has a place in the image. */
@@ -28,12 +29,34 @@ export interface BlockShape {
   readonly storedBytes?: number;
 }
 
+/** One form of the parent's name, as stored. */
+export interface LocatorShape {
+  readonly platformCode: string;
+  readonly bytes: Uint8Array;
+  /** The room for it as the entry says it. Default: bytes, whole sectors. */
+  readonly dataSpace?: number;
+  /** Byte offset of the name. Default: behind table and locators so far, in front of the blocks. */
+  readonly offset?: number;
+}
+
+/** What a differencing image says of its parent. */
+export interface ParentShape {
+  /** The 16 identifier bytes of the parent's footer. */
+  readonly uniqueId: Uint8Array;
+  /** Default: that of every built image. */
+  readonly timestamp?: number;
+  /** What the name field begins with: text, stored as UTF-16BE, or bytes. Default: nothing. */
+  readonly name?: string | Uint8Array;
+  readonly locators?: readonly LocatorShape[];
+}
+
 /** A footer: changed fields, bytes that stand there instead, or nothing. */
 export type FooterShape = Partial<Footer> | Uint8Array | 'none';
 
-/** A dynamic image, told by what is special about it. */
+/** A dynamic image, or with a parent a differencing one, told by what is special about it. */
 export interface ImageShape {
   readonly size: number;
+  readonly parent?: ParentShape;
   readonly blockSize?: number;
   readonly alignment?: BlockAlignment;
   readonly blocks?: readonly BlockShape[];
@@ -59,9 +82,12 @@ export interface ImageShape {
 /** The identifier of built images. */
 export const IMAGE_UUID: Uint8Array = Uint8Array.from({ length: 16 }, (_, index) => 0x10 + index);
 
+const TIMESTAMP = 700_000_000;
+
 /** The footer of a built image. */
 export function footerOf(shape: ImageShape): Footer {
-  const fields = { type: 'dynamic', size: shape.size, uniqueId: IMAGE_UUID, timestamp: 700_000_000 } as const;
+  const type = shape.parent === undefined ? 'dynamic' : 'differencing';
+  const fields = { type, size: shape.size, uniqueId: IMAGE_UUID, timestamp: TIMESTAMP } as const;
   return { ...newFooter(fields), ...shape.footer };
 }
 
@@ -82,7 +108,8 @@ export function buildImage(shape: ImageShape): Uint8Array {
   const tableBytes = batByteLength(entryCount);
   const isTableLast = shape.tableOffset === 'behind-blocks';
   const frontTable = typeof shape.tableOffset === 'number' ? shape.tableOffset : 1536;
-  const { placed, end } = placeBlocks(shape, layout, isTableLast ? 1536 : frontTable + tableBytes);
+  const locators = placeLocators(shape, isTableLast ? 1536 : frontTable + tableBytes);
+  const { placed, end } = placeBlocks(shape, layout, locators.end);
   const tableOffset = isTableLast ? alignUp(end, SECTOR_BYTES) : frontTable;
   const usedEnd = isTableLast ? tableOffset + tableBytes : end;
   const footerOffset = footerOffsetFor(layout, usedEnd + (shape.slackBytes ?? 0));
@@ -90,8 +117,12 @@ export function buildImage(shape: ImageShape): Uint8Array {
   const bytes = new Uint8Array(endFooter.length === 0 ? usedEnd : footerOffset + endFooter.length);
   for (const { block, offset } of placed) bytes.set(encodeBlock(layout, block), offset);
   bytes.set(footerBytes(shape, shape.startFooter), 0);
-  const header = { ...plainDynamicHeader(tableOffset, entryCount, layout.blockSize), ...shape.header };
+  const plain = plainDynamicHeader(tableOffset, entryCount, layout.blockSize);
+  const header = { ...plain, ...parentFields(shape, plain, locators.entries), ...shape.header };
   bytes.set(encodeDynamicHeader(header), footerOf(shape).dataOffset);
+  for (const [index, { bytes: name }] of (shape.parent?.locators ?? []).entries()) {
+    bytes.set(name, locators.entries[index]?.dataOffset ?? 0);
+  }
   bytes.set(encodeTable(shape, placed, entryCount, tableBytes), tableOffset);
   if (endFooter.length > 0) bytes.set(endFooter, footerOffset);
   applyPatches(bytes, shape);
@@ -100,6 +131,36 @@ export function buildImage(shape: ImageShape): Uint8Array {
 
 function applyPatches(bytes: Uint8Array, shape: ImageShape): void {
   for (const patch of shape.patches ?? []) bytes.set(patch.bytes, patch.offset);
+}
+
+/** Where the names of the parent go, and where they end. */
+function placeLocators(shape: ImageShape, metadataEnd: number): { entries: ParentLocator[]; end: number } {
+  let end = metadataEnd;
+  const entries = (shape.parent?.locators ?? []).map(({ platformCode, bytes, dataSpace, offset }) => {
+    const room = alignUp(bytes.length, SECTOR_BYTES);
+    const dataOffset = offset ?? end;
+    if (offset === undefined) end += room;
+    return { platformCode, dataSpace: dataSpace ?? room, dataByteLength: bytes.length, dataOffset };
+  });
+  return { entries, end };
+}
+
+/** The fields of the header that a differencing image has. */
+function parentFields(
+  { parent }: ImageShape,
+  plain: DynamicHeader,
+  entries: readonly ParentLocator[],
+): Partial<DynamicHeader> {
+  if (parent === undefined) return {};
+  const { name = '' } = parent;
+  const parentNameBytes = new Uint8Array(512);
+  parentNameBytes.set(typeof name === 'string' ? Buffer.from(name, 'utf16le').swap16() : name);
+  return {
+    parentUniqueId: parent.uniqueId,
+    parentTimestamp: parent.timestamp ?? TIMESTAMP,
+    parentNameBytes,
+    parentLocators: [...entries, ...plain.parentLocators.slice(entries.length)],
+  };
 }
 
 function placeBlocks(shape: ImageShape, layout: BlockLayout, metadataEnd: number): { placed: Placed[]; end: number } {
@@ -138,19 +199,23 @@ function footerBytes(shape: ImageShape, footer: FooterShape | undefined): Uint8A
   return encodeFooter({ ...footerOf(shape), ...footer });
 }
 
-/** The virtual disk a shape stands for: what its blocks hold under bits that are set, zeros elsewhere. */
-export function contentOf(shape: ImageShape): Uint8Array {
+/**
+ * The virtual disk a shape stands for: what its blocks hold under bits that are set; elsewhere what the parent holds,
+ * zeros behind its end and without one.
+ */
+export function contentOf(shape: ImageShape, parentContent: Uint8Array = new Uint8Array(0)): Uint8Array {
   const layout = layoutOf(shape);
   const content = new Uint8Array(shape.size);
+  content.set(parentContent.subarray(0, shape.size));
   for (const block of shape.blocks ?? []) {
     const data = encodeBlock(layout, block).subarray(bitmapByteLength(layout.blockSize));
     const start = block.index * layout.blockSize;
     const length = Math.min(data.length, shape.size - start);
-    content.set(data.subarray(0, length), start);
-    if (block.sectors === undefined) continue;
-    for (let sector = 0; sector * SECTOR_BYTES < length; sector++) {
-      const from = start + sector * SECTOR_BYTES;
-      if (!block.sectors.includes(sector)) content.fill(0, from, Math.min(from + SECTOR_BYTES, start + length));
+    for (const sector of block.sectors ?? [0]) {
+      const from = sector * SECTOR_BYTES;
+      if (from >= length) continue;
+      const to = block.sectors === undefined ? length : Math.min(from + SECTOR_BYTES, length);
+      content.set(data.subarray(from, to), start + from);
     }
   }
   return content;

@@ -125,10 +125,23 @@ function contradictionIn(expected: Expectation, found: Uint8Array, from: number)
   const later = expected.open.filter((change) => change.index > (floor?.index ?? 0) && covers(change));
   const others = later.map((change) => partOf(change, from, found));
   if (others.some((other) => Buffer.compare(other, found) === 0)) return undefined;
-  const wrong = found.findIndex((byte, index) => byte !== there[index] && others.every((it) => it[index] !== byte));
+  const wrong = firstOfNone(found, [there, ...others], at);
   if (wrong === -1) return undefined;
   const values = [there, ...others].map((bytes) => bytes[wrong] ?? 'none').join(' or ');
   return `byte ${from + wrong}: found ${found[wrong] ?? 'none'}, expected ${values}`;
+}
+
+/** The first byte, from `at` on, that is in none of the choices; -1 if each is in one of them. */
+function firstOfNone(found: Uint8Array, choices: readonly Uint8Array[], at: number): number {
+  // A sector is of one choice nearly always: single bytes are compared where that is not so.
+  for (let from = at - (at % 512); from < found.length; from += 512) {
+    const to = Math.min(from + 512, found.length);
+    const sector = found.subarray(from, to);
+    if (choices.some((bytes) => Buffer.compare(bytes.subarray(from, to), sector) === 0)) continue;
+    const wrong = sector.findIndex((byte, index) => choices.every((bytes) => bytes[from + index] !== byte));
+    if (wrong !== -1) return from + wrong;
+  }
+  return -1;
 }
 
 function endOf(change: Change): number {
