@@ -26,7 +26,7 @@ export async function merge(childPath: string, options: MergeOptions = {}): Prom
   const { output, deleteMerged, dryRun } = options;
   const chain = await openMergeChain(childPath, options);
   const relinks = output === undefined ? await relinksFor(chain, options) : [];
-  const outcome = output === undefined ? await mergeInPlace(chain, options) : await mergeToNew(chain, output, options);
+  const outcome = await mergeTo(output, chain, options);
   const merged = chain.above.map(({ path }) => path);
   const deleted = deleteMerged === true && dryRun !== true;
   // From the child down: a link is gone only after what has it as parent.

@@ -39,6 +39,7 @@ const SHAPES: Record<string, ImageShape & { blockSize: number }> = {
 
 const OWN = Object.entries(SHAPES).map(
   ([name, shape]): Subject => ({
+    parents: [],
     name,
     image: buildImage(shape),
     content: contentOf(shape),
@@ -61,7 +62,9 @@ const LONG: Subject = (() => {
   };
 })();
 
-const subjects = [...SUBJECTS, ...OWN, LONG].filter(({ image }) => image.length < 512 * KiB);
+const subjects = [...SUBJECTS, ...OWN, LONG].filter(
+  ({ image, parents }) => parents.length === 0 && image.length < 512 * KiB,
+);
 
 async function grow(storage: CrashStorage | ArrayStorage, size: number, fileSizeBefore?: number): Promise<void> {
   const image = await examine(storage);
