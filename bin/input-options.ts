@@ -17,7 +17,7 @@ export interface InputFlags {
 
 /** Declares how an image is opened. */
 export function addInputOptions(command: Command): Command {
-  return command
+  command
     .option(
       '--from <kind>',
       'what the input is: raw or vhd (default: recognised by both ends)',
@@ -37,7 +37,16 @@ export function addInputOptions(command: Command): Command {
       '--bitmap <policy>',
       'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
       oneOf('--bitmap', ['honour', 'ignore']),
-    )
+    );
+  return addParentOptions(command).option(
+    '--no-lock',
+    'open the image even if another program is using it, and lock nobody out',
+  );
+}
+
+/** Declares where parents are looked for. */
+export function addParentOptions(command: Command): Command {
+  return command
     .option(
       '--parent-dir <dir>',
       'look for parents there too, and take those that lie there or below (repeatable)',
@@ -45,8 +54,7 @@ export function addInputOptions(command: Command): Command {
     )
     .option('--follow-parents', 'follow the names of parents in images wherever they lead')
     .option('--strict-parent', 'refuse a parent whose time stamp is not the one its child knows')
-    .option('--allow-raw-parent', 'open a raw parent, though nothing tells whether it is the right one')
-    .option('--no-lock', 'open the image even if another program is using it, and lock nobody out');
+    .option('--allow-raw-parent', 'open a raw parent, though nothing tells whether it is the right one');
 }
 
 /** The options for `openDisk` that the flags stand for. */
