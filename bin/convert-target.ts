@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import type { TargetType } from '../src/ops/convert-options.ts';
 import { refuseUntyped } from './device-target.ts';
 import { UsageError } from './errors.ts';
@@ -8,6 +9,8 @@ export interface Wanted {
   readonly source: string;
   readonly target: string;
   readonly to: TargetType | undefined;
+  /** What it is to be a child of. */
+  readonly parent: string | undefined;
   readonly azure: boolean;
   readonly inPlace: boolean;
   /** True if the target is a block device. */
@@ -20,10 +23,22 @@ export interface Wanted {
  */
 export function convertTypeFor(wanted: Wanted): TargetType {
   const { source, target, to, isDevice } = wanted;
+  if (wanted.parent !== undefined) return childType(wanted);
   if (to === undefined && isDevice) return refuseUntyped(target);
   if (wanted.azure) return azureType(wanted);
   if (wanted.inPlace) return inPlaceType(wanted);
   return to ?? targetTypeOf(source, target);
+}
+
+/** A child is a VHD, and a new file. */
+function childType({ source, target, to, azure, inPlace }: Wanted): TargetType {
+  const flag = azure ? '--azure' : inPlace ? '--in-place' : to === undefined ? undefined : `--to ${to}`;
+  if (flag !== undefined) {
+    throw new UsageError(`--parent makes a differencing image, and ${flag} another one`, 'leave one of them away');
+  }
+  const byName = extname(target) === '' ? 'dynamic' : targetTypeOf(source, target);
+  if (byName === 'dynamic') return 'differencing';
+  throw new UsageError(`its name says that it is a ${byName} image, and --parent makes a VHD`, 'name it .vhd', target);
 }
 
 /** A name that stands for a dynamic VHD elsewhere stands for the fixed one that Azure takes. */

@@ -24,6 +24,7 @@ export function convertText(result: ConvertResult, told: Told): string {
     ['virtual size', formatExactly(virtualSize)],
     ['file size', device === undefined ? formatExactly(fileSize) : undefined],
     ...deviceRows(device, path),
+    ['parent', result.parent],
     ['upload size', uploadSize === undefined ? undefined : `${uploadSize} (az disk create --upload-size-bytes)`],
     ...changes.map((change): Row => ['changed', change]),
     ...(told.isInPlace ? [] : movedRows(result, told.isDryRun)),
@@ -32,14 +33,14 @@ export function convertText(result: ConvertResult, told: Told): string {
 }
 
 function movedRows(
-  { copiedBytes, clonedBytes, skippedBytes, seconds, device }: ConvertResult,
+  { copiedBytes, clonedBytes, skippedBytes, seconds, device, parent }: ConvertResult,
   isDryRun: boolean,
 ): Row[] {
   return [
     [isDryRun ? 'to copy' : 'copied', formatBytes(copiedBytes)],
     ['shared', clonedBytes === undefined ? undefined : `${formatBytes(clonedBytes)} of it with the source, not moved`],
     [
-      'empty',
+      parent === undefined ? 'empty' : 'as parent',
       device === undefined ? `${formatBytes(skippedBytes)}, ${isDryRun ? 'to be skipped' : 'skipped'}` : undefined,
     ],
     ['time', `${seconds.toFixed(2)} s${isDryRun ? '' : formatRate(copiedBytes, seconds)}`],

@@ -180,7 +180,9 @@ function snapshot(call: ForeignCall): Translation {
 
 function rebase(call: ForeignCall): Translation {
   const [image = 'IMAGE'] = call.operands;
-  return call.ours('relink', image, '--parent', call.value('-b', '-B') ?? 'PARENT');
+  const words = ['relink', image, '--parent', call.value('-b', '-B') ?? 'PARENT'];
+  const note = call.has('-u') ? undefined : 'it moves no data: the new parent has to hold what the old one does';
+  return { calls: [[...words, ...call.kept]], note };
 }
 
 const PAIR: ForeignVerb = {

@@ -39,7 +39,7 @@ function read(call: ForeignCall): Translation {
 }
 
 function scan(call: ForeignCall): Translation {
-  return call.ours('tree', call.operands[0] ?? 'DIR');
+  return call.ours('tree', call.operands[0] ?? '.');
 }
 
 /** vhd-util of Xen's blktap. */

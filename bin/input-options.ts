@@ -1,17 +1,22 @@
 import type { Command } from 'commander';
 import type { OpenDiskOptions } from '../src/open.ts';
+import type { ParentOptions } from '../src/open-parent-options.ts';
 import { oneOf } from './flags.ts';
 
-/** The flags of every verb that opens an image. */
-export interface InputFlags {
-  readonly from?: 'raw' | 'vhd' | undefined;
-  readonly sizeFrom?: 'footer' | 'chs' | undefined;
-  readonly footer?: 'start' | 'end' | undefined;
-  readonly bitmap?: 'honour' | 'ignore' | undefined;
+/** The flags that say where parents are, and which are taken. */
+export interface ParentFlags {
   readonly parentDir?: readonly string[] | undefined;
   readonly followParents?: boolean | undefined;
   readonly strictParent?: boolean | undefined;
   readonly allowRawParent?: boolean | undefined;
+}
+
+/** The flags of every verb that opens an image. */
+export interface InputFlags extends ParentFlags {
+  readonly from?: 'raw' | 'vhd' | undefined;
+  readonly sizeFrom?: 'footer' | 'chs' | undefined;
+  readonly footer?: 'start' | 'end' | undefined;
+  readonly bitmap?: 'honour' | 'ignore' | undefined;
   readonly lock?: boolean | undefined;
 }
 
@@ -44,7 +49,7 @@ export function addInputOptions(command: Command): Command {
   );
 }
 
-/** Declares where parents are looked for. */
+/** Declares where parents are, and which are taken. */
 export function addParentOptions(command: Command): Command {
   return command
     .option(
@@ -59,6 +64,12 @@ export function addParentOptions(command: Command): Command {
 
 /** The options for `openDisk` that the flags stand for. */
 export function inputOptions(flags: InputFlags): OpenDiskOptions {
-  const { from, sizeFrom, footer, bitmap, lock, parentDir, followParents, strictParent, allowRawParent } = flags;
-  return { from, sizeFrom, footer, bitmap, lock, parentDirs: parentDir, followParents, strictParent, allowRawParent };
+  const { from, sizeFrom, footer, bitmap, lock } = flags;
+  return { from, sizeFrom, footer, bitmap, lock, ...parentOptions(flags) };
+}
+
+/** The options for `openDisk` that the flags about parents stand for. */
+export function parentOptions(flags: ParentFlags): ParentOptions {
+  const { parentDir, followParents, strictParent, allowRawParent } = flags;
+  return { parentDirs: parentDir, followParents, strictParent, allowRawParent };
 }

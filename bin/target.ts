@@ -93,3 +93,11 @@ export function geometryWarnings(geometry: Geometry | undefined, size: number, p
   const told = `${geometryByteLength(geometry)} bytes, more than the ${size} of the disk`;
   return [`${path}: the geometry gives ${told}: programs that go by it will read past the end`];
 }
+
+/** What to say about a child whose parent is neither in its directory nor below it, but in `parentDir`. */
+export function parentWarnings(child: string, parentDir: string | undefined): string[] {
+  if (parentDir === undefined) return [];
+  return [
+    `${child}: its parent is in another directory: to open it, vhd wants to be told --parent-dir ${quoted(parentDir)}`,
+  ];
+}

@@ -14,6 +14,10 @@ interface Verb {
 /** Every verb, in the order of the help. Loaded one at a time: a call pays for the verb it uses. */
 export const VERBS: Readonly<Record<string, Verb>> = {
   create: { summary: 'make an empty disk image', load: () => import('./commands/create.ts') },
+  snapshot: {
+    summary: 'make a child of an image, which keeps that as it is',
+    load: () => import('./commands/snapshot.ts'),
+  },
   id: { summary: 'tell what files are', load: () => import('./commands/id.ts') },
   info: { summary: 'show everything about images', load: () => import('./commands/info.ts') },
   convert: { summary: 'convert between raw, fixed and dynamic images', load: () => import('./commands/convert.ts') },
@@ -22,6 +26,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   merge: { summary: 'merge a differencing image into an ancestor', load: () => import('./commands/merge.ts') },
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },
+  tree: { summary: 'show the chains in a directory', load: () => import('./commands/tree.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
   completion: { summary: 'print a script that completes in a shell', load: () => import('./commands/completion.ts') },
 };

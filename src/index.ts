@@ -52,6 +52,7 @@ export type {
   Spread,
   Workload,
 } from './ops/bench-report.ts';
+export type { ParentState } from './ops/chain-index.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
 export { convert } from './ops/convert.ts';
@@ -69,6 +70,10 @@ export type { MapFigures } from './ops/map-figures.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
 export { relink } from './ops/relink.ts';
+export type { RelinkAllOptions, RelinkAllResult, RelinkedImage, RelinkOutcome } from './ops/relink-all.ts';
+export { relinkAll } from './ops/relink-all.ts';
+export type { TreeImage, TreeOptions, TreeReport } from './ops/tree.ts';
+export { readTree } from './ops/tree.ts';
 export { BlobStorage } from './storage/blob.ts';
 export type { FileStorageOptions } from './storage/file.ts';
 export { FileStorage } from './storage/file.ts';

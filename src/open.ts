@@ -1,6 +1,12 @@
 import { rm } from 'node:fs/promises';
-import { type CreateStorageOptions, checkCreateOptions, createVhdStorage } from './disk/create-storage.ts';
+import {
+  CREATE_STORAGE_OPTIONS,
+  type CreateStorageOptions,
+  checkCreateOptions,
+  createVhdStorage,
+} from './disk/create-storage.ts';
 import type { Disk } from './disk/disk.ts';
+import type { ChildOptions } from './disk/new-child.ts';
 import {
   checkOpenOptions,
   OPEN_STORAGE_OPTIONS,
@@ -187,27 +193,64 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
   return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, parentPaths, checkUnchanged };
 }
 
-/** What a new image is to be; see {@link createVhdStorage}. */
-export interface CreateOptions extends CreateStorageOptions, FileOptions {}
+/** What a new image is to be; see {@link createVhdStorage}. The parent of a differencing one is given by its path. */
+export interface CreateOptions
+  extends Omit<CreateStorageOptions, 'parent' | 'parentReference'>,
+    FileOptions,
+    ParentOptions {
+  /**
+   * Path of the VHD that the new image is to be a child of, which must not change from then on. It is opened for reading,
+   * with its own parents, and closed along with the new disk. Only for a target that is a path.
+   */
+  readonly parent?: string | URL | undefined;
+}
 
 /**
  * Makes a VHD and opens it for writing. A path that exists already is refused with `EEXIST`; the file appears under
  * its name at once, and `convert` or the command are the way to have it appear when it is complete.
  * @throws RangeError if a size or a field cannot be
- * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size
+ * @throws VhdError `ERR_VHD_LIMIT` if the type cannot hold the size; with `parent` everything `openDisk` throws about that
  */
 export async function createVhd(target: string | URL | Storage, options: CreateOptions): Promise<VhdDisk> {
-  const { lock: _lock, ...given } = options;
-  const image = { ...given, onWarning: listenerFor(target, options) };
+  checkOptionNames('createVhd', options, [...CREATE_STORAGE_OPTIONS, ...FILE_OPTIONS]);
   checkBooleans(options, ['lock']);
-  checkCreateOptions('createVhd', image);
-  if (typeof target !== 'string' && !(target instanceof URL)) return createVhdStorage(target, image);
-  const path = pathOf(target);
-  const storage = await openFile(target, { ...options, writable: true }, 'new');
+  checkParentOptions(options);
+  const image = { ...imageOptions(options), onWarning: listenerFor(target, options) };
+  if (typeof target !== 'string' && !(target instanceof URL)) {
+    if (options.parent === undefined) return createVhdStorage(target, image);
+    throw new TypeError('parent: of a storage, createVhdStorage takes the open disk of the parent');
+  }
+  return createFile(target, options, { ...image, ...(await parentFor(target, options)) });
+}
+
+/** What of the options is about the image itself. */
+export function imageOptions(options: CreateOptions): Omit<CreateStorageOptions, keyof ChildOptions> {
+  const { uuid, timestamp, creator, geometry, size, type, blockSize, preallocate, durability, signal } = options;
+  return { uuid, timestamp, creator, geometry, size, type, blockSize, preallocate, durability, signal };
+}
+
+async function createFile(
+  target: string | URL,
+  options: CreateOptions,
+  image: CreateStorageOptions,
+): Promise<VhdDisk> {
+  const storage = await orClosed([image.parent], () => {
+    checkCreateOptions('createVhd', image);
+    return openFile(target, { ...options, writable: true }, 'new');
+  });
   try {
     return await createVhdStorage(storage, image);
   } catch (error) {
-    await rm(path, { force: true });
+    await rm(pathOf(target), { force: true });
     throw error;
   }
+}
+
+async function parentFor(target: string | URL, options: CreateOptions): Promise<ChildOptions> {
+  const { parent: given } = options;
+  if (given === undefined) return {};
+  // Loaded when it is needed: most images have no parent.
+  const { openNewParent } = await import('./open-child.ts');
+  const { parent, parentReference } = await openNewParent(pathOf(target), { ...options, parent: given });
+  return { parent, parentReference };
 }

@@ -16,10 +16,11 @@ import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
 import { parseBytes } from '../sizes.ts';
-import { geometryWarnings, nameWarnings } from '../target.ts';
+import { geometryWarnings, nameWarnings, parentWarnings } from '../target.ts';
 
 interface Flags extends InputFlags, ImageFlags, LongFlags, BreakingFlags {
   readonly to?: TargetType | undefined;
+  readonly parent?: string | undefined;
   readonly force?: boolean | undefined;
   readonly pad?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
@@ -40,6 +41,7 @@ export function declare(command: Command, session: Session): void {
       'raw, fixed or dynamic (default: by the name of DST)',
       oneOf('--to', ['raw', 'fixed', 'dynamic']),
     )
+    .option('--parent <parent>', 'write DST as a child of this VHD: only what differs from it')
     .option(
       '--compression <format>',
       'how the source is compressed: gzip, zstd, xz or none (default: recognised)',
@@ -60,6 +62,7 @@ export function declare(command: Command, session: Session): void {
     'vhd convert disk.raw.xz disk.vhd',
     'zstd -dc disk.raw.zst | vhd convert - azure.vhd --azure --input-size 4M',
     'vhd convert disk.raw disk.vhd --in-place',
+    'vhd convert other.vhd delta.vhd --parent disk.vhd',
   );
   command.action((source: string, target: string | undefined, flags: Flags) => {
     return convertVerb(session, { source, target: targetFor(source, target, flags), flags });
@@ -94,7 +97,7 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   session.files = { input: source, output: target };
   const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
   const { azure = false, inPlace = false } = flags;
-  const to = convertTypeFor({ source, target, to: flags.to, azure, inPlace, isDevice });
+  const to = convertTypeFor({ source, target, to: flags.to, parent: flags.parent, azure, inPlace, isDevice });
   await guardChildren(changedBy(call), flags, session.io.signal);
   const heard = new HeardWarnings();
   const options = { ...optionsFor(session, flags, to), onWarning: heard.listener };
@@ -136,14 +139,14 @@ async function openEnds(session: Session, { source, target, flags }: Call): Prom
 
 function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOptions {
   const { blockSize, preallocate, force, pad, dryRun, azure, inputSize, inPlace, compression } = flags;
-  if (blockSize !== undefined && to !== 'dynamic') {
+  if (blockSize !== undefined && to !== 'dynamic' && to !== 'differencing') {
     throw new UsageError(`--block-size: a ${to} image has no blocks`, 'leave it away, or say --to dynamic');
   }
   if (inPlace === true) refuseForInPlace(flags);
-  if (preallocate === true && to === 'dynamic') {
+  if (preallocate === true && (to === 'dynamic' || to === 'differencing')) {
     throw new UsageError(
-      '--preallocate: a dynamic disk takes room as it is written',
-      'leave it away, or say --to fixed',
+      `--preallocate: a ${to} disk takes room as it is written`,
+      to === 'dynamic' ? 'leave it away, or say --to fixed' : 'leave it away',
     );
   }
   const identity = identityOptions(flags, session.io.env);
@@ -155,6 +158,7 @@ function optionsFor(session: Session, flags: Flags, to: TargetType): ConvertOpti
     ...inputOptions(flags),
     ...identity,
     to,
+    parent: flags.parent,
     blockSize,
     preallocate,
     force,
@@ -184,6 +188,7 @@ function refuseForStreams(source: string, flags: Flags): void {
     [flags.dryRun === true, '--dry-run'],
     [flags.sizeFrom !== undefined, '--size-from'],
     [flags.footer !== undefined, '--footer'],
+    [flags.parent !== undefined, '--parent'],
     [flags.preallocate === true, '--preallocate'],
   ] as const;
   const [, flag] = given.find(([isGiven]) => isGiven) ?? [];
@@ -219,7 +224,8 @@ async function tell(session: Session, call: Call, { result, ofFiles, sink }: Don
 
 async function warningsAboutTarget({ target, flags }: Call, result: ConvertResult): Promise<string[]> {
   const about = [...nameWarnings(target, result.type), ...geometryWarnings(flags.chs, result.virtualSize, target)];
-  const warnings = [...about, ...(result.device?.notes ?? []).map((note) => `${target}: ${note}`)];
+  const ofParent = parentWarnings(target, result.parentDir);
+  const warnings = [...about, ...ofParent, ...(result.device?.notes ?? []).map((note) => `${target}: ${note}`)];
   const mayExist = flags.dryRun !== true || flags.force === true || flags.inPlace === true || target === '-';
   if (!mayExist && (await statOrNothing(target)) !== undefined) {
     warnings.push(`${target}: the output exists already, --force will be needed`);

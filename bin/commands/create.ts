@@ -1,18 +1,17 @@
-import { extname } from 'node:path';
 import type { Command } from 'commander';
-import { type CreateImageResult, createImage } from '../../src/ops/create.ts';
-import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
+import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
+import { makeImage } from '../created.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
-import { addImageOptions, type ImageFlags, identityOptions } from '../image-options.ts';
-import { jsonText, summaryText } from '../report.ts';
+import { addImageOptions, type ImageFlags } from '../image-options.ts';
+import { addParentOptions, type ParentFlags } from '../input-options.ts';
 import type { Session } from '../session.ts';
-import { formatExactly, parseDiskSize } from '../sizes.ts';
-import { geometryWarnings } from '../target.ts';
+import { parseDiskSize } from '../sizes.ts';
 
-interface Flags extends ImageFlags, LongFlags, BreakingFlags {
+interface Flags extends ImageFlags, LongFlags, ParentFlags, BreakingFlags {
   readonly size?: number | undefined;
-  readonly type?: 'dynamic' | 'fixed' | undefined;
+  readonly type?: 'dynamic' | 'fixed' | 'differencing' | undefined;
+  readonly parent?: string | undefined;
   readonly force?: boolean | undefined;
   readonly lock?: boolean | undefined;
 }
@@ -25,71 +24,50 @@ export function declare(command: Command, session: Session): void {
     .option('--size <size>', 'the same as SIZE', (text) => parseDiskSize(text, '--size'))
     .option(
       '--type <type>',
-      'dynamic (default: grows as it is written) or fixed',
-      oneOf('--type', ['dynamic', 'fixed']),
+      'dynamic (default: grows as it is written) or fixed; differencing with --parent',
+      oneOf('--type', ['dynamic', 'fixed', 'differencing']),
     )
+    .option('--parent <parent>', 'make a differencing image: a child of this VHD, and of its size')
     .option('--force', 'replace a file that exists')
     .option('--no-lock', 'replace it even if another program is using it');
   addExamples(
-    addLongFlags(addImageOptions(addBreakingFlag(command))),
+    addLongFlags(addImageOptions(addParentOptions(addBreakingFlag(command)))),
     'vhd create disk.vhd 20G',
     'vhd create disk.vhd 127G --type fixed',
+    'vhd create child.vhd --parent disk.vhd',
   );
   command.action((image: string, size: number | undefined, flags: Flags) => create(session, image, size, flags));
 }
 
-/** What is made is a VHD: a name that says otherwise would be held against it by every verb that opens it. */
-function checkName(image: string): void {
-  const extension = extname(image).toLowerCase();
-  if (!['.raw', '.img', '.dd', '.bin', '.iso', '.vhdx', '.avhdx', '.qcow2', '.vmdk', '.vdi'].includes(extension)) {
-    return;
-  }
-  throw new UsageError(`it is named ${extension}, and create makes VHDs`, 'name it .vhd', image);
-}
-
 async function create(session: Session, image: string, argument: number | undefined, flags: Flags): Promise<void> {
-  const { type = 'dynamic', force, lock, blockSize, preallocate } = flags;
-  session.files = { output: image };
-  if (image === '-') {
-    throw new UsageError('create: expected the name of a file, found -', 'vhd convert writes images to a pipe');
-  }
-  checkName(image);
-  const size = sizeOf(argument, flags.size);
-  if (type === 'dynamic' && preallocate === true) {
-    throw new UsageError(
-      '--preallocate: a dynamic disk takes room as it is written',
-      'add --type fixed, or leave --preallocate away',
-    );
-  }
+  const { parent, blockSize } = flags;
+  const type = flags.type ?? (parent === undefined ? 'dynamic' : 'differencing');
+  session.files = { input: parent, output: image };
   if (type === 'fixed' && blockSize !== undefined) {
     throw new UsageError('--block-size: a fixed disk has no blocks', 'leave it away, or say --type dynamic');
   }
-  const identity = identityOptions(flags, session.io.env);
-  const { signal } = session.io;
-  if (force === true) await guardChildren([image], flags, signal);
-  const made = await createImage(image, { ...identity, size, type, blockSize, preallocate, force, lock, signal });
-  const warnings = [...made.warnings, ...geometryWarnings(identity.geometry, size, image)];
-  for (const warning of warnings) await session.warn(warning);
-  if (session.isJson) await session.print(jsonText('create', { ...made, warnings }));
-  else if (flags.quiet !== true) await session.print(summary(made));
+  const size = sizeOf({ argument, flag: flags.size, type, parent });
+  await makeImage(session, image, { ...flags, verb: 'create', size, type });
 }
 
-function sizeOf(argument: number | undefined, flag: number | undefined): number {
+interface Sizes {
+  readonly argument: number | undefined;
+  readonly flag: number | undefined;
+  readonly type: NonNullable<Flags['type']>;
+  readonly parent: string | undefined;
+}
+
+function sizeOf({ argument, flag, type, parent }: Sizes): number | undefined {
   if (argument !== undefined && flag !== undefined) {
     throw new UsageError('the size is given twice, as SIZE and as --size', 'leave one away');
   }
   const size = argument ?? flag;
-  if (size === undefined) {
+  if (parent === undefined) {
+    if (type === 'differencing') throw new UsageError('a differencing image needs a parent', 'add --parent PARENT');
+    if (size !== undefined) return size;
     throw new UsageError('no size is given', 'vhd create IMAGE SIZE, such as: vhd create disk.vhd 20G');
   }
-  return size;
-}
-
-function summary(made: CreateImageResult): string {
-  const rows = [
-    ['type', made.type],
-    ['virtual size', formatExactly(made.virtualSize)],
-    ['file size', formatExactly(made.fileSize)],
-  ] as const;
-  return summaryText(`created ${made.path}`, rows);
+  if (type !== 'differencing') throw new UsageError(`--parent: a ${type} image has none`, 'leave --type away');
+  if (size === undefined) return undefined;
+  throw new UsageError('--parent: a child has the size of its parent, and another one is given', 'leave the size away');
 }

@@ -5,14 +5,16 @@ import type { MergeOptions, MergePlan, MergeResult } from '../../src/ops/merge-o
 import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
-import { addParentOptions, type InputFlags, inputOptions } from '../input-options.ts';
+import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
 import { mergeText, planText } from '../merge-text.ts';
 import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
 
-interface Flags extends InputFlags, LongFlags, BreakingFlags {
+interface Flags extends ParentFlags, LongFlags, BreakingFlags {
+  readonly bitmap?: 'honour' | 'ignore' | undefined;
+  readonly lock?: boolean | undefined;
   readonly into?: string | undefined;
   readonly output?: string | undefined;
   readonly force?: boolean | undefined;
@@ -54,10 +56,11 @@ async function mergeVerb(session: Session, child: string, flags: Flags): Promise
   session.files = { input: child, output: output ?? into ?? child };
   const heard = new HeardWarnings();
   const progress = new ProgressDisplay(session, flags);
-  const { parentDirs, followParents, strictParent, allowRawParent } = inputOptions(flags);
+
   const options: MergeOptions = {
     ...{ into, output, force, deleteMerged, dryRun, allowBreakingChildren, bitmap, lock },
-    ...{ parentDirs, followParents, strictParent, allowRawParent, blockingWrites: true },
+    ...parentOptions(flags),
+    blockingWrites: true,
     onWarning: heard.listener,
     onPlan: (plan) => tellPlan(session, plan, flags),
     onProgress: progress.listener,

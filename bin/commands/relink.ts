@@ -1,5 +1,9 @@
+import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { escapeControls } from '../../src/format/bytes.ts';
+import { readJournal } from '../../src/open-journal.ts';
 import { type RelinkResult, relink } from '../../src/ops/relink.ts';
+import type { RelinkAllResult, RelinkedImage } from '../../src/ops/relink-all.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addReportFlags, type ReportFlags } from '../flags.ts';
 import { jsonText, summaryText } from '../report.ts';
@@ -11,20 +15,31 @@ interface Flags extends ReportFlags {
   readonly dryRun?: boolean | undefined;
   readonly lock?: boolean | undefined;
   readonly quiet?: boolean | undefined;
+  readonly recursive?: boolean | undefined;
+  readonly parentDir: readonly string[];
 }
 
 /** Declares `relink CHILD`. */
 export function declare(command: Command, session: Session): void {
   command
-    .argument('<child>', 'differencing image whose parent has moved')
+    .argument('<child>', 'differencing image whose parent has moved; with --recursive, a directory of such images')
     .option('--parent <parent>', 'where its parent is now; without, a relink that was begun is finished')
+    .option('--recursive', 'every image in a directory and those in it that does not find its parent any more')
+    .option(
+      '--parent-dir <dir>',
+      'with --recursive: another directory to look for parents in; may be given again',
+      (dir: string, dirs: readonly string[]) => [...dirs, dir],
+      [],
+    )
     .option('--allow-uuid-mismatch', 'take a parent with another identifier, if it has the same size')
     .option('--dry-run', 'write nothing, only tell what there would be')
     .option('--no-lock', 'write to it even if another program is using it')
     .option('-q, --quiet', 'no summary; warnings and errors stay');
   addReportFlags(command);
-  addExamples(command, 'vhd relink child.vhd --parent base/disk.vhd');
-  command.action((child: string, flags: Flags) => relinkVerb(session, child, flags));
+  addExamples(command, 'vhd relink child.vhd --parent base.vhd', 'vhd relink images --recursive --dry-run');
+  command.action((child: string, flags: Flags) =>
+    flags.recursive === true ? relinkDirectory(session, child, flags) : relinkVerb(session, child, flags),
+  );
 }
 
 async function relinkVerb(session: Session, child: string, flags: Flags): Promise<void> {
@@ -32,6 +47,10 @@ async function relinkVerb(session: Session, child: string, flags: Flags): Promis
   if (child === '-') throw new UsageError('relink changes a file in place: expected its name, found -');
   const { parent, allowUuidMismatch, dryRun, lock } = flags;
   const { signal } = session.io;
+  if ((await stat(child)).isDirectory()) {
+    throw new UsageError('it is a directory: expected an image', `vhd relink ${child} --recursive`, child);
+  }
+  if (flags.parentDir.length > 0) throw new UsageError('--parent-dir: is for --recursive', 'say --parent');
   if (parent === undefined) await checkBegun(child);
   const result = await relink(child, { parent, allowUuidMismatch, dryRun, lock, signal });
   for (const warning of result.warnings) await session.warn(warning);
@@ -41,7 +60,6 @@ async function relinkVerb(session: Session, child: string, flags: Flags): Promis
 
 /** Without a parent there is only one thing to do. */
 async function checkBegun(child: string): Promise<void> {
-  const { readJournal } = await import('../../src/open-journal.ts');
   if ((await readJournal(child)) !== undefined) return;
   throw new UsageError('no parent is given', 'vhd relink CHILD --parent P; vhd tree DIR shows which images there are');
 }
@@ -56,4 +74,38 @@ function summary({ path, parent, previousName, parentUuid, name, ...result }: Re
     ['identifier', parentUuid],
   ] as const;
   return summaryText(`${result.finishedJournal ? 'finished what was begun; ' : ''}${verb} ${path}`, rows);
+}
+
+async function relinkDirectory(session: Session, directory: string, flags: Flags): Promise<void> {
+  session.files = { input: directory };
+  const { parent, allowUuidMismatch, dryRun, lock, parentDir: parentDirs } = flags;
+  if (parent !== undefined || allowUuidMismatch === true) {
+    const flag = parent === undefined ? '--allow-uuid-mismatch' : '--parent';
+    throw new UsageError(`${flag}: with --recursive, parents are found by their identifiers`, `leave ${flag} away`);
+  }
+  if (!(await stat(directory)).isDirectory()) {
+    throw new UsageError('--recursive: expected a directory', `vhd relink ${directory} --parent P`, directory);
+  }
+  const { relinkAll } = await import('../../src/ops/relink-all.ts');
+  const result = await relinkAll(directory, { parentDirs, dryRun, lock, signal: session.io.signal });
+  if (session.isJson) await session.print(jsonText('relink', { ...result, ...(dryRun === true ? { dryRun } : {}) }));
+  else if (flags.quiet !== true) await session.print(directoryText(result, dryRun === true));
+  if (result.failed > 0) session.exitWith(1);
+}
+
+function directoryText({ images, relinked, right, failed }: RelinkAllResult, isDryRun: boolean): string {
+  const verb = isDryRun ? 'would relink' : 'relinked';
+  const lines = images.filter(({ outcome }) => outcome !== 'right').map((image) => lineFor(image, verb));
+  const counts = `${verb} ${relinked}, ${right} right already${failed === 0 ? '' : `, ${failed} not linked`}`;
+  return `${lines.map((line) => `${escapeControls(line)}\n`).join('')}${counts}\n`;
+}
+
+function lineFor(
+  { path, outcome, parent, previousName, parentUuid, candidates, problem }: RelinkedImage,
+  verb: string,
+): string {
+  if (outcome === 'relinked') return `${verb} ${path} to ${parent ?? 'where a call before was about to'}`;
+  const which =
+    candidates.length === 0 ? '' : ` (${candidates.slice(0, 3).join(', ')}${candidates.length > 3 ? ', …' : ''})`;
+  return `not linked: ${path}: ${problem ?? ''}${which}; it names ${previousName ?? 'nothing'}, ${parentUuid ?? ''}`;
 }

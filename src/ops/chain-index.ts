@@ -1,6 +1,5 @@
-import type { Stats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { type ParentName, readParentNames } from '../disk/parent-names.ts';
 import type { Examination } from '../disk/recognise.ts';
 import { entryCountFor } from '../format/layout.ts';
@@ -9,7 +8,7 @@ import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import { isAllOnes } from '../format/zeros.ts';
 import { HERE, parentPaths } from '../open-parent-paths.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type ScannedImage, scanImages } from './scan-images.ts';
+import { identityOf, type ScannedImage, scanImages } from './scan-images.ts';
 
 /** What a few sectors and the table of an image tell. */
 export interface IndexedImage {
@@ -17,6 +16,8 @@ export interface IndexedImage {
   readonly path: string;
   /** Its path, absolute, behind links of directories. */
   readonly file: string;
+  /** Tells the file from others, whatever names it has. */
+  readonly identity: string;
   /** True if it lies where images are looked at; false: only where parents are looked for. */
   readonly isListed: boolean;
   /** Type; null if it is no readable image. */
@@ -86,31 +87,35 @@ const NO_UUID = formatUuid(new Uint8Array(16));
 class ChainIndex {
   /** One of each file, however many names it has. */
   readonly #images = new Map<string, IndexedImage>();
-  /** Every name, absolute, with the key of its file. */
-  readonly #keys = new Map<string, string>();
+  /** The identity behind every name, which is absolute. */
+  readonly #identities = new Map<string, string>();
   readonly #byUuid = new Map<string, IndexedImage[]>();
 
-  async add(directory: string, options: { recursive?: boolean; signal: AbortSignal | undefined }, isListed: boolean) {
+  async add(
+    directory: string,
+    options: { readonly recursive?: boolean; readonly signal: AbortSignal | undefined },
+    isListed: boolean,
+  ): Promise<void> {
     const real = await realpath(directory);
     const facts = new Map<string, Facts>();
     const look = async (storage: Storage, examination: Examination): Promise<void> => {
       facts.set(storage.name, await factsOf(storage, examination));
     };
     for await (const scanned of scanImages(directory, { ...options, look })) {
-      const file = join(real, scanned.path.slice(join(directory, '/').length - (directory === '.' ? 2 : 0)));
-      const image = { ...imageOf(scanned, facts.get(scanned.path)), file, isListed };
+      const file = join(real, relative(directory, scanned.path));
+      const identity = identityOf(scanned.stats);
+      this.#put({ ...imageOf(scanned, facts.get(scanned.path)), file, identity, isListed });
       facts.delete(scanned.path);
-      this.#put(image, scanned.stats);
     }
   }
 
-  #put(image: IndexedImage, { dev, ino }: Stats): void {
-    const key = `${dev}:${ino}`;
-    this.#keys.set(image.file, key);
-    const known = this.#images.get(key);
+  #put(image: IndexedImage): void {
+    const { identity } = image;
+    this.#identities.set(image.file, identity);
+    const known = this.#images.get(identity);
     // Of several names the one that is listed, and of those the first: which it is must not depend on the file system.
     if (known !== undefined && (known.isListed || !image.isListed) && known.path <= image.path) return;
-    this.#images.set(key, known?.isListed === true ? { ...image, isListed: true } : image);
+    this.#images.set(identity, known?.isListed === true ? { ...image, isListed: true } : image);
   }
 
   async link(): Promise<ParentLink[]> {
@@ -131,8 +136,8 @@ class ChainIndex {
     const candidates = (this.#byUuid.get(image.parentUuid) ?? []).filter((candidate) => candidate !== image);
     const paths = parentPaths(image.names, { childDirs: [dirname(image.file)], parentDirs: [] }, HERE);
     for (const { path, problem } of paths) {
-      const key = problem === undefined ? this.#keys.get(path) : undefined;
-      const parent = key === undefined ? undefined : this.#images.get(key);
+      const identity = problem === undefined ? this.#identities.get(path) : undefined;
+      const parent = identity === undefined ? undefined : this.#images.get(identity);
       if (parent !== undefined && candidates.includes(parent)) return { image, state: 'named', parent, candidates };
       // blktap: a parent without an identifier is a raw disk, which is not among the images.
       const isRaw = image.parentUuid === NO_UUID && problem === undefined && (await isFile(path));
@@ -206,7 +211,7 @@ async function countAllocated(
   return count;
 }
 
-type Described = Omit<IndexedImage, 'file' | 'isListed'>;
+type Described = Omit<IndexedImage, 'file' | 'identity' | 'isListed'>;
 
 function imageOf({ path, stats, examination, problem }: ScannedImage, facts: Facts | undefined): Described {
   const { footer, header, type, virtualSize = null, refusal } = examination ?? {};

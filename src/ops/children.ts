@@ -1,5 +1,6 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { readParentNames } from '../disk/parent-names.ts';
 import { type Examination, examine } from '../disk/recognise.ts';
 import { checkOptionNames, VhdError } from '../errors.ts';
 import { quote } from '../format/bytes.ts';
@@ -7,7 +8,8 @@ import { decodeParentName } from '../format/dynamic-header.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { FileStorage } from '../storage/file.ts';
-import { scanImages } from './scan-images.ts';
+import type { Storage } from '../storage/storage.ts';
+import { identityOf, scanImages } from './scan-images.ts';
 
 const NO_UUID = formatUuid(new Uint8Array(16));
 
@@ -17,9 +19,9 @@ export interface FoundChild {
   readonly path: string;
   /** Its identifier, the 16 bytes in file order. */
   readonly uuid: string;
-  /** The name of its parent as its header gives it, often a full path of another machine; empty if there is none. */
+  /** The name of its parent as its header gives it, or else a locator; often a full path of another machine. May be empty. */
   readonly parentName: string;
-  /** True if that name ends in the name of the image, or is empty. False: it may be the child of a copy. */
+  /** True if one of its names for its parent ends in the name of the image, or it has none. False: it may be a copy's. */
   readonly namesThisImage: boolean;
 }
 
@@ -43,12 +45,17 @@ export async function findChildren(imagePath: string, options: FindChildrenOptio
   // Told as the image was, as far as those words lead to its directory.
   const isThere = (await realpath(dirname(imagePath))) === dirname(path);
   const found = new Map<string, FoundChild>();
-  for await (const image of scanImages(isThere ? dirname(imagePath) : dirname(path), options)) {
-    const { ino, dev } = image.stats;
-    const isSelf = ino === self.ino && dev === self.dev;
-    const child = isSelf || image.examination === undefined ? undefined : childOf(image.examination, parent);
+  const children = new Map<string, Omit<FoundChild, 'path'>>();
+  const look = async (storage: Storage, examination: Examination): Promise<void> => {
+    const child = await childOf(storage, examination, parent);
+    if (child !== undefined) children.set(storage.name, child);
+  };
+  for await (const image of scanImages(isThere ? dirname(imagePath) : dirname(path), { ...options, look })) {
+    const child = children.get(image.path);
+    children.delete(image.path);
+    const isSelf = identityOf(image.stats) === identityOf(self);
     // One file under two names is one child.
-    if (child !== undefined) found.set(`${dev}:${ino}`, { path: image.path, ...child });
+    if (child !== undefined && !isSelf) found.set(identityOf(image.stats), { path: image.path, ...child });
   }
   return [...found.values()].sort((first, second) => (first.path < second.path ? -1 : 1));
 }
@@ -69,16 +76,20 @@ async function identifierOf(path: string): Promise<string | undefined> {
   }
 }
 
-function childOf({ footer, header }: Examination, parent: Parent): Omit<FoundChild, 'path'> | undefined {
+async function childOf(
+  storage: Storage,
+  examination: Examination,
+  parent: Parent,
+): Promise<Omit<FoundChild, 'path'> | undefined> {
+  const { footer, header } = examination;
   const isDifferencing = footer?.diskType === DISK_TYPE.differencing && header !== undefined;
   // blktap: a parent without an identifier is a raw disk, known by its name alone.
   if (!isDifferencing || formatUuid(header.parentUniqueId) !== (parent.uuid ?? NO_UUID)) return undefined;
-  const parentName = decodeParentName(header);
-  const name = lastPartOf(parentName);
-  if (name === '' && parent.uuid === undefined) return undefined;
-  const namesThisImage = name === '' || name.toLowerCase() === parent.name.toLowerCase();
-  if (!namesThisImage && parent.uuid === undefined) return undefined;
-  return { uuid: formatUuid(footer.uniqueId), parentName, namesThisImage };
+  const { names } = await readParentNames(storage, examination);
+  const isNamed = names.some(({ text }) => lastPartOf(text).toLowerCase() === parent.name.toLowerCase());
+  if (parent.uuid === undefined && !isNamed) return undefined;
+  const parentName = decodeParentName(header) || (names[0]?.text ?? '');
+  return { uuid: formatUuid(footer.uniqueId), parentName, namesThisImage: isNamed || names.length === 0 };
 }
 
 /** What follows the last separator of either kind. */

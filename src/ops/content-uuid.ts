@@ -36,11 +36,7 @@ export class ContentDigest {
   /** The identifier of a disk of `size` bytes that holds what was taken: 16 bytes in file order. */
   uuid(size: number): Uint8Array {
     this.#finishGrain();
-    const bytes = new Uint8Array(this.#hash.update(positionBytes(size)).digest().subarray(0, 16));
-    // Version and variant where Windows looks for them, as in identifiers made at random.
-    bytes[7] = ((bytes[7] ?? 0) & 0x0f) | 0x80;
-    bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-    return bytes;
+    return uuidOf(this.#hash.update(positionBytes(size)));
   }
 
   #finishGrain(): void {
@@ -48,6 +44,26 @@ export class ContentDigest {
     this.#hash.update(positionBytes(this.#grainStart)).update(this.#grain);
     this.#grain.fill(0);
   }
+}
+
+function uuidOf(hash: Hash): Uint8Array {
+  const bytes = new Uint8Array(hash.digest().subarray(0, 16));
+  // Version and variant where Windows looks for them, as in identifiers made at random.
+  bytes[7] = ((bytes[7] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes;
+}
+
+/**
+ * The identifier of a child that holds what a disk holds: another one than that of a full image of the same content, which
+ * may well be its parent.
+ */
+export async function childUuidOf(disk: Disk, parentUuid: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+  return uuidOf(
+    createHash('sha256')
+      .update(await contentUuidOf(disk, signal))
+      .update(parentUuid),
+  );
 }
 
 function positionBytes(position: number): Uint8Array {

@@ -2,18 +2,24 @@ import type { ImageIdentity } from '../disk/create-storage.ts';
 import type { Compression } from '../format/compression.ts';
 import { VHD_EPOCH_UNIX_SECONDS, type VhdType } from '../format/spec.ts';
 import type { OpenDiskOptions } from '../open.ts';
+import type { ChainOptions } from '../open-parent-options.ts';
 import type { ProgressListener } from './progress.ts';
 
 /** The kinds of image that can be written. */
-export type TargetType = 'raw' | 'fixed' | 'dynamic';
+export type TargetType = VhdType | 'raw';
 
 /**
  * How to convert: how the source is opened, what the target is to be. `lock` is for both: a target to be replaced that
  * another program has locked is refused.
  */
-export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable' | 'durability'>, ImageIdentity {
-  /** What the target is to be. */
+export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable' | 'durability' | 'parent'>, ImageIdentity {
+  /** What the target is to be; `differencing` with `parent`, and only then. */
   readonly to: TargetType;
+  /**
+   * Path of the VHD that the target is to be a child of, holding only the sectors in which the source differs from it. It
+   * must not change from then on. The source may have another size.
+   */
+  readonly parent?: string | undefined;
   /**
    * How the source is compressed: `none` reads its bytes as they are. Default: gzip, zstd and xz are recognised by content,
    * for a path held against the name; where `from` is given, only behind a name that promises them (`.gz`, `.xz`, `.zst`).
@@ -21,7 +27,7 @@ export interface ConvertOptions extends Omit<OpenDiskOptions, 'writable' | 'dura
   readonly compression?: Compression | 'none' | undefined;
   /** Replace a target that exists, or overwrite one that is a block device. Default false. */
   readonly force?: boolean | undefined;
-  /** Block size of a dynamic target in bytes: 524288 or 2097152 (default). */
+  /** Bytes of a block of a dynamic or differencing target: 524288 or 2097152. Default as for `createVhd`. */
   readonly blockSize?: number | undefined;
   /** Write the zeros of a fixed or raw target instead of leaving holes. Default false. */
   readonly preallocate?: boolean | undefined;
@@ -87,6 +93,10 @@ export interface ConvertResult {
   readonly clonedBytes?: number;
   /** Bytes that are empty and were not moved. */
   readonly skippedBytes: number;
+  /** Path of the parent; only of a differencing target. */
+  readonly parent?: string;
+  /** As in `CreateImageResult`. */
+  readonly parentDir?: string;
   /** Bytes to be uploaded, for `az disk create --upload-size-bytes`; only where it was made for Azure. */
   readonly uploadSize?: number | undefined;
   /** What of the disk itself was changed, one sentence each: a new size, a partition table that followed it. */
@@ -103,7 +113,25 @@ export interface ConvertResult {
 export type Outcome = Omit<ConvertResult, 'path' | 'type' | 'seconds'>;
 
 /** The options with their defaults filled in. */
-export type FullConvertOptions = ConvertOptions & { readonly blockSize: number };
+export type FullConvertOptions = ConvertOptions & {
+  readonly blockSize: number;
+  /** The block size that was asked for. */
+  readonly wantedBlockSize?: number | undefined;
+  /** True if the source was opened by its path, so that the names of its links are those of files. */
+  readonly isOpenedByPath?: boolean | undefined;
+};
+
+/** What of the options is about opening the source. */
+export function sourceOptions(options: ConvertOptions): OpenDiskOptions {
+  const { from, pad, sizeFrom, footer, bitmap } = options;
+  return { from, pad, sizeFrom, footer, bitmap, ...chainOptions(options) };
+}
+
+/** What of the options is about finding and locking the images of a chain, of the source or of a parent. */
+export function chainOptions(options: ConvertOptions): ChainOptions & Pick<OpenDiskOptions, 'onWarning'> {
+  const { parentDirs, followParents, strictParent, maxChainLength, allowRawParent, lock, onWarning } = options;
+  return { parentDirs, followParents, strictParent, maxChainLength, allowRawParent, lock, onWarning };
+}
 
 /** Time stamp of an image that is to be the same whenever it is made: the first that a VHD can say. */
 const REPRODUCIBLE_TIMESTAMP = new Date(VHD_EPOCH_UNIX_SECONDS * 1000);

@@ -6,14 +6,16 @@ import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors
 import { COMPRESSIONS } from '../format/compression.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DEFAULT_BLOCK_SIZE, SECTOR_BYTES, type VhdType } from '../format/spec.ts';
-import { OPEN_DISK_OPTIONS, type OpenDiskOptions, openDisk } from '../open.ts';
+import { OPEN_DISK_OPTIONS, openDisk } from '../open.ts';
 import { fileState } from '../storage/file-device.ts';
+import type { WrittenChild } from './convert-child.ts';
 import { measureDisk, type Written, writeDiskToFile, writeDiskToStream } from './convert-disk.ts';
 import {
   type ConvertOptions,
   type ConvertResult,
   type FullConvertOptions,
   type Outcome,
+  sourceOptions,
   wantsContentUuid,
 } from './convert-options.ts';
 import { checkExpectedSize } from './expected-size.ts';
@@ -23,9 +25,16 @@ import { readWatched } from './source-change.ts';
 import { compressionOf } from './source-compression.ts';
 import { deviceWarnings } from './source-device.ts';
 
-const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic'];
+const TARGET_TYPES: readonly string[] = ['raw', 'fixed', 'dynamic', 'differencing'];
 /** What the options of a new image have that these have in another way, or not. */
-const OTHER_TARGET_OPTIONS: readonly string[] = ['size', 'type', 'signal', 'durability', 'onWarning'];
+const OTHER_TARGET_OPTIONS: readonly string[] = [
+  'size',
+  'type',
+  'parentReference',
+  'signal',
+  'durability',
+  'onWarning',
+];
 const CONVERT_OPTIONS: readonly string[] = [
   ...OPEN_DISK_OPTIONS.filter((name) => name !== 'writable' && name !== 'durability'),
   ...CREATE_STORAGE_OPTIONS.filter((name) => !OTHER_TARGET_OPTIONS.includes(name)),
@@ -56,6 +65,7 @@ export async function convert(
   const outcome = await convertAny(source, target, {
     ...options,
     blockSize: options.blockSize ?? DEFAULT_BLOCK_SIZE,
+    wantedBlockSize: options.blockSize,
   }).catch((error: unknown) => {
     // Streams wrap what stopped them in an AbortError of their own.
     options.signal?.throwIfAborted();
@@ -71,7 +81,8 @@ export async function convert(
 
 function checkConvertOptions(options: ConvertOptions): void {
   const { to, compression, blockSize, azure, inputSize } = options;
-  if (!TARGET_TYPES.includes(to)) throw new TypeError(`to: expected raw, fixed or dynamic, found ${to}`);
+  if (!TARGET_TYPES.includes(to)) throw new TypeError(`to: expected raw, fixed, dynamic or differencing, found ${to}`);
+  checkParentOption(options);
   checkBooleans(options, BOOLEAN_OPTIONS);
   checkOneOf('compression', compression, [...COMPRESSIONS, 'none']);
   if (blockSize !== undefined) checkImageSize(SECTOR_BYTES, 'dynamic', blockSize);
@@ -79,6 +90,15 @@ function checkConvertOptions(options: ConvertOptions): void {
   if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
     throw new RangeError(`inputSize: expected a whole number of bytes from 1 on, found ${inputSize}`);
   }
+}
+
+function checkParentOption({ to, parent, inPlace }: ConvertOptions): void {
+  if ((to === 'differencing') !== (parent !== undefined)) {
+    throw new TypeError(`parent: to: 'differencing' needs one, and nothing else takes one; found to: '${to}'`);
+  }
+  if (parent === undefined) return;
+  if (typeof parent !== 'string') throw new TypeError(`parent: expected a path, found ${typeof parent}`);
+  if (inPlace === true) throw new TypeError('inPlace: a differencing image is a new one');
 }
 
 async function convertAny(
@@ -95,6 +115,7 @@ async function convertAny(
   }
   if (typeof source === 'string') return convertFile(source, target, options);
   if ('extents' in source) return convertDisk(source, source instanceof VhdDisk ? source.type : 'raw', target, options);
+  if (options.to === 'differencing') throw onceOnlyError('a stream');
   // Loaded when it is needed: what comes and goes by streams takes Node longer to load than all the rest.
   const { convertAnyStream } = await import('./convert-compressed.ts');
   return convertAnyStream(source, target, options);
@@ -106,6 +127,7 @@ async function convertFile(path: string, target: string | Writable, options: Ful
   // Of a device nobody expects compressed bytes.
   const format = before.isDevice ? undefined : await compressionOf(path, options);
   if (format !== undefined) {
+    if (options.to === 'differencing') throw onceOnlyError('a compressed file', path);
     const { convertCompressedFile } = await import('./convert-compressed.ts');
     return convertCompressedFile({ path, format }, target, options);
   }
@@ -113,23 +135,27 @@ async function convertFile(path: string, target: string | Writable, options: Ful
   try {
     if (typeof target === 'string') await refuseParents(opened.parentPaths, target);
     const outcome = await readWatched(opened, () => {
-      return convertDisk(opened.disk, opened.type, target, options, opened.checkUnchanged);
+      const { disk, type, checkUnchanged } = opened;
+      return convertDisk(disk, type, target, { ...options, isOpenedByPath: true }, checkUnchanged);
     });
     const padded = opened.type === 'raw' && opened.disk.size > before.size;
     const warnings = padded ? paddedWarnings(before.size, opened.disk.size) : [];
     const ofDevice = await deviceWarnings(path, before);
-    return { ...outcome, warnings: [...warningsOf(opened.vhd?.findings ?? []), ...warnings, ...ofDevice] };
+    const ofSource = [...warningsOf(opened.vhd?.findings ?? []), ...warnings, ...ofDevice];
+    return { ...outcome, warnings: [...ofSource, ...outcome.warnings] };
   } finally {
     await opened.disk.close();
   }
 }
 
-/** What of the options is about the source. */
-function sourceOptions(options: FullConvertOptions): OpenDiskOptions {
-  const { from, pad, sizeFrom, footer, bitmap, lock, onWarning } = options;
-  const { parentDirs, followParents, strictParent, maxChainLength, allowRawParent } = options;
-  const chain = { parentDirs, followParents, strictParent, maxChainLength, allowRawParent };
-  return { from, pad, sizeFrom, footer, bitmap, lock, onWarning, ...chain };
+/** Two images are held against each other at places, and a stream has none. */
+function onceOnlyError(what: string, path?: string): VhdError {
+  return new VhdError('ERR_VHD_STREAM', `a differencing image cannot be made of ${what}`, {
+    storage: path,
+    expected: 'a file that can be read at any place',
+    found: what,
+    remedy: 'save it as a file first, and convert that',
+  });
 }
 
 async function convertDisk(
@@ -143,8 +169,8 @@ async function convertDisk(
   if (options.to !== 'raw') checkWholeSectors(disk);
   const shaped =
     options.azure === true ? await (await import('./azure.ts')).shapeForAzure(disk) : { disk, changes: [] };
-  const outcome = await writeDisk(shaped.disk, target, options, beforeCommit);
-  return { ...outcome, sourceType, virtualSize: shaped.disk.size, warnings: [], changes: shaped.changes };
+  const { warnings = [], ...outcome } = await writeDisk(shaped.disk, target, options, beforeCommit);
+  return { ...outcome, sourceType, virtualSize: shaped.disk.size, warnings, changes: shaped.changes };
 }
 
 async function writeDisk(
@@ -152,7 +178,11 @@ async function writeDisk(
   target: string | Writable,
   options: FullConvertOptions,
   beforeCommit: () => Promise<void>,
-): Promise<Written> {
+): Promise<Written & Partial<WrittenChild>> {
+  const { parent } = options;
+  if (parent !== undefined) {
+    return (await import('./convert-child.ts')).writeChild(disk, target, { ...options, parent }, beforeCommit);
+  }
   if (options.dryRun === true) return measure(disk, target, options);
   const identified = wantsContentUuid(options) ? { ...options, uuid: await contentUuid(disk, options) } : options;
   if (typeof target === 'string') return writeDiskToFile(disk, target, identified, beforeCommit);

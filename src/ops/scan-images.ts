@@ -96,3 +96,8 @@ async function lookAtOne(path: string, look: ScanOptions['look']): Promise<Scann
     return { path, stats, examination: undefined, problem: error instanceof Error ? error.message : String(error) };
   }
 }
+
+/** Tells a file from others, whatever names it has. */
+export function identityOf({ dev, ino }: Pick<Stats, 'dev' | 'ino'>): string {
+  return `${dev}:${ino}`;
+}

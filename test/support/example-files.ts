@@ -3,6 +3,8 @@
 import { copyFile, mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { convert } from '../../src/ops/convert.ts';
+import { relink } from '../../src/ops/relink.ts';
+import { childImage, parentImage } from './child-images.ts';
 import { findProgram, runPeer } from './peers.ts';
 
 interface ExampleFile {
@@ -45,6 +47,8 @@ export const EXAMPLE_FILES: Readonly<Record<string, ExampleFile>> = {
   'disk.raw.xz': { what: 'disk.raw, compressed', make: packed('xz') },
   'disk.raw.zst': { what: 'disk.raw, compressed', make: packed('zstd') },
   images: { what: 'a directory with a copy of disk.vhd', make: copyInto, isStrange: true },
+  'base.vhd': { what: 'a dynamic image, the parent of child.vhd', make: (path) => writeFile(path, parentImage()) },
+  'child.vhd': { what: 'a child of base.vhd', make: makeChild },
   'grown.vhd': {
     what: 'fixed.vhd with a MiB behind its footer',
     make: async (path, folder) => {
@@ -62,6 +66,11 @@ export const EXAMPLE_FILES: Readonly<Record<string, ExampleFile>> = {
     isStrange: true,
   },
 };
+
+async function makeChild(path: string, folder: string): Promise<void> {
+  await writeFile(path, childImage());
+  await relink(path, { parent: join(folder, 'base.vhd') });
+}
 
 async function copyInto(path: string, folder: string): Promise<void> {
   await mkdir(path);

@@ -6,7 +6,7 @@ import { finished } from 'node:stream/promises';
 import { describe, expect, it } from 'vitest';
 import { openVhd } from '../../../src/open.ts';
 import { convert } from '../../../src/ops/convert.ts';
-import type { ConvertOptions, ConvertResult, TargetType } from '../../../src/ops/convert-options.ts';
+import type { TargetType as AnyTargetType, ConvertOptions, ConvertResult } from '../../../src/ops/convert-options.ts';
 import type { Progress } from '../../../src/ops/progress.ts';
 import { decodeVhd } from '../../../src/stream/decode.ts';
 import { buildImage, contentOf as contentOfShape } from '../../support/build-image.ts';
@@ -14,6 +14,8 @@ import { firstDifference, pattern } from '../../support/bytes.ts';
 import { contentOfFile, contentOfImage, IDENTITY, imageWith, rawDisk, vastDisk } from '../../support/streams-disks.ts';
 import { WorkFolder } from '../../support/streams-files.ts';
 import { bytesOf, ChunkSource, failureOf, outcomeOf, sleep } from '../../support/streams-sources.ts';
+
+type TargetType = Exclude<AnyTargetType, 'differencing'>;
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
