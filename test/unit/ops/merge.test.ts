@@ -5,7 +5,7 @@ import { findJournalPath, readJournal } from '../../../src/open-journal.ts';
 import { merge } from '../../../src/ops/merge.ts';
 import { buildOver, type Chain, randomShape } from '../../support/build-chain.ts';
 import { firstDifference } from '../../support/bytes.ts';
-import { type ChainFiles, writeChain } from '../../support/chain-files.ts';
+import { type ChainFiles, writeChain } from '../../support/chain-folders.ts';
 import { checkParameters, mix, Random } from '../../support/seed.ts';
 import { useTempFolder } from '../../support/temp.ts';
 
