@@ -1,20 +1,16 @@
 import type { Disk } from '../disk/disk.ts';
-import { growImage } from '../disk/grow-image.ts';
-import { openVhdStorage } from '../disk/open-storage.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, type Journal, readJournal } from '../open-journal.ts';
 import { listenerFor } from '../open-source.ts';
-import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
-import { type CopyTarget, copyDisk, HOLE_GRAIN_BYTES } from './copy.ts';
 import { removeJournal, writeJournal } from './journal.ts';
 import { type MergeChain, openLinks, UnreadDisk } from './merge-chain.ts';
+import { carryOutMerge } from './merge-copy.ts';
 import type { MergeOptions, MergePlan, MergeResult } from './merge-options.ts';
 import { type CopyPlan, planCopy } from './merge-plan.ts';
-import { ProgressMeter } from './progress.ts';
 
 /** What the parts of a merge report. */
 export type MergeOutcome = Pick<
@@ -70,9 +66,11 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
     }
     options.signal?.throwIfAborted();
     if (journal === undefined) await writeJournal(path, journalFor(chain, image, sizes));
-    const moved = await perform({ plan, storage, source, base, type: image.type }, options).catch((error: unknown) => {
-      throw causeOf(error);
-    });
+    const moved = await carryOutMerge({ plan, storage, source, below: base, type: image.type }, options).catch(
+      (error: unknown) => {
+        throw causeOf(error);
+      },
+    );
     await removeJournal(path);
     return { ...planned, ...sizes, ...moved, fileSize: await storage.size(), grown, warnings };
   } finally {
@@ -187,48 +185,6 @@ function warningsAbout(image: SoundExamination, source: Disk): string[] {
   const isLarger = virtualSize > source.size;
   const kept = `it is larger than the child, ${virtualSize} bytes against ${source.size}: what lies behind stays as it is`;
   return [...warningsOf(image.findings), ...(isLarger ? [kept] : [])];
-}
-
-interface Performance {
-  readonly plan: CopyPlan;
-  readonly storage: FileStorage;
-  readonly source: Disk;
-  readonly base: Disk | undefined;
-  readonly type: SoundExamination['type'];
-}
-
-async function perform(
-  { plan, storage, source, base, type }: Performance,
-  options: MergeOptions,
-): Promise<Pick<MergeResult, 'copiedBytes' | 'skippedBytes'>> {
-  const { bitmap, onProgress, onWarning, signal } = options;
-  if (plan.growth !== undefined) await growImage(storage, plan.growth);
-  // The file stays open, and locked, until the journal is gone.
-  const disk = await openVhdStorage(borrowed(storage), { writable: true, bitmap, parent: base, onWarning });
-  const meter = new ProgressMeter('merge', plan.mergedBytes, onProgress);
-  try {
-    const target = type === 'fixed' ? keepingHoles(disk) : disk;
-    const grainBytes = disk.blockSize ?? HOLE_GRAIN_BYTES;
-    await copyDisk(source, target, { meter, grainBytes, belowDepth: plan.depth, signal });
-    await disk.flush();
-  } catch (error) {
-    await disk.close().catch(() => undefined);
-    throw error;
-  }
-  await disk.close();
-  return { copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
-}
-
-/** Of a fixed image only what is stored becomes zeros: writing them over a hole would fill it. */
-function keepingHoles(disk: Disk): CopyTarget {
-  return {
-    write: (source, position) => disk.write(source, position),
-    discard: async (position, length) => {
-      for await (const { kind, ...stored } of disk.extents({ start: position, length })) {
-        if (kind === 'data') await disk.discard(stored.start, stored.length);
-      }
-    },
-  };
 }
 
 /** What the system said, where small writes that were gathered failed: a full disk is told as one. */
