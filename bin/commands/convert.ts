@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { convert } from '../../src/ops/convert.ts';
 import type { ConvertOptions, ConvertResult, TargetType } from '../../src/ops/convert-options.ts';
 import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
+import { refuseForChain } from '../chain-target.ts';
 import { convertTypeFor } from '../convert-target.ts';
 import { convertText } from '../convert-text.ts';
 import { watchDevice } from '../device-target.ts';
@@ -98,7 +99,9 @@ async function convertVerb(session: Session, call: Call): Promise<void> {
   const isDevice = (await statOrNothing(target))?.isBlockDevice() === true;
   const { azure = false, inPlace = false } = flags;
   const to = convertTypeFor({ source, target, to: flags.to, parent: flags.parent, azure, inPlace, isDevice });
-  await guardChildren(changedBy(call), flags, session.io.signal);
+  await guardChildren(changedBy(call), flags, session.io.signal).catch((error: unknown) => {
+    return refuseForChain(error, source, target, flags);
+  });
   const heard = new HeardWarnings();
   const options = { ...optionsFor(session, flags, to), onWarning: heard.listener };
   const { stream, sink } = inPlace ? {} : await openEnds(session, call);

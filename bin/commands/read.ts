@@ -11,6 +11,7 @@ import { readWatched } from '../../src/ops/source-change.ts';
 import { createReadStream } from '../../src/stream/disk-streams.ts';
 import { PIECE_BYTES, readAhead, storedPieces } from '../../src/stream/read-ahead.ts';
 import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
+import { refuseForChain } from '../chain-target.ts';
 import { refuseSameFile, streamTarget } from '../endpoints.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
@@ -50,7 +51,11 @@ async function read(session: Session, image: string, flags: Flags): Promise<void
   }
   const sink = await streamTarget(session, flags.output);
   await refuseSameFile(image, flags.output);
-  if (sink === undefined && flags.force === true) await guardChildren([flags.output], flags, session.io.signal);
+  if (sink === undefined && flags.force === true) {
+    await guardChildren([flags.output], flags, session.io.signal).catch((error: unknown) => {
+      return refuseForChain(error, image, flags.output, flags);
+    });
+  }
   const opened = await openDisk(image, { ...inputOptions(flags), pad: flags.pad });
   const progress = new ProgressDisplay(session, flags);
   const startedAt = performance.now();

@@ -6,10 +6,10 @@ import { shellPath } from '../format/shell.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, type Journal, readJournal, strayError } from '../open-journal.ts';
+import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { carryOut, removeJournal, rollBack, writeJournal } from './journal.ts';
-import { parentReferenceFor } from './parent-reference.ts';
 import { refuseLoop } from './relink-loop.ts';
 import { planRelink, type RelinkImage } from './relink-plan.ts';
 
@@ -65,11 +65,17 @@ const OPTIONS: readonly string[] = [...['parent', 'allowUuidMismatch', 'dryRun',
 export async function relink(childPath: string, options: RelinkOptions = {}): Promise<RelinkResult> {
   checkOptionNames('relink', options, OPTIONS);
   checkBooleans(options, ['allowUuidMismatch', 'dryRun', 'lock']);
+  if (options.parent !== undefined) await refuseLoop(childPath, options.parent);
+  return relinkUnlooped(childPath, options);
+}
+
+/** The same for a parent that is known not to have the image among its own parents: of a long chain that takes long to find out. */
+export async function relinkUnlooped(childPath: string, options: RelinkOptions): Promise<RelinkResult> {
   const { parent, lock, onWarning } = options;
   const path = await realpath(childPath);
-  if (parent !== undefined) await refuseLoop(path, parent);
   const storage = await openWritableFile(path, { lock, onWarning });
   try {
+    checkFile(storage, childPath);
     const child: Child = { storage, path, shown: childPath };
     const finishedJournal = await finishBegun(child, options);
     if (parent !== undefined) return { ...(await relinkTo(child, parent, options)), finishedJournal };
@@ -78,6 +84,15 @@ export async function relink(childPath: string, options: RelinkOptions = {}): Pr
   } finally {
     await storage.close();
   }
+}
+
+/** What has no room to grow has no place for a journal beside it either. */
+function checkFile({ capabilities }: FileStorage, shown: string): void {
+  if (capabilities.growable !== false) return;
+  throw new VhdError('ERR_VHD_UNSUPPORTED', 'an image on a block device cannot be relinked: expected a file', {
+    ...{ storage: shown, expected: 'a file', found: 'a block device' },
+    remedy: 'copy it into a file, relink that, and put it back',
+  });
 }
 
 interface Child {

@@ -19,8 +19,8 @@ export interface ScannedImage {
   readonly stats: Stats;
   /** What its ends and its header say; undefined if it could not be read. */
   readonly examination: Examination | undefined;
-  /** Why it could not be read. */
-  readonly problem: string | undefined;
+  /** Why it could not be read; null if it could. */
+  readonly problem: string | null;
 }
 
 /** Which files are looked at. */
@@ -88,7 +88,7 @@ async function lookAtOne(path: string, look: ScanOptions['look']): Promise<Scann
     try {
       const examination = await examine(storage);
       await look?.(storage, examination);
-      return { path, stats, examination, problem: undefined };
+      return { path, stats, examination, problem: null };
     } finally {
       await storage.close();
     }

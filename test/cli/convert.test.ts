@@ -237,7 +237,7 @@ describe('convert refuses, in one sentence and with nothing left behind', () => 
     ['qcow.vhd', 'target/a.raw', 3, 'qcow.vhd: this is a QCOW2 file', 'qemu-img convert -f qcow2 -O raw'],
     ['nofooter.vhd', 'target/a.raw', 3, 'it is named .vhd but has no footer', 'if it is a raw disk, say --from raw'],
     ['footer.img', 'target/a.raw', 3, 'it is named .img but', 'say --from raw or --from vhd'],
-    ['differencing.vhd', 'target/a.raw', 3, 'this is a differencing disk', ''],
+    ['differencing.vhd', 'target/a.raw', 3, 'its parent is not named', 'add --parent-dir DIR'],
     ['disk.raw', 'disk.vhd', 2, 'disk.vhd: the output exists already', '--force replaces it'],
     ['disk.raw', 'target/a.vhdx', 2, 'it is named .vhdx', 'qemu-img convert -f raw -O vhdx'],
     ['disk.vhd', 'target/a.vdi', 2, 'it is named .vdi', 'vhd convert'],

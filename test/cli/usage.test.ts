@@ -66,7 +66,7 @@ describe('a usage error is one sentence and what to do', () => {
     [['convert', '--to'], 'vhd: --to: its value is missing', 'vhd convert --help shows what there is'],
     [['read', 'a', '-o'], 'vhd: --output: its value is missing', 'vhd read --help shows what there is'],
     [['convert', 'a', 'b', '--forse'], "vhd: unknown option '--forse'", 'did you mean --force?'],
-    [['info', 'a', '--parent-dir', 'x'], "vhd: unknown option '--parent-dir'", 'vhd info --help shows what there is'],
+    [['info', 'a', '--parent', 'x'], "vhd: unknown option '--parent'", 'vhd info --help shows what there is'],
     [
       ['info', 'a', '--from', 'vhdx'],
       "vhd: --from: expected raw or vhd, found 'vhdx'",

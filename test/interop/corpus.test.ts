@@ -43,15 +43,7 @@ describeWithCorpus('the corpus', () => {
       if (raw === undefined || raw.size > 256 * 1024 ** 2) continue;
       test(name, async () => {
         await using disk = await openVhd(temp.file(name));
-        expect(await mappedDigest(temp.file(name), mapRuns(disk))).toEqual(raw);
-      });
-    }
-  });
-
-  describe('a differencing disk is refused as one', () => {
-    for (const { name } of sound.filter((image) => image.diskType === 4)) {
-      test(name, async () => {
-        await expect(openVhd(temp.file(name))).rejects.toMatchObject({ code: 'ERR_VHD_DIFFERENCING' });
+        expect(await mappedDigest([temp.file(name)], mapRuns(disk))).toEqual(raw);
       });
     }
   });

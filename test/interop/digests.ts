@@ -56,25 +56,26 @@ export async function chunkDigest(disk: Disk): Promise<ChunkDigest> {
   return { size: disk.size, chunkCount, sha256: hash.digest('hex') };
 }
 
-/** Digest of the bytes that a map says a disk has, taken from the file without the disk. */
-export async function mappedDigest(path: string, runs: AsyncIterable<MapRun>): Promise<RawDigest> {
+/** Digest of the bytes that a map says a disk has, taken from its files, by their depth in the chain, without the disk. */
+export async function mappedDigest(paths: readonly string[], runs: AsyncIterable<MapRun>): Promise<RawDigest> {
   const hash = createHash('sha256');
-  const file = await open(path);
+  const files = await Promise.all(paths.map((path) => open(path)));
   const buffer = Buffer.alloc(MIB);
   let position = 0;
-  for await (const { start, length, kind, fileOffset } of runs) {
+  for await (const { start, length, kind, fileOffset, depth } of runs) {
     expect(start).toBe(position);
     expect(kind === 'data').toBe(fileOffset !== null);
     for (const end = start + length; position < end; ) {
       const piece = buffer.subarray(0, Math.min(MIB, end - position));
       if (fileOffset === null) piece.fill(0);
       else {
-        expect((await file.read(piece, 0, piece.length, fileOffset + position - start)).bytesRead).toBe(piece.length);
+        const read = await files[depth]?.read(piece, 0, piece.length, fileOffset + position - start);
+        expect(read?.bytesRead).toBe(piece.length);
       }
       hash.update(piece);
       position += piece.length;
     }
   }
-  await file.close();
+  for (const file of files) await file.close();
   return { size: position, sha256: hash.digest('hex') };
 }

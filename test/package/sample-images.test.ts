@@ -72,7 +72,12 @@ describe('the images of samples/', async () => {
   });
 
   it('child-of-4g.vhd names dynamic-4g.vhd', async () => {
-    const { parent } = JSON.parse((await vhd(['info', '--json', image('child-of-4g.vhd')])).stdout) as InfoReport;
+    const told = (await vhd(['info', '--json', image('child-of-4g.vhd')])).stdout;
+    const { parent, chain, readable } = JSON.parse(told) as InfoReport;
+    expect([readable, chain?.map(({ path }) => path)]).toEqual([
+      true,
+      [image('child-of-4g.vhd'), image('dynamic-4g.vhd')],
+    ]);
     await using disk = await openVhd(image('dynamic-4g.vhd'));
     const uuid = Buffer.from(disk.footer.uniqueId).toString('hex');
     expect(parent?.name).toBe('dynamic-4g.vhd');

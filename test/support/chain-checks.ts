@@ -23,8 +23,7 @@ export function expectedOf(chain: Chain): ExpectedChain {
   return {
     content: chain[0]?.content ?? new Uint8Array(0),
     extents: (start, end) => expectedExtents(chain, start, end),
-    fileBytes: (depth, offset, length) =>
-      chain[depth]?.image.subarray(offset, offset + length) ?? new Uint8Array(0),
+    fileBytes: (depth, offset, length) => chain[depth]?.image.subarray(offset, offset + length) ?? new Uint8Array(0),
   };
 }
 
@@ -79,8 +78,7 @@ function expectCover(
     if (extent.kind === 'zero') expect(isAllZeros(content.subarray(extent.start, position))).toBe(true);
     const before = extents[index - 1];
     const place = before?.fileOffset === undefined ? undefined : before.fileOffset + before.length;
-    const isContinued =
-      before?.kind === extent.kind && before.depth === extent.depth && place === extent.fileOffset;
+    const isContinued = before?.kind === extent.kind && before.depth === extent.depth && place === extent.fileOffset;
     expect(isContinued, `the run at ${extent.start} continues the one before it`).toBe(false);
   }
   expect(position).toBe(start + length);
@@ -104,7 +102,8 @@ export function expectOwner({ chain, touched, bytes }: ChangedChain, { start, le
     if (touched[Math.floor(at / 512)] !== 1) {
       const owner = { at, ...ownerOf(chain, at) };
       if (owner.kind !== kind || owner.depth !== depth) expect(found).toEqual(owner);
-    } else if (depth > 0 && !isAllZeros(bytes.subarray(at, end))) expect.fail(`${JSON.stringify(found)}, but it was written`);
+    } else if (depth > 0 && !isAllZeros(bytes.subarray(at, end)))
+      expect.fail(`${JSON.stringify(found)}, but it was written`);
   }
 }
 

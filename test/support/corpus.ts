@@ -31,6 +31,8 @@ export interface CorpusImage {
   readonly fileSize: number;
   /** Disk type of its footer; undefined if it is no image with a readable footer. */
   readonly diskType: number | undefined;
+  /** Paths in the corpus of the images of its chain, child first; of what has no parent only its own. */
+  readonly chain: readonly string[];
   /** True: a reader may refuse it. */
   readonly isDamaged: boolean;
   /** True: a lone footer or header. */
@@ -49,6 +51,7 @@ interface IndexEntry {
   readonly damaged?: boolean;
   readonly fragment?: boolean;
   readonly footer?: { readonly type: number } | null;
+  readonly chain?: readonly string[] | null;
   readonly raw?: readonly [number, string] | null;
   readonly big?: { readonly spec?: readonly [number, number, string] } | null;
   readonly agree?: readonly string[];
@@ -83,6 +86,7 @@ function readIndex(): CorpusImage[] {
       name,
       fileSize: entry.size,
       diskType: footer?.type,
+      chain: entry.chain ?? [name],
       isDamaged: entry.damaged === true,
       isFragment: entry.fragment === true,
       raw: raw === null || raw === undefined ? undefined : { size: raw[0], sha256: raw[1] },

@@ -93,7 +93,12 @@ describe('openDisk refuses', () => {
     ['a dynamic image with two damaged footers', 'a.bin', damaged(dynamic, 'start', 'end'), 'ERR_VHD_CORRUPT'],
     ['a damaged footer copy and no footer', 'a.bin', damaged(dynamic, 'start').subarray(0, -512), 'ERR_VHD_CORRUPT'],
     ['a fixed image cut in the middle', 'a.vhd', fixed.subarray(0, MiB / 2), 'ERR_VHD_AMBIGUOUS'],
-    ['a differencing image', 'a.vhd', buildImage({ size: MiB, footer: { diskType: 4 } }), 'ERR_VHD_DIFFERENCING'],
+    [
+      'a child without its parent',
+      'a.vhd',
+      buildImage({ size: MiB, footer: { diskType: 4 } }),
+      'ERR_VHD_PARENT_MISSING',
+    ],
     ['an empty file', 'a.bin', new Uint8Array(0), 'ERR_VHD_SIZE'],
     ['an empty file named .vhd', 'a.vhd', new Uint8Array(0), 'ERR_VHD_SIZE'],
     ['100 bytes', 'a.bin', raw.subarray(0, 100), 'ERR_VHD_SIZE'],
