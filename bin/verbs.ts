@@ -24,6 +24,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   map: { summary: 'show where the data is', load: () => import('./commands/map.ts') },
   read: { summary: 'read bytes of the virtual disk', load: () => import('./commands/read.ts') },
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
+  merge: { summary: 'merge a differencing image into an ancestor', load: () => import('./commands/merge.ts') },
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },
   tree: { summary: 'show the chains in a directory', load: () => import('./commands/tree.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },

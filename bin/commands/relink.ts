@@ -22,7 +22,7 @@ interface Flags extends ReportFlags {
 /** Declares `relink CHILD`. */
 export function declare(command: Command, session: Session): void {
   command
-    .argument('<child>', 'differencing image whose parent has moved; with --recursive, a directory of such images')
+    .argument('<image>', 'differencing image whose parent has moved; with --recursive, a directory of such images')
     .option('--parent <parent>', 'where its parent is now; without, a relink that was begun is finished')
     .option('--recursive', 'every image in a directory and those in it that does not find its parent any more')
     .option(

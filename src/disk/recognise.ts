@@ -142,7 +142,8 @@ async function readStartFooter(
   return readFooter(storage, 0, FOOTER_BYTES);
 }
 
-async function readFooter(storage: Storage, offset: number, byteLength: number): Promise<FooterReading> {
+/** Reads what stands where a footer belongs, of 512 or 511 bytes. */
+export async function readFooter(storage: Storage, offset: number, byteLength: number): Promise<FooterReading> {
   const bytes = new Uint8Array(byteLength);
   await storage.read(bytes, offset);
   return { offset, bytes, decoded: decodeFooter(bytes, offset) };

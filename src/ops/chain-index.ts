@@ -8,7 +8,7 @@ import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import { isAllOnes } from '../format/zeros.ts';
 import { HERE, parentPaths } from '../open-parent-paths.ts';
 import type { Storage } from '../storage/storage.ts';
-import { identityOf, type ScannedImage, scanImages } from './scan-images.ts';
+import { type ScannedImage, scanImages } from './scan-images.ts';
 
 /** What a few sectors and the table of an image tell. */
 export interface IndexedImage {
@@ -103,8 +103,7 @@ class ChainIndex {
     };
     for await (const scanned of scanImages(directory, { ...options, look })) {
       const file = join(real, relative(directory, scanned.path));
-      const identity = identityOf(scanned.stats);
-      this.#put({ ...imageOf(scanned, facts.get(scanned.path)), file, identity, isListed });
+      this.#put({ ...imageOf(scanned, facts.get(scanned.path)), file, isListed });
       facts.delete(scanned.path);
     }
   }
@@ -134,20 +133,32 @@ class ChainIndex {
   async #linkOf(image: IndexedImage): Promise<ParentLink> {
     if (image.parentUuid === null) return { image, state: 'none', parent: undefined, candidates: [] };
     const candidates = (this.#byUuid.get(image.parentUuid) ?? []).filter((candidate) => candidate !== image);
-    const paths = parentPaths(image.names, { childDirs: [dirname(image.file)], parentDirs: [] }, HERE);
-    for (const { path, problem } of paths) {
-      const identity = problem === undefined ? this.#identities.get(path) : undefined;
-      const parent = identity === undefined ? undefined : this.#images.get(identity);
-      if (parent !== undefined && candidates.includes(parent)) return { image, state: 'named', parent, candidates };
-      // blktap: a parent without an identifier is a raw disk, which is not among the images.
-      const isRaw = image.parentUuid === NO_UUID && problem === undefined && (await isFile(path));
-      if (isRaw) return { image, state: 'none', parent: undefined, candidates };
-    }
+    const paths = parentPaths(image.names, { childDirs: [dirname(image.file)], parentDirs: [] }, HERE)
+      .filter(({ problem }) => problem === undefined)
+      .map(({ path }) => path);
+    const named = this.#named(paths, candidates);
+    if (named !== undefined) return { image, state: 'named', parent: named, candidates };
+    const link = { image, parent: undefined, candidates };
+    // blktap: a parent without an identifier is a raw disk, which is not among the images.
+    if (image.parentUuid === NO_UUID && (await anyIsFile(paths))) return { ...link, state: 'none' };
     const [only, ...others] = candidates;
-    if (only === undefined) return { image, state: 'missing', parent: undefined, candidates };
-    if (others.length > 0) return { image, state: 'ambiguous', parent: undefined, candidates };
-    return { image, state: 'moved', parent: only, candidates };
+    if (only === undefined) return { ...link, state: 'missing' };
+    return others.length > 0 ? { ...link, state: 'ambiguous' } : { ...link, state: 'moved', parent: only };
   }
+
+  /** The first of some paths that leads to one of some images. */
+  #named(paths: readonly string[], candidates: readonly IndexedImage[]): IndexedImage | undefined {
+    for (const path of paths) {
+      const image = this.#images.get(this.#identities.get(path) ?? '');
+      if (image !== undefined && candidates.includes(image)) return image;
+    }
+    return undefined;
+  }
+}
+
+async function anyIsFile(paths: readonly string[]): Promise<boolean> {
+  for (const path of paths) if (await isFile(path)) return true;
+  return false;
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -211,25 +222,27 @@ async function countAllocated(
   return count;
 }
 
-type Described = Omit<IndexedImage, 'file' | 'identity' | 'isListed'>;
+type Described = Omit<IndexedImage, 'file' | 'isListed'>;
 
-function imageOf({ path, stats, examination, problem }: ScannedImage, facts: Facts | undefined): Described {
-  const { footer, header, type, virtualSize = null, refusal } = examination ?? {};
-  const isReadable = examination !== undefined && refusal === undefined && type !== undefined;
-  const trouble = isReadable ? null : (problem ?? refusal?.message ?? 'it is no VHD');
-  const blockCount = isReadable && header !== undefined ? entryCountFor(virtualSize ?? 0, header.blockSize) : null;
-  return {
-    path,
-    type: isReadable ? type : null,
-    virtualSize,
-    fileSize: stats.size,
-    fileAllocatedBytes: Number.isFinite(stats.blocks) ? stats.blocks * 512 : null,
-    allocatedBlocks: facts?.allocatedBlocks ?? null,
-    blockCount,
-    uuid: footer === undefined ? null : formatUuid(footer.uniqueId),
-    uuidMixedEndian: footer === undefined ? null : formatUuidMixedEndian(footer.uniqueId),
-    parentUuid: isReadable && type === 'differencing' && header ? formatUuid(header.parentUniqueId) : null,
-    names: facts?.names ?? [],
-    problem: trouble,
-  };
+function imageOf({ examination, problem, ...file }: ScannedImage, facts: Facts | undefined): Described {
+  const known = { ...file, ...NOTHING_KNOWN, ...identifiersOf(examination), problem };
+  if (examination === undefined) return known;
+  const { type, header, refusal, virtualSize } = examination;
+  if (refusal !== undefined || type === undefined || virtualSize === undefined) {
+    return { ...known, problem: refusal?.message ?? 'it is no VHD' };
+  }
+  const readable = { ...known, ...facts, type, virtualSize, problem: null };
+  if (header === undefined) return readable;
+  const parentUuid = type === 'differencing' ? formatUuid(header.parentUniqueId) : null;
+  return { ...readable, parentUuid, blockCount: entryCountFor(virtualSize, header.blockSize) };
+}
+
+const NOTHING_KNOWN = {
+  ...{ type: null, virtualSize: null, allocatedBlocks: null, blockCount: null, parentUuid: null, names: [] },
+} as const;
+
+function identifiersOf(examination: Examination | undefined): Pick<IndexedImage, 'uuid' | 'uuidMixedEndian'> {
+  const uniqueId = examination?.footer?.uniqueId;
+  if (uniqueId === undefined) return { uuid: null, uuidMixedEndian: null };
+  return { uuid: formatUuid(uniqueId), uuidMixedEndian: formatUuidMixedEndian(uniqueId) };
 }

@@ -7,9 +7,10 @@ import { quote } from '../format/bytes.ts';
 import { decodeParentName } from '../format/dynamic-header.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
+import { identityOf } from '../open-parent-places.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
-import { identityOf, scanImages } from './scan-images.ts';
+import { scanImages } from './scan-images.ts';
 
 const NO_UUID = formatUuid(new Uint8Array(16));
 
@@ -39,7 +40,7 @@ export interface FindChildrenOptions {
 export async function findChildren(imagePath: string, options: FindChildrenOptions = {}): Promise<FoundChild[]> {
   checkOptionNames('findChildren', options, ['signal']);
   const path = await realpath(imagePath);
-  const self = await stat(path);
+  const self = await stat(path, { bigint: true });
   if (!self.isFile()) return [];
   const parent: Parent = { uuid: await identifierOf(path), name: basename(path) };
   // Told as the image was, as far as those words lead to its directory.
@@ -53,9 +54,9 @@ export async function findChildren(imagePath: string, options: FindChildrenOptio
   for await (const image of scanImages(isThere ? dirname(imagePath) : dirname(path), { ...options, look })) {
     const child = children.get(image.path);
     children.delete(image.path);
-    const isSelf = identityOf(image.stats) === identityOf(self);
+    const isSelf = image.identity === identityOf(self);
     // One file under two names is one child.
-    if (child !== undefined && !isSelf) found.set(identityOf(image.stats), { path: image.path, ...child });
+    if (child !== undefined && !isSelf) found.set(image.identity, { path: image.path, ...child });
   }
   return [...found.values()].sort((first, second) => (first.path < second.path ? -1 : 1));
 }

@@ -17,18 +17,35 @@ export interface CopyOptions {
   readonly meter: ProgressMeter;
   /** Grain in which zeros are left out: {@link HOLE_GRAIN_BYTES} for flat targets, a block for dynamic ones. */
   readonly grainBytes: number;
+  /**
+   * Copy only what links above this one in the chain decide, to the sector: 1 is what the image itself owns. What is left
+   * out is not counted. Default: all of the disk.
+   */
+  readonly belowDepth?: number | undefined;
   /** Stops it. */
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What is copied to. */
+export interface CopyTarget extends Pick<Disk, 'write'> {
+  /** Makes zeros of a range. Without, the target has zeros there already. */
+  readonly discard?: Disk['discard'] | undefined;
+}
+
 /**
- * Copies what a disk stores to the same places of a target that reads as zeros, and skips what is zero. Several pieces
- * are on their way, each read and then written; writes are issued in the order of the disk, so that equal disks make
- * equal images. When it rejects, nothing is on its way any more.
+ * Copies what a disk stores to the same places of a target, and hands what is zero to its `discard`, if it has one.
+ * Several pieces are on their way, each read and then written; writes are issued in the order of the disk, so that equal
+ * disks make equal images. When it rejects, nothing is on its way any more.
  */
-export async function copyDisk(source: Disk, target: Pick<Disk, 'write'>, options: CopyOptions): Promise<void> {
-  const { meter, signal, grainBytes } = options;
-  const feed = new PieceFeed(source.extents({ coarse: true })[Symbol.asyncIterator](), meter);
+export async function copyDisk(source: Disk, target: CopyTarget, options: CopyOptions): Promise<void> {
+  const { meter, signal, grainBytes, belowDepth } = options;
+  // Whole blocks would have sectors in them that other links decide.
+  const extents = source.extents({ coarse: belowDepth === undefined });
+  const feed = new PieceFeed(extents[Symbol.asyncIterator](), {
+    meter,
+    belowDepth,
+    wantsZeros: target.discard !== undefined,
+  });
   const copy: Copy = { source, target, meter, grainBytes, signal, feed, turn: Promise.resolve(), failure: undefined };
   await Promise.all(Array.from({ length: WORKERS }, () => work(copy)));
   await feed.close();
@@ -53,7 +70,7 @@ export async function cloneDisk(source: Disk, target: Storage, meter: ProgressMe
 
 interface Copy {
   readonly source: Disk;
-  readonly target: Pick<Disk, 'write'>;
+  readonly target: CopyTarget;
   readonly meter: ProgressMeter;
   readonly grainBytes: number;
   readonly signal: AbortSignal | undefined;
@@ -77,7 +94,7 @@ async function work(copy: Copy): Promise<void> {
   }
 }
 
-async function copyPiece(copy: Copy, piece: ReadRange, buffer: Uint8Array): Promise<void> {
+async function copyPiece(copy: Copy, piece: Piece, buffer: Uint8Array): Promise<void> {
   const previous = copy.turn;
   let pass = (): void => undefined;
   copy.turn = new Promise((resolve) => (pass = resolve));
@@ -85,13 +102,13 @@ async function copyPiece(copy: Copy, piece: ReadRange, buffer: Uint8Array): Prom
   let writes: Promise<void>[] = [];
   let runs: readonly DataRun[] = [];
   try {
-    await copy.source.read(bytes, piece.start);
-    runs = dataRuns(bytes, copy.grainBytes, piece.start);
+    if (!piece.isZero) {
+      await copy.source.read(bytes, piece.start);
+      runs = dataRuns(bytes, copy.grainBytes, piece.start);
+    }
     await previous;
     if (copy.failure !== undefined) return;
-    writes = runs.map((run) =>
-      copy.target.write(bytes.subarray(run.start, run.start + run.length), piece.start + run.start),
-    );
+    writes = [...writeRuns(copy, piece, bytes, runs), ...discardRest(copy, piece, runs)];
   } finally {
     pass();
   }
@@ -102,18 +119,47 @@ async function copyPiece(copy: Copy, piece: ReadRange, buffer: Uint8Array): Prom
   copy.meter.skipped(piece.length - copiedBytes);
 }
 
-/** The stored pieces of a disk one by one; the zeros between them are counted as skipped on the way. */
+function writeRuns({ target }: Copy, piece: Piece, bytes: Uint8Array, runs: readonly DataRun[]): Promise<void>[] {
+  return runs.map((run) => target.write(bytes.subarray(run.start, run.start + run.length), piece.start + run.start));
+}
+
+/** What lies between the runs of a piece is zero. */
+function discardRest({ target }: Copy, piece: Piece, runs: readonly DataRun[]): Promise<void>[] {
+  if (target.discard === undefined) return [];
+  const calls: Promise<void>[] = [];
+  let position = 0;
+  for (const { start, length } of [...runs, { start: piece.length, length: 0 }]) {
+    if (start > position) calls.push(target.discard(piece.start + position, start - position));
+    position = start + length;
+  }
+  return calls;
+}
+
+/** A stretch of the disk that is copied at once. */
+interface Piece extends ReadRange {
+  /** True if it is known to be zero without being read. */
+  readonly isZero: boolean;
+}
+
+/** How extents become pieces. */
+interface FeedOptions extends Pick<CopyOptions, 'meter' | 'belowDepth'> {
+  /** True if stretches that are known to be zero are pieces too. */
+  readonly wantsZeros: boolean;
+}
+
+/** The pieces of a disk one by one; zeros that nobody wants are counted as skipped on the way. */
 class PieceFeed {
   readonly #extents: AsyncIterator<Extent>;
-  readonly #meter: ProgressMeter;
+  readonly #options: FeedOptions;
   #start = 0;
   #end = 0;
+  #isZero = false;
   #isDone = false;
   #filling: Promise<void> | undefined;
 
-  constructor(extents: AsyncIterator<Extent>, meter: ProgressMeter) {
+  constructor(extents: AsyncIterator<Extent>, options: FeedOptions) {
     this.#extents = extents;
-    this.#meter = meter;
+    this.#options = options;
   }
 
   /** True if `take` has a piece; what it waits for, all callers wait for together. */
@@ -126,11 +172,11 @@ class PieceFeed {
   }
 
   /** The next piece, undefined if another caller was faster. Ends at a multiple of the piece size, or with its extent. */
-  take(): ReadRange | undefined {
+  take(): Piece | undefined {
     if (this.#start >= this.#end) return undefined;
     const start = this.#start;
     this.#start = Math.min(this.#end, start - (start % PIECE_BYTES) + PIECE_BYTES);
-    return { start, length: this.#start - start };
+    return { start, length: this.#start - start, isZero: this.#isZero };
   }
 
   async close(): Promise<void> {
@@ -139,14 +185,20 @@ class PieceFeed {
   }
 
   async #fill(): Promise<void> {
+    const { meter, belowDepth, wantsZeros } = this.#options;
     const next = await this.#extents.next();
     if (next.done === true) {
       this.#isDone = true;
-    } else if (next.value.kind === 'zero') {
-      this.#meter.skipped(next.value.length);
-    } else {
-      this.#start = next.value.start;
-      this.#end = next.value.start + next.value.length;
+      return;
     }
+    const { start, length, kind, depth } = next.value;
+    if (belowDepth !== undefined && depth >= belowDepth) return;
+    this.#isZero = kind === 'zero';
+    if (this.#isZero && !wantsZeros) {
+      meter.skipped(length);
+      return;
+    }
+    this.#start = start;
+    this.#end = start + length;
   }
 }

@@ -2,7 +2,7 @@ import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { readJournal } from '../open-journal.ts';
 import type { FileOptions } from '../open-source.ts';
 import { type IndexedImage, indexChains, type ParentLink } from './chain-index.ts';
-import { relink } from './relink.ts';
+import { relink, relinkUnlooped } from './relink.ts';
 
 /** How the images of a directory are relinked. */
 export interface RelinkAllOptions extends FileOptions {
@@ -115,7 +115,7 @@ async function relinkOne(link: ParentLink, options: RelinkAllOptions): Promise<R
   }
   const { parentDirs: _parentDirs, ...how } = options;
   try {
-    await relink(image.path, { ...how, parent: parent.path });
+    await relinkUnlooped(image.path, { ...how, parent: parent.path });
     return { ...told, outcome: 'relinked', problem: null };
   } catch (error) {
     options.signal?.throwIfAborted();

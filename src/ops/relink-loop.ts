@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { examine } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { closeLinks, walkChain } from '../open-chain.ts';
+import { identityOf } from '../open-parent-places.ts';
 import { FileStorage } from '../storage/file.ts';
 
 /**
@@ -10,7 +11,7 @@ import { FileStorage } from '../storage/file.ts';
  * @throws VhdError `ERR_VHD_PARENT_LOOP`
  */
 export async function refuseLoop(child: string, parent: string): Promise<void> {
-  const self = await stat(child);
+  const self = identityOf(await stat(child, { bigint: true }));
   const storage = await FileStorage.open(parent);
   try {
     const start = { storage, path: parent, examination: await examine(storage) };
@@ -28,13 +29,8 @@ export async function refuseLoop(child: string, parent: string): Promise<void> {
   }
 }
 
-async function refuseSame(
-  self: { readonly ino: number; readonly dev: number },
-  link: string,
-  parent: string,
-): Promise<void> {
-  const stats = await stat(link);
-  if (stats.ino !== self.ino || stats.dev !== self.dev) return;
+async function refuseSame(self: string, link: string, parent: string): Promise<void> {
+  if (identityOf(await stat(link, { bigint: true })) !== self) return;
   const isItself = link === parent;
   const message = isItself ? 'an image cannot be its own parent' : 'the image is among the parents of this one already';
   throw new VhdError('ERR_VHD_PARENT_LOOP', `${message}: it would never end`, {

@@ -65,11 +65,17 @@ const OPTIONS: readonly string[] = [...['parent', 'allowUuidMismatch', 'dryRun',
 export async function relink(childPath: string, options: RelinkOptions = {}): Promise<RelinkResult> {
   checkOptionNames('relink', options, OPTIONS);
   checkBooleans(options, ['allowUuidMismatch', 'dryRun', 'lock']);
+  if (options.parent !== undefined) await refuseLoop(childPath, options.parent);
+  return relinkUnlooped(childPath, options);
+}
+
+/** The same for a parent that is known not to have the image among its own parents: of a long chain that takes long to find out. */
+export async function relinkUnlooped(childPath: string, options: RelinkOptions): Promise<RelinkResult> {
   const { parent, lock, onWarning } = options;
   const path = await realpath(childPath);
-  if (parent !== undefined) await refuseLoop(path, parent);
   const storage = await openWritableFile(path, { lock, onWarning });
   try {
+    checkFile(storage, childPath);
     const child: Child = { storage, path, shown: childPath };
     const finishedJournal = await finishBegun(child, options);
     if (parent !== undefined) return { ...(await relinkTo(child, parent, options)), finishedJournal };
@@ -78,6 +84,15 @@ export async function relink(childPath: string, options: RelinkOptions = {}): Pr
   } finally {
     await storage.close();
   }
+}
+
+/** What has no room to grow has no place for a journal beside it either. */
+function checkFile({ capabilities }: FileStorage, shown: string): void {
+  if (capabilities.growable !== false) return;
+  throw new VhdError('ERR_VHD_UNSUPPORTED', 'an image on a block device cannot be relinked: expected a file', {
+    ...{ storage: shown, expected: 'a file', found: 'a block device' },
+    remedy: 'copy it into a file, relink that, and put it back',
+  });
 }
 
 interface Child {
@@ -96,9 +111,24 @@ async function finishBegun({ storage, path, shown }: Child, { dryRun }: RelinkOp
   const { footer } = await examine(storage);
   const uuid = footer === undefined ? journal.uuid : formatUuid(footer.uniqueId);
   if (uuid !== journal.uuid) throw strayError(shown, journal.uuid, uuid);
+  checkModest(journal, shown);
   await carryOut(storage, journal);
   await removeJournal(path);
   return true;
+}
+
+/** What a relink writes, in bytes: header, names of up to 64 KiB each, a footer. */
+const MAX_WRITTEN_BYTES = 1024 * 1024;
+
+/** A journal that wants to do more than a relink does was not written by one. */
+function checkModest({ fileSize, fileSizeAfter, writes }: Journal, shown: string): void {
+  const written = writes.reduce((sum, { after }) => sum + after.length, 0);
+  const growth = fileSizeAfter - fileSize;
+  if (written <= MAX_WRITTEN_BYTES && growth >= 0 && growth <= MAX_WRITTEN_BYTES) return;
+  const message = `its journal tells of a relink that writes ${written} bytes and makes it ${growth} bytes longer`;
+  throw new VhdError('ERR_VHD_JOURNAL', `${message}: expected at most ${MAX_WRITTEN_BYTES}`, {
+    ...{ storage: shown, rule: 'file.journal', remedy: 'it was written by somebody else: find out by whom' },
+  });
 }
 
 /** A differencing image that can be written to, and its header. */

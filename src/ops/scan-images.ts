@@ -1,7 +1,8 @@
-import type { Dirent, Stats } from 'node:fs';
+import type { Dirent } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { type Examination, examine } from '../disk/recognise.ts';
+import { identityOf } from '../open-parent-places.ts';
 import { FileStorage } from '../storage/file.ts';
 
 /** Endings of the names of images that can be links of a chain. */
@@ -15,12 +16,16 @@ const MAX_DEPTH = 64;
 export interface ScannedImage {
   /** Its path: the directory as it was given, and its name. */
   readonly path: string;
-  /** What the system says of it. */
-  readonly stats: Stats;
+  /** Tells the file from others, whatever names it has. */
+  readonly identity: string;
+  /** Bytes of the file, holes included. */
+  readonly fileSize: number;
+  /** Bytes the file takes on its medium; null where the system does not tell. */
+  readonly fileAllocatedBytes: number | null;
   /** What its ends and its header say; undefined if it could not be read. */
   readonly examination: Examination | undefined;
-  /** Why it could not be read. */
-  readonly problem: string | undefined;
+  /** Why it could not be read; null if it could. */
+  readonly problem: string | null;
 }
 
 /** Which files are looked at. */
@@ -80,24 +85,25 @@ async function lookAt(paths: readonly string[], { signal, look }: ScanOptions): 
 }
 
 async function lookAtOne(path: string, look: ScanOptions['look']): Promise<ScannedImage | undefined> {
-  const stats = await fs.stat(path).catch(() => undefined);
+  // File numbers of Windows do not fit into a plain number.
+  const stats = await fs.stat(path, { bigint: true }).catch(() => undefined);
   // A link to nothing, or to a directory or a device: none of the images that lie here.
   if (stats?.isFile() !== true) return undefined;
+  const blocks = Number(stats.blocks);
+  const file = {
+    ...{ path, identity: identityOf(stats), fileSize: Number(stats.size) },
+    fileAllocatedBytes: Number.isFinite(blocks) ? blocks * 512 : null,
+  };
   try {
     const storage = await FileStorage.open(path);
     try {
       const examination = await examine(storage);
       await look?.(storage, examination);
-      return { path, stats, examination, problem: undefined };
+      return { ...file, examination, problem: null };
     } finally {
       await storage.close();
     }
   } catch (error) {
-    return { path, stats, examination: undefined, problem: error instanceof Error ? error.message : String(error) };
+    return { ...file, examination: undefined, problem: error instanceof Error ? error.message : String(error) };
   }
-}
-
-/** Tells a file from others, whatever names it has. */
-export function identityOf({ dev, ino }: Pick<Stats, 'dev' | 'ino'>): string {
-  return `${dev}:${ino}`;
 }

@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkOptionNames, VhdError } from '../errors.ts';
+import { identityOf } from '../open-parent-places.ts';
 import { type IndexedImage, indexChains, type ParentLink, type ParentState } from './chain-index.ts';
-import { identityOf } from './scan-images.ts';
 
 /** How chains are looked for. */
 export interface TreeOptions {
@@ -51,7 +51,7 @@ export interface TreeReport {
 export async function readTree(path: string, options: TreeOptions = {}): Promise<TreeReport> {
   checkOptionNames('readTree', options, ['parentDirs', 'signal']);
   const { parentDirs = [], signal } = options;
-  const stats = await stat(path);
+  const stats = await stat(path, { bigint: true });
   const isDirectory = stats.isDirectory();
   const directory = isDirectory ? path : dirname(path);
   const links = await indexChains(directory, { recursive: isDirectory, parentDirs, signal });

@@ -253,6 +253,17 @@ describe('a relink that was begun', () => {
     expect(firstDifference(await readFile(child), image)).toBe(-1);
   });
 
+  it.each([
+    ['grows it beyond reason', { fileSizeAfter: 2 ** 50 }],
+    ['makes it shorter', { fileSizeAfter: 4096, writes: [] }],
+  ])('is not finished if its journal %s', async (_, changes) => {
+    const journal = await begin(0);
+    await writeJournal(child, { ...journal, ...changes }, true);
+    const before = await readFile(child);
+    await expect(relink(child, { parent })).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL' });
+    expect(firstDifference(await readFile(child), before)).toBe(-1);
+  });
+
   it('is nothing to finish if it was a merge', async () => {
     const journal = await begin(0);
     await writeJournal(child, { ...journal, verb: 'merge', writes: [], childUuid: formatUuid(PARENT_UUID) }, true);

@@ -1,0 +1,120 @@
+import type { Command } from 'commander';
+import { shellPath } from '../../src/format/shell.ts';
+import { merge } from '../../src/ops/merge.ts';
+import type { MergeOptions, MergePlan, MergeResult } from '../../src/ops/merge-options.ts';
+import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
+import { UsageError } from '../errors.ts';
+import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
+import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
+import { mergeText, planText } from '../merge-text.ts';
+import { HeardWarnings } from '../opened.ts';
+import { ProgressDisplay } from '../progress.ts';
+import { jsonText } from '../report.ts';
+import type { Session } from '../session.ts';
+
+interface Flags extends ParentFlags, LongFlags, BreakingFlags {
+  readonly bitmap?: 'honour' | 'ignore' | undefined;
+  readonly lock?: boolean | undefined;
+  readonly into?: string | undefined;
+  readonly output?: string | undefined;
+  readonly force?: boolean | undefined;
+  readonly deleteMerged?: boolean | undefined;
+  readonly dryRun?: boolean | undefined;
+}
+
+/** Declares `merge CHILD`. */
+export function declare(command: Command, session: Session): void {
+  command
+    .argument('<child>', 'differencing image to merge')
+    .option('--into <image>', 'ancestor to merge it into, with all links between (default: its parent)')
+    .option('-o, --output <image>', 'write what the ancestor would become to a new image, and change nothing else')
+    .option('--force', 'replace a new image that exists')
+    .option('--delete-merged', 'delete the child and the links between when all of it is merged and durable')
+    .option('--dry-run', 'write nothing, only tell what there would be')
+    .option(
+      '--bitmap <policy>',
+      'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
+      oneOf('--bitmap', ['honour', 'ignore']),
+    );
+  addParentOptions(addBreakingFlag(command)).option(
+    '--no-lock',
+    'open the images even if another program is using them, and lock nobody out',
+  );
+  addLongFlags(command);
+  addExamples(
+    command,
+    'vhd merge child.vhd',
+    'vhd merge child.vhd --into disk.vhd --dry-run',
+    'vhd merge child.vhd -o new.vhd',
+  );
+  command.action((child: string, flags: Flags) => mergeVerb(session, child, flags));
+}
+
+async function mergeVerb(session: Session, child: string, flags: Flags): Promise<void> {
+  const { into, output, force, deleteMerged, dryRun, allowBreakingChildren, bitmap, lock } = flags;
+  checkFlags(child, flags);
+  session.files = { input: child, output: output ?? into ?? child };
+  const heard = new HeardWarnings();
+  const progress = new ProgressDisplay(session, flags);
+
+  const options: MergeOptions = {
+    ...{ into, output, force, deleteMerged, dryRun, allowBreakingChildren, bitmap, lock },
+    ...parentOptions(flags),
+    blockingWrites: true,
+    onWarning: heard.listener,
+    onPlan: (plan) => tellPlan(session, plan, flags),
+    onProgress: progress.listener,
+    signal: session.io.signal,
+  };
+  let result: MergeResult;
+  try {
+    result = await merge(child, options);
+  } finally {
+    progress.clear();
+  }
+  session.aftermath = undefined;
+  await tell(session, result, { heard, flags });
+}
+
+function checkFlags(child: string, { output, deleteMerged, force }: Flags): void {
+  if (child === '-') throw new UsageError('merge needs a file that has a parent: expected its name, found -');
+  if (output === '-') {
+    throw new UsageError(
+      '-o: expected the name of a file, found -',
+      `vhd convert ${shellPath(child)} - flattens to a pipe`,
+    );
+  }
+  if (output !== undefined && deleteMerged === true) {
+    throw new UsageError('--delete-merged: with -o nothing else is changed', 'leave one of them away');
+  }
+  if (output === undefined && force === true) {
+    throw new UsageError('--force: is for -o, and in place nothing is replaced', 'leave it away');
+  }
+}
+
+/** From here on a failure leaves something behind that the same command goes on with. */
+async function tellPlan(session: Session, plan: MergePlan, { output, quiet, dryRun }: Flags): Promise<void> {
+  const isNew = output !== undefined;
+  if (!isNew && dryRun !== true) {
+    session.files = { input: plan.child, output: plan.path };
+    const command = `vhd merge ${shellPath(plan.child)} --into ${shellPath(plan.path)}`;
+    session.aftermath = `nothing is lost: ${plan.child} reads as before, and ${command} goes on`;
+  }
+  if (!session.isJson && quiet !== true) await session.note(`vhd: ${planText(plan, isNew)}`);
+}
+
+async function tell(
+  session: Session,
+  result: MergeResult,
+  { heard, flags }: { heard: HeardWarnings; flags: Flags },
+): Promise<void> {
+  const isDryRun = flags.dryRun === true;
+  const ofFiles = heard.warnings.map(({ storage, message }) => `${storage}: ${message}`);
+  const warnings = [...result.warnings.map((warning) => `${result.into}: ${warning}`), ...ofFiles];
+  for (const warning of warnings) await session.warn(warning);
+  if (session.isJson) {
+    await session.print(jsonText('merge', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
+  } else if (flags.quiet !== true) {
+    await session.print(mergeText(result, { isNew: flags.output !== undefined, isDryRun }));
+  }
+}

@@ -1,0 +1,45 @@
+import type { MergePlan, MergeResult } from '../src/ops/merge-options.ts';
+import { type Row, summaryText } from './report.ts';
+import { formatBytes, formatExactly, formatRate } from './sizes.ts';
+
+/** What is about to be done, in one line. */
+export function planText(plan: MergePlan, isNew: boolean): string {
+  const { child, path, mergedBytes, newBlocks, freeBytes, grownFrom, isResumed } = plan;
+  if (isNew) return `writing ${formatBytes(mergedBytes)} of ${child} into ${path}, and changing nothing else\n`;
+  const parts = [
+    `${isResumed ? 'going on with merging' : 'merging'} ${formatBytes(mergedBytes)} of ${child} into ${path}`,
+    `${newBlocks} new ${newBlocks === 1 ? 'block' : 'blocks'}`,
+    grownFrom === undefined ? undefined : `larger than its ${formatBytes(grownFrom)}`,
+    freeBytes === undefined ? undefined : `free ${formatBytes(freeBytes)}`,
+  ];
+  return `${parts.filter((part) => part !== undefined).join(', ')}\n`;
+}
+
+/** What was merged, for people. */
+export function mergeText(result: MergeResult, { isNew, isDryRun }: { isNew: boolean; isDryRun: boolean }): string {
+  const { path, type, merged, virtualSize, fileSize, copiedBytes, skippedBytes, seconds, grown } = result;
+  const [child = ''] = merged;
+  const verb = isDryRun ? 'would merge' : 'merged';
+  const heading = isNew ? `${isDryRun ? 'would write' : 'wrote'} ${path}` : `${verb} ${child} into ${path}`;
+  const others = merged.length > 1 ? `, with ${merged.slice(1).join(', ')}` : '';
+  const size = `${formatExactly(virtualSize)}${grown ? ', more than before' : ''}`;
+  const rows: Row[] = [
+    ['type', type],
+    ['virtual size', size],
+    ['file size', isDryRun ? undefined : formatExactly(fileSize)],
+    ['merged', `${child}${others}`],
+    [isDryRun ? 'at most' : 'copied', formatBytes(copiedBytes)],
+    ['empty', isDryRun || skippedBytes === 0 ? undefined : `${formatBytes(skippedBytes)}, skipped`],
+    ['time', isDryRun ? undefined : `${seconds.toFixed(2)} s${formatRate(copiedBytes, seconds)}`],
+    ...rowsOfMerged(result),
+  ];
+  return summaryText(heading, rows);
+}
+
+function rowsOfMerged({ merged, deleted, safeToDelete, relinks }: MergeResult): Row[] {
+  return [
+    ['deleted', deleted ? merged.join(', ') : undefined],
+    ['safe to delete', safeToDelete.length > 0 ? safeToDelete.join(', ') : undefined],
+    ...relinks.map((command): Row => ['still a child', command]),
+  ];
+}
