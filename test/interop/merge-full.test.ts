@@ -40,7 +40,7 @@ describe.skipIf(reason !== undefined)(
 
     async function contentOf(path: string): Promise<Uint8Array> {
       await using disk = await openVhd(path, { parentDirs: [folder] });
-      return disk.readBytes(0, disk.size);
+      return await disk.readBytes(0, disk.size);
     }
 
     it('is refused before anything is written', async () => {
