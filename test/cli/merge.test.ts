@@ -169,6 +169,34 @@ describe('vhd merge', () => {
     expect(firstDifference(await contentOf(names.base), wanted)).toBe(-1);
   });
 
+  it('does not make a link larger whose own parent has something there that nobody sees', async () => {
+    const { base } = names;
+    const [link, child, output] = ['short', 'long', 'union'].map((name) => temp.file(`${folder}-${name}.vhd`)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const path of [names.child, names.link]) await rm(path);
+    await put(base, pattern(5000, 8), 3 * MIB);
+    await createImage(link, { parent: base, size: 2 * MIB });
+    await createImage(child, { parent: link, size: SIZE });
+    await put(child, pattern(600, 9), SIZE - 600);
+    const wanted = await contentOf(child);
+    await whileUnchanged([base, link, child], async () => {
+      expect(await refused([child])).toMatchObject({ code: 'ERR_VHD_PARENT_SIZE' });
+      expect((await vhd(['merge', child, '-o', output, '-q'])).code).toBe(0);
+      expect(firstDifference(await contentOf(output), wanted)).toBe(-1);
+    });
+    // What nobody sees is nobody's reason to refuse, where the child has something over it.
+    await put(child, pattern(5000, 7), 3 * MIB);
+    expect((await vhd(['merge', child, '-q', '--dry-run'])).code).toBe(3);
+    await put(child, pattern(2 * MIB, 6), 2 * MIB);
+    const covered = await contentOf(child);
+    expect((await vhd(['merge', child, '-q'])).code).toBe(0);
+    expect(firstDifference(await contentOf(link), covered)).toBe(-1);
+    expect(firstDifference(await contentOf(child), covered)).toBe(-1);
+  });
+
   it('goes on with what was begun, and with nothing else', async () => {
     const { base, link, child } = names;
     await using disk = await openVhd(child);
