@@ -99,7 +99,7 @@ describe('vhd merge', () => {
     await whileUnchanged([base, link, child], async () => {
       const { code, stdout } = await vhd(['merge', child, '--into', base, '--dry-run', '--json']);
       expect(code).toBe(0);
-      expect(JSON.parse(stdout)).toMatchObject({ dryRun: true, into: base, merged: [child, link] });
+      expect(JSON.parse(stdout)).toMatchObject({ dryRun: true, into: base, merged: [child, link], safeToDelete: [] });
       expect(await readJournal(base)).toBeUndefined();
     });
   });
