@@ -72,6 +72,8 @@ export type { ChainLink, ChainProblem } from './ops/info-chain.ts';
 export type { DiskMap, MapOptions, MapProblem, MapRun } from './ops/map.ts';
 export { mapDisk, mapRuns } from './ops/map.ts';
 export type { MapFigures } from './ops/map-figures.ts';
+export { merge } from './ops/merge.ts';
+export type { MergeOptions, MergePlan, MergeResult } from './ops/merge-options.ts';
 export type { Progress, ProgressListener } from './ops/progress.ts';
 export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
 export { relink } from './ops/relink.ts';

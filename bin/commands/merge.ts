@@ -43,9 +43,9 @@ export function declare(command: Command, session: Session): void {
   addLongFlags(command);
   addExamples(
     command,
-    'vhd merge child.vhd',
-    'vhd merge child.vhd --into disk.vhd --dry-run',
-    'vhd merge child.vhd -o new.vhd',
+    'vhd merge child.vhd --into base.vhd',
+    'vhd merge child.vhd --into base.vhd --dry-run',
+    'vhd merge child.vhd --into base.vhd -o new.vhd',
   );
   command.action((child: string, flags: Flags) => mergeVerb(session, child, flags));
 }

@@ -4,7 +4,7 @@ import { VhdDisk } from '../disk/vhd-disk.ts';
 import { DEFAULT_BLOCK_SIZE } from '../format/spec.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
 import { encodeVhd } from '../stream/encode.ts';
-import { writeDiskToFile } from './convert-disk.ts';
+import { measureDisk, writeDiskToFile } from './convert-disk.ts';
 import { closeMergeChain, type MergeChain, openLinks } from './merge-chain.ts';
 import type { MergeOutcome } from './merge-in-place.ts';
 import type { MergeOptions } from './merge-options.ts';
@@ -34,7 +34,6 @@ export async function mergeToNew(chain: MergeChain, output: string, options: Mer
     });
     const outcome = { path: output, type, virtualSize: size, newBlocks: 0, warnings: [], resumed: false };
     const grown = size > virtualSize;
-    if (options.dryRun === true) return { ...outcome, grown, fileSize: 0, copiedBytes: 0, skippedBytes: 0 };
     const written =
       type === 'differencing'
         ? await writeChild(whole, { output, chain, parent: parentOf(base) }, options)
@@ -70,11 +69,14 @@ type Written = Pick<MergeOutcome, 'fileSize' | 'copiedBytes' | 'skippedBytes'>;
 async function writeBase(
   disk: Disk,
   image: { output: string; type: 'fixed' | 'dynamic'; blockSize: number },
-  { force, lock, blockingWrites, onProgress, signal }: MergeOptions,
+  { force, lock, dryRun, blockingWrites, onProgress, signal }: MergeOptions,
 ): Promise<Written> {
   const { output, type, blockSize } = image;
   const options = { to: type, blockSize, force, lock, blockingWrites, onProgress, signal };
-  const { fileSize, copiedBytes, skippedBytes } = await writeDiskToFile(disk, output, options, () => Promise.resolve());
+  const { fileSize, copiedBytes, skippedBytes } =
+    dryRun === true
+      ? await measureDisk(disk, options)
+      : await writeDiskToFile(disk, output, options, () => Promise.resolve());
   return { fileSize, copiedBytes, skippedBytes };
 }
 
@@ -89,6 +91,7 @@ async function writeChild(
   const { onProgress, signal } = options;
   const parentReference = await parentReferenceFor(output, link.path, footer);
   const encoded = await encodeVhd(disk, { type: 'differencing', against: parent, parentReference, signal });
+  if (options.dryRun === true) return writtenOf(disk, encoded.byteLength, encoded.byteLength);
   const file = await OutputFile.create(output, options);
   try {
     const meter = new ProgressMeter('copy', encoded.byteLength, onProgress);
@@ -101,9 +104,13 @@ async function writeChild(
     }
     meter.finish();
     const fileSize = await file.commit();
-    return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: Math.max(0, disk.size - meter.copiedBytes) };
+    return writtenOf(disk, fileSize, meter.copiedBytes);
   } catch (error) {
     await file.discard();
     throw error;
   }
+}
+
+function writtenOf(disk: Disk, fileSize: number, copiedBytes: number): Written {
+  return { fileSize, copiedBytes, skippedBytes: Math.max(0, disk.size - copiedBytes) };
 }

@@ -31,7 +31,8 @@ export async function merge(childPath: string, options: MergeOptions = {}): Prom
   const deleted = deleteMerged === true && dryRun !== true;
   // From the child down: a link is gone only after what has it as parent.
   if (deleted) for (const path of merged) await rm(path);
-  const isUnneeded = output === undefined && !deleted && relinks.length === 0;
+  // Before it is merged, nothing is safe to delete.
+  const isUnneeded = output === undefined && dryRun !== true && !deleted && relinks.length === 0;
   return {
     ...outcome,
     seconds: (performance.now() - startedAt) / 1000,

@@ -110,7 +110,7 @@ async function scribble(path: string, random: Random): Promise<void> {
 
 async function contentOf(path: string): Promise<Uint8Array> {
   await using disk = await openVhd(path);
-  return disk.readBytes(0, disk.size);
+  return await disk.readBytes(0, disk.size);
 }
 
 /** The merger in one file of plain JavaScript: starting a process is most of a round. */

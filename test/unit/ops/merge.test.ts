@@ -16,7 +16,7 @@ const TIMEOUT = RUNS * 2000;
 
 async function contentOfFile(path: string, parentDirs: readonly string[]): Promise<Uint8Array> {
   await using disk = await openVhd(path, { parentDirs });
-  return disk.readBytes(0, disk.size);
+  return await disk.readBytes(0, disk.size);
 }
 
 async function filesOf(paths: readonly string[]): Promise<readonly Uint8Array[]> {
