@@ -31,14 +31,14 @@ export interface Opening extends WriteOptions {
 /** What the disk must hold: a plain array of bytes, and whose they are. */
 interface Model {
   bytes: Uint8Array;
-  /** One byte for each sector; 1: written or discarded since the image was as `chain` tells. */
+  /** For each of its bytes, 1: written or discarded since the image was as `chain` tells. */
   touched: Uint8Array;
   /** The image as it was opened first, and its parents; undefined if nobody asks whose a byte is. */
   chain: Chain | undefined;
 }
 
 function touch({ touched }: Model, [position, length]: Spot): void {
-  if (length > 0) touched.fill(1, Math.floor(position / 512), Math.ceil((position + length) / 512));
+  touched.fill(1, position, position + length);
 }
 
 function parentsOf({ chain }: Model): Chain {
@@ -225,7 +225,7 @@ function startOn(chain: Chain, model: Model): Uint8Array {
   if (child === undefined) throw new Error('a chain has a link');
   model.chain = chain;
   model.bytes = Uint8Array.from(child.content);
-  model.touched = new Uint8Array(child.sectors.length);
+  model.touched = new Uint8Array(child.size);
   return child.image;
 }
 

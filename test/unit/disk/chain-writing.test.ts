@@ -67,7 +67,7 @@ function changesAround({ size, blockSize, sector }: Row): Change[] {
 async function perform(disk: VhdDisk, { range: [position, length], kind }: Change, changed: ChangedChain): Promise<void> {
   const source = kind === 'bytes' ? pattern(length, 77) : new Uint8Array(length);
   changed.bytes.set(source, position);
-  changed.touched.fill(1, Math.floor(position / 512), Math.ceil((position + length) / 512));
+  changed.touched.fill(1, position, position + length);
   await (kind === 'discard' ? disk.discard(position, length) : disk.write(source, position));
 }
 
@@ -80,7 +80,7 @@ async function expectChanged(disk: VhdDisk, changed: ChangedChain): Promise<void
 async function check(chain: Chain, changes: readonly Change[]): Promise<void> {
   const [child, ...parents] = chain;
   if (child === undefined) throw new Error('a chain has a link');
-  const changed = { chain, bytes: child.content.slice(), touched: new Uint8Array(child.sectors.length) };
+  const changed = { chain, bytes: child.content.slice(), touched: new Uint8Array(child.size) };
   const storage = new MemoryStorage(child.image);
   const disk = await openOver(storage, parents, { writable: true });
   for (const change of changes) await perform(disk, change, changed);
