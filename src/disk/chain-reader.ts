@@ -45,6 +45,8 @@ export interface ExtentRequest extends Pick<ExtentOptions, 'coarse' | 'located' 
   readonly end: number;
 }
 
+type QueryOptions = Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'>;
+
 /**
  * Reads a chain of differencing images and the disk they are based on, link by link without recursion: a link is asked for
  * what no link above it owns, the base for what none of them does. Behind the end of a link nothing below it is seen:
@@ -113,7 +115,7 @@ export class ChainReader {
     return Math.min(end, start - (start % WINDOW_BYTES) + WINDOW_BYTES);
   }
 
-  async #resolve(range: Span, how: Pick<ExtentRequest, 'coarse' | 'onUnknown'>): Promise<Resolution> {
+  async #resolve(range: Span, how: QueryOptions): Promise<Resolution> {
     const decided: Decided[] = [];
     let open: readonly Span[] = [range];
     for (const [depth, link] of this.#links.entries()) {
@@ -132,10 +134,11 @@ class LinkQuery {
   readonly #isCoarse: boolean;
   readonly #toleratesUnknown: boolean;
 
-  constructor(link: ChainLink, depth: number, how: Pick<ExtentRequest, 'coarse' | 'onUnknown'>) {
+  constructor(link: ChainLink, depth: number, how: QueryOptions) {
     this.#link = link;
     this.#depth = depth;
-    this.#isCoarse = how.coarse === true;
+    // Where something lies can be told only of what the bitmap says is there.
+    this.#isCoarse = how.coarse === true && how.located !== true;
     this.#toleratesUnknown = how.onUnknown !== undefined;
   }
 

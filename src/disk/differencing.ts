@@ -1,5 +1,5 @@
 import { checkBytes, checkRange } from '../errors.ts';
-import { SECTOR_BYTES } from '../format/spec.ts';
+import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
 import type { PlacedBytes } from '../storage/storage.ts';
 import type { BitmapCache } from './bitmap-cache.ts';
@@ -56,7 +56,7 @@ export class DifferencingDisk extends StoreDisk implements BackingDisk {
     this.checkUsable();
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
-    const [range] = this.#sectorRanges([{ position, bytes: target }]);
+    const [range] = sectorRanges([{ position, bytes: target }]);
     if (range === undefined) return;
     await this.locks.runEach([range], false, () => this.#reader.read(target, position));
   }
@@ -69,7 +69,7 @@ export class DifferencingDisk extends StoreDisk implements BackingDisk {
 
   async writeEach(writes: readonly PlacedBytes[]): Promise<void> {
     this.checkWritable();
-    const ranges = this.#sectorRanges(writes);
+    const ranges = sectorRanges(writes);
     if (ranges.length === 0) return;
     await this.locks.runEach(ranges, true, () => this.#writeLocked(writes));
     await this.#boundBitmaps();
@@ -108,22 +108,25 @@ export class DifferencingDisk extends StoreDisk implements BackingDisk {
   async discard(position: number, length: number): Promise<void> {
     this.checkWritable();
     checkRange('discard', position, length, this.size);
-    if (length === 0) return;
-    const end = position + length;
-    const from = Math.min(end, Math.ceil(position / SECTOR_BYTES) * SECTOR_BYTES);
+    const [range] = sectorRanges([{ position, bytes: { length } }]);
+    if (range === undefined) return;
+    await this.locks.runEach([range], true, () => this.#discardLocked(position, position + length));
+    this.store.checkUsable();
+  }
+
+  async #discardLocked(start: number, end: number): Promise<void> {
+    const from = Math.min(end, alignUp(start, SECTOR_BYTES));
     const to = end === this.size ? end : Math.max(from, end - (end % SECTOR_BYTES));
-    // Parts of sectors first: they are writes like any other.
+    // Parts of sectors are written like any other bytes.
     const parts = [
-      { position, bytes: new Uint8Array(from - position) },
+      { position: start, bytes: new Uint8Array(from - start) },
       { position: to, bytes: new Uint8Array(end - to) },
     ];
-    await this.writeEach(parts.filter(({ bytes }) => bytes.length > 0));
+    await this.#writeLocked(parts.filter(({ bytes }) => bytes.length > 0));
     for (const piece of cutAtBlocks(from, to - from, this.store.layout.blockSize)) {
-      const start = from + piece.done;
-      await this.locks.run(start, piece.length, true, () => this.#discardPiece(piece, start));
+      await this.#discardPiece(piece, from + piece.done);
       await this.#boundBitmaps();
     }
-    this.store.checkUsable();
   }
 
   /** Whole sectors of a block. What the parent has must not come to light, so that a block goes only where that is nothing. */
@@ -150,18 +153,20 @@ export class DifferencingDisk extends StoreDisk implements BackingDisk {
       await this.#parent.parent.close();
     }
   }
+}
 
-  /** The whole sectors that writes, which are in order, touch; apart from each other. */
-  #sectorRanges(writes: readonly PlacedBytes[]): LockedRange[] {
-    const ranges: LockedRange[] = [];
-    for (const { position, bytes } of writes) {
-      if (bytes.length === 0) continue;
-      const start = position - (position % SECTOR_BYTES);
-      const end = Math.ceil((position + bytes.length) / SECTOR_BYTES) * SECTOR_BYTES;
-      const last = ranges.at(-1);
-      if (last !== undefined && start <= last.end) ranges[ranges.length - 1] = { start: last.start, end };
-      else ranges.push({ start, end });
-    }
-    return ranges;
+/** The whole sectors that writes, which are in order, touch; apart from each other. */
+function sectorRanges(
+  writes: readonly { readonly position: number; readonly bytes: { readonly length: number } }[],
+): LockedRange[] {
+  const ranges: LockedRange[] = [];
+  for (const { position, bytes } of writes) {
+    if (bytes.length === 0) continue;
+    const start = position - (position % SECTOR_BYTES);
+    const end = alignUp(position + bytes.length, SECTOR_BYTES);
+    const last = ranges.at(-1);
+    if (last !== undefined && start <= last.end) ranges[ranges.length - 1] = { start: last.start, end };
+    else ranges.push({ start, end });
   }
+  return ranges;
 }
