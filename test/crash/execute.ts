@@ -5,7 +5,7 @@ import { type CrashedFile, CrashStorage, type Loss } from '../support/crash-stor
 import { contradiction, type Expectation, History } from '../support/history.ts';
 import { turns } from '../support/probe-storage.ts';
 import { mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from './array-storage.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 import { bytesOf, type Program, type Step } from './program.ts';
 import { endsInFooter } from './structure.ts';
 import { openSubject, type Subject } from './subjects.ts';

@@ -4,9 +4,8 @@ import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
-import { type Chain, type ChainLink, type OpenChainOptions, openOver } from '../support/build-chain.ts';
+import { type Chain, type OpenChainOptions, openOver } from '../support/build-chain.ts';
 import { pattern } from '../support/bytes.ts';
-import { ArrayStorage } from './array-storage.ts';
 import { CHILDREN } from './children.ts';
 
 const KiB = 1024;
@@ -132,6 +131,5 @@ export function openSubject(
   { bitmap, parents }: Subject,
   options: OpenChainOptions = {},
 ): Promise<VhdDisk> {
-  const storageOf = ({ image }: ChainLink): Storage => new ArrayStorage(image, false);
-  return openOver(storage, parents, { storageOf, bitmap, ...options });
+  return openOver(storage, parents, { bitmap, ...options });
 }
