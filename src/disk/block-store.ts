@@ -2,7 +2,7 @@ import { allOnesBitmap, decodeBitmap, setSectors } from '../format/bitmap.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
-import { type PlacedBytes, readAdjacent, readEach, writeEach } from '../storage/storage.ts';
+import { type PlacedBytes, readAdjacent, type Storage, writeEach } from '../storage/storage.ts';
 import { type BlockAt, BlockBitmaps } from './block-bitmaps.ts';
 import type { BlockStoreParts } from './block-store-parts.ts';
 import {
@@ -42,6 +42,11 @@ export class BlockStore {
     this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entries.length, parts.bitmapCache);
     this.#allOnes = allOnesBitmap(parts.layout.bitmapBytes);
     this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
+  }
+
+  /** The file. */
+  get storage(): Storage {
+    return this.#parts.storage;
   }
 
   /** Name of the file, for messages. */
@@ -112,11 +117,6 @@ export class BlockStore {
     await this.#parts.storage.read(target, blockOffset + this.layout.bitmapBytes + offsetInBlock);
   }
 
-  /** Fills targets from places in the file. */
-  async readPlaced(reads: readonly PlacedBytes[]): Promise<void> {
-    await readEach(this.#parts.storage, reads);
-  }
-
   /** Reads bytes of an allocated block together with its bitmap, in one call where they touch. */
   async read(
     blockIndex: number,
@@ -148,6 +148,11 @@ export class BlockStore {
       wanted.push({ blockIndex, blockOffset: sector * SECTOR_BYTES });
     }
     await this.#bitmaps.learnEach(wanted);
+  }
+
+  /** True for an allocated block of whose bitmap nothing is known. */
+  isBitmapMissing(blockIndex: number): boolean {
+    return this.isAllocated(blockIndex) && this.#bitmaps.known(blockIndex) === undefined;
   }
 
   /** What is known of a block's bitmap, `'full'` if every bit is set; undefined if nothing is. */
