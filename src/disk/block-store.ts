@@ -39,7 +39,7 @@ export class BlockStore {
   /** Starts on an image whose table is loaded and checked. */
   constructor(parts: BlockStoreParts) {
     this.#parts = parts;
-    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entries.length, parts.bitmapCache);
+    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entryCount, parts.bitmapCache);
     this.#allOnes = allOnesBitmap(parts.layout.bitmapBytes);
     this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
   }
@@ -90,7 +90,7 @@ export class BlockStore {
    * @throws VhdError `ERR_VHD_CORRUPT` if the table points where no block may lie
    */
   locate(blockIndex: number): number | undefined {
-    const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+    const sector = this.#parts.table.sectorOf(blockIndex);
     if (sector === UNUSED_BAT_ENTRY) return undefined;
     const refusal = this.#parts.refuse(blockIndex);
     if (refusal !== undefined) throw refusal;
@@ -99,7 +99,7 @@ export class BlockStore {
 
   /** True if a block has a place in the file, believed or not. */
   isAllocated(blockIndex: number): boolean {
-    return (this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY) !== UNUSED_BAT_ENTRY;
+    return this.#parts.table.sectorOf(blockIndex) !== UNUSED_BAT_ENTRY;
   }
 
   /** The next allocated blocks from `firstIndex` on, below `endIndex`, at most `limit` of them. */
@@ -143,7 +143,7 @@ export class BlockStore {
   async learnBitmaps(blocks: Iterable<number>): Promise<void> {
     const wanted: BlockAt[] = [];
     for (const blockIndex of blocks) {
-      const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+      const sector = this.#parts.table.sectorOf(blockIndex);
       if (sector === UNUSED_BAT_ENTRY || this.isFull(blockIndex)) continue;
       wanted.push({ blockIndex, blockOffset: sector * SECTOR_BYTES });
     }
@@ -315,7 +315,7 @@ export class BlockStore {
   async #reserve(newBlocks: ReadonlyMap<number, NewBlock>): Promise<void> {
     const { growth, table } = this.#parts;
     if (newBlocks.size === 0) return;
-    const blocksLeft = table.entries.length - table.allocatedCount - newBlocks.size;
+    const blocksLeft = table.entryCount - table.allocatedCount - newBlocks.size;
     await growth?.end.reserve(
       [...newBlocks.values()].map(({ place }) => place.offset),
       blocksLeft,
