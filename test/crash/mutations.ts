@@ -205,10 +205,10 @@ const OF_CHILDREN: readonly Mutation[] = [
     to: 'return isAllZeros(bytes);',
   },
   {
-    name: 'a discard takes its turn late',
+    name: 'a discard looks at the parent before it takes its turn',
     file: 'differencing.ts',
     from: '    await this.locks.runEach([range], true, () => this.#discardLocked(',
-    to: '    await Promise.resolve();\n    await this.locks.runEach([range], true, () => this.#discardLocked(',
+    to: '    await this.#below.isZero(position, position + length);\n    await this.locks.runEach([range], true, () => this.#discardLocked(',
   },
   {
     name: 'a part of a sector is completed with zeros',
