@@ -9,8 +9,8 @@ import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { type BlockShape, buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
 import { buildChain, openOver } from '../support/build-chain.ts';
+import { type BlockShape, buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
 import { ProbeStorage } from '../support/probe-storage.ts';
 import { diskSuite } from './disk.ts';
@@ -147,7 +147,11 @@ diskSuite({
 for (const [name, shape] of Object.entries({
   'with packed blocks of 4 KiB': shapeOf(4 * KiB),
   'with aligned blocks of 64 KiB': shapeOf(64 * KiB, { alignment: 'aligned' }),
-  'with packed blocks of 512 bytes': { size: 9 * 512, blockSize: 512, blocks: [{ index: 5 }, { index: 8, sectors: [] }] },
+  'with packed blocks of 512 bytes': {
+    size: 9 * 512,
+    blockSize: 512,
+    blocks: [{ index: 5 }, { index: 8, sectors: [] }],
+  },
   'of a size that is no whole number of sectors': {
     size: 4096 * 3 + 700,
     blockSize: 4096,

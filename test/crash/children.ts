@@ -1,6 +1,7 @@
 // Differencing images that crash programs start from, over parents that stay as they are.
-import type { BlockShape } from '../support/build-image.ts';
+
 import { buildChain, type Chain, type LinkShape } from '../support/build-chain.ts';
+import type { BlockShape } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
 import type { Subject } from './subjects.ts';
 

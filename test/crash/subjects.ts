@@ -3,8 +3,8 @@ import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
 import { type Chain, type OpenChainOptions, openOver } from '../support/build-chain.ts';
+import { buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
 import { CHILDREN } from './children.ts';
 

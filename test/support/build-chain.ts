@@ -1,6 +1,7 @@
 // Makes chains of images: each with what it holds of its own, and what a disk over it and its parents holds.
-import { openGathering, type OpenStorageOptions } from '../../src/disk/open-storage.ts';
+
 import type { Disk, Extent } from '../../src/disk/disk.ts';
+import { type OpenStorageOptions, openGathering } from '../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { GATHER_LIMITS, type GatherLimits, type WriteOptions } from '../../src/disk/write-back.ts';
 import { NO_OFFSET } from '../../src/format/bytes.ts';

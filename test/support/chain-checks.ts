@@ -23,8 +23,7 @@ export function expectedOf(chain: Chain): ExpectedChain {
   return {
     content: chain[0]?.content ?? new Uint8Array(0),
     extents: (start, end) => expectedExtents(chain, start, end),
-    fileBytes: (depth, offset, length) =>
-      chain[depth]?.image.subarray(offset, offset + length) ?? new Uint8Array(0),
+    fileBytes: (depth, offset, length) => chain[depth]?.image.subarray(offset, offset + length) ?? new Uint8Array(0),
   };
 }
 
@@ -79,8 +78,7 @@ function expectCover(
     if (extent.kind === 'zero') expect(isAllZeros(content.subarray(extent.start, position))).toBe(true);
     const before = extents[index - 1];
     const place = before?.fileOffset === undefined ? undefined : before.fileOffset + before.length;
-    const isContinued =
-      before?.kind === extent.kind && before.depth === extent.depth && place === extent.fileOffset;
+    const isContinued = before?.kind === extent.kind && before.depth === extent.depth && place === extent.fileOffset;
     expect(isContinued, `the run at ${extent.start} continues the one before it`).toBe(false);
   }
   expect(position).toBe(start + length);
@@ -102,7 +100,10 @@ export interface ChangedChain {
  */
 export function expectOwner({ chain, touched, bytes }: ChangedChain, { start, length, kind, depth }: Extent): void {
   // A dynamic image owns the whole of a block that anything was written into.
-  if (chain.length === 1) return expect(depth).toBe(0);
+  if (chain.length === 1) {
+    expect(depth).toBe(0);
+    return;
+  }
   for (let at = start; at < start + length; at += 512 - (at % 512)) {
     const end = Math.min(start + length, at - (at % 512) + 512);
     const sector = touched.subarray(at - (at % 512), at - (at % 512) + 512);

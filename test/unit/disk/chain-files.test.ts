@@ -3,7 +3,14 @@ import { truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { FileStorage } from '../../../src/storage/file.ts';
 import type { Storage } from '../../../src/storage/storage.ts';
-import { buildChain, type Chain, forReading, type LinkShape, openOver, randomChain } from '../../support/build-chain.ts';
+import {
+  buildChain,
+  type Chain,
+  forReading,
+  type LinkShape,
+  openOver,
+  randomChain,
+} from '../../support/build-chain.ts';
 import { pattern } from '../../support/bytes.ts';
 import { expectBytes, type Range } from '../../support/chain-checks.ts';
 import { numberFromEnv, Random } from '../../support/seed.ts';
@@ -36,7 +43,10 @@ async function openInFiles(chain: Chain, isInFile: (depth: number) => boolean) {
 }
 
 describe('a chain in files', () => {
-  const choice = { sizes: [64 * KiB, 48 * KiB - 512, 96 * KiB], blockSizes: [512, 4 * KiB, 4 * KiB, 16 * KiB] } as const;
+  const choice = {
+    sizes: [64 * KiB, 48 * KiB - 512, 96 * KiB],
+    blockSizes: [512, 4 * KiB, 4 * KiB, 16 * KiB],
+  } as const;
 
   it.each([
     ['all', () => true],
@@ -58,25 +68,39 @@ describe('a chain in files', () => {
   });
 
   const shapes: LinkShape[] = [
-    { size: 32 * KiB, blockSize: 4 * KiB, blocks: [{ index: 1, data: pattern(4 * KiB, 1) }, { index: 3, sectors: [1] }] },
+    {
+      size: 32 * KiB,
+      blockSize: 4 * KiB,
+      blocks: [
+        { index: 1, data: pattern(4 * KiB, 1) },
+        { index: 3, sectors: [1] },
+      ],
+    },
     { size: 32 * KiB, blockSize: 4 * KiB, blocks: [{ index: 2, data: pattern(4 * KiB, 2) }] },
     { type: 'fixed', data: pattern(32 * KiB, 3) },
   ];
   const chain = buildChain(shapes);
 
-  it.each([0, 1, 2])('one of which is cut short while it is open says which, and at what offset (depth %i)', async (cut) => {
-    const { disk, paths } = await openInFiles(chain, () => true);
-    const path = paths[cut] ?? '';
-    // Bitmaps are known now.
-    await disk.readBytes(0, disk.size);
-    await truncate(path, 2560);
-    await expect(disk.readBytes(0, disk.size)).rejects.toMatchObject({ code: 'ERR_VHD_TRUNCATED', storage: path });
-    const owned = [[4 * KiB, 4 * KiB], [8 * KiB, 4 * KiB], [20 * KiB, 12 * KiB]] as const;
-    for (const [depth, range] of owned.entries()) {
-      if (depth !== cut) await expectBytes(disk, chain[0]?.content ?? new Uint8Array(0), range);
-    }
-    await disk.close();
-  });
+  it.each([0, 1, 2])(
+    'one of which is cut short while it is open says which, and at what offset (depth %i)',
+    async (cut) => {
+      const { disk, paths } = await openInFiles(chain, () => true);
+      const path = paths[cut] ?? '';
+      // Bitmaps are known now.
+      await disk.readBytes(0, disk.size);
+      await truncate(path, 2560);
+      await expect(disk.readBytes(0, disk.size)).rejects.toMatchObject({ code: 'ERR_VHD_TRUNCATED', storage: path });
+      const owned = [
+        [4 * KiB, 4 * KiB],
+        [8 * KiB, 4 * KiB],
+        [20 * KiB, 12 * KiB],
+      ] as const;
+      for (const [depth, range] of owned.entries()) {
+        if (depth !== cut) await expectBytes(disk, chain[0]?.content ?? new Uint8Array(0), range);
+      }
+      await disk.close();
+    },
+  );
 
   it('one of which is closed under it says so, and every other part can be read', async () => {
     const { disk, storages } = await openInFiles(chain, () => true);

@@ -6,8 +6,8 @@ import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import type { VhdDisk } from '../../../src/disk/vhd-disk.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { ArrayStorage } from '../../support/array-storage.ts';
-import { type BlockShape, buildImage } from '../../support/build-image.ts';
 import { buildChain, openOver } from '../../support/build-chain.ts';
+import { type BlockShape, buildImage } from '../../support/build-image.ts';
 import { firstDifference, pattern } from '../../support/bytes.ts';
 import { expectBytes } from '../../support/chain-checks.ts';
 import { collect } from '../../support/collect.ts';
@@ -43,7 +43,13 @@ function longChain(count: number, size: number, ownedBlocks: number): { images: 
       }
     }
     const parent = level === 0 ? {} : { parent: { uniqueId: uuidOf(level - 1) } };
-    return buildImage({ size, blockSize, blocks: [...blocks.values()], footer: { uniqueId: uuidOf(level) }, ...parent });
+    return buildImage({
+      size,
+      blockSize,
+      blocks: [...blocks.values()],
+      footer: { uniqueId: uuidOf(level) },
+      ...parent,
+    });
   });
   return { images, content };
 }

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { FlatDisk } from '../../../src/disk/flat.ts';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
-import { buildImage } from '../../support/build-image.ts';
 import { buildChain, type Chain, expectedExtents, type LinkShape, openChain } from '../../support/build-chain.ts';
+import { buildImage } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';
 import { expectBytes, expectExtents, expectedOf } from '../../support/chain-checks.ts';
 import { collect } from '../../support/collect.ts';
@@ -63,20 +63,23 @@ const STRETCHES: readonly (readonly [number, number, number])[] = [
 ];
 
 describe('a read of a chain', () => {
-  it.each(STRETCHES)('of %i+%i, which depth %i owns, makes no call on a link above it', async (start, length, owner) => {
-    expect(expectedExtents(chain, start, start + length).map(({ depth }) => depth)).toEqual([owner]);
-    const probes = probesOf(chain);
-    const disk = await openChain(chain, storageFrom(probes));
-    for (const probe of probes) probe.calls.length = 0;
-    const content = chain[0]?.content ?? new Uint8Array(0);
-    await expectBytes(disk, content, [start, length]);
-    expect(probes.slice(owner + 1).map(({ calls }) => calls)).toEqual(chain.slice(owner + 1).map(() => []));
-    // Again, now that the bitmaps are known: the owner alone is read, once.
-    for (const probe of probes) probe.calls.length = 0;
-    await expectBytes(disk, content, [start, length]);
-    expect(probes.map((probe) => probe.count('read'))).toEqual(chain.map((_, depth) => (depth === owner ? 1 : 0)));
-    await disk.close();
-  });
+  it.each(STRETCHES)(
+    'of %i+%i, which depth %i owns, makes no call on a link above it',
+    async (start, length, owner) => {
+      expect(expectedExtents(chain, start, start + length).map(({ depth }) => depth)).toEqual([owner]);
+      const probes = probesOf(chain);
+      const disk = await openChain(chain, storageFrom(probes));
+      for (const probe of probes) probe.calls.length = 0;
+      const content = chain[0]?.content ?? new Uint8Array(0);
+      await expectBytes(disk, content, [start, length]);
+      expect(probes.slice(owner + 1).map(({ calls }) => calls)).toEqual(chain.slice(owner + 1).map(() => []));
+      // Again, now that the bitmaps are known: the owner alone is read, once.
+      for (const probe of probes) probe.calls.length = 0;
+      await expectBytes(disk, content, [start, length]);
+      expect(probes.map((probe) => probe.count('read'))).toEqual(chain.map((_, depth) => (depth === owner ? 1 : 0)));
+      await disk.close();
+    },
+  );
 
   it('of what a link owns is not disturbed by parents that cannot be read', async () => {
     for (const [start, length, owner] of STRETCHES) {
@@ -141,7 +144,12 @@ describe('parents of other sizes', () => {
       const content = new Uint8Array(SIZE);
       content.set(large.subarray(0, size));
       await expectBytes(disk, content, [0, SIZE]);
-      for (const range of [[0, SIZE], [size - 50, 100], [size, SIZE - size], [size + 1, 600]] as const) {
+      for (const range of [
+        [0, SIZE],
+        [size - 50, 100],
+        [size, SIZE - size],
+        [size + 1, 600],
+      ] as const) {
         await expectBytes(disk, content, range);
         await expectExtents(disk, expectedOf(links), range);
       }
@@ -162,7 +170,13 @@ describe('parents of other sizes', () => {
   });
 
   it('sizes that go up and down cut at the smallest on the way', async () => {
-    const links = buildChain([emptyOf(8 * BLOCK), emptyOf(3 * BLOCK), emptyOf(6 * BLOCK), emptyOf(BLOCK), { type: 'fixed', data: large }]);
+    const links = buildChain([
+      emptyOf(8 * BLOCK),
+      emptyOf(3 * BLOCK),
+      emptyOf(6 * BLOCK),
+      emptyOf(BLOCK),
+      { type: 'fixed', data: large },
+    ]);
     const disk = await openChain(links);
     expect(await collect(disk.extents())).toEqual([
       { start: 0, length: BLOCK, kind: 'data', depth: 4 },

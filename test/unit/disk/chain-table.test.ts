@@ -1,7 +1,7 @@
 // Sizes, block sizes, the first and the last block, the first and the last sector of it, and which link owns that.
 import { describe, expect, it } from 'vitest';
-import type { BlockShape } from '../../support/build-image.ts';
 import { buildChain, type Chain, type LinkShape, openChain, randomChain } from '../../support/build-chain.ts';
+import type { BlockShape } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';
 import { expectBytes, expectExtents, expectedOf, type Range } from '../../support/chain-checks.ts';
 import { mix, numberFromEnv, Random } from '../../support/seed.ts';
@@ -16,7 +16,9 @@ function blocksAround(sectors: readonly number[], touched: readonly number[], si
   return [...indexes].map((index) => {
     const inBlock = sectors.map((sector) => sector - index * perBlock).filter((each) => each >= 0 && each < perBlock);
     const data = pattern(link.blockSize, mix(link.seed, index) % 100_000);
-    if (link.isBase) for (let each = 0; each < perBlock; each++) if (!inBlock.includes(each)) data.fill(0, each * 512, each * 512 + 512);
+    for (let each = 0; each < perBlock; each++) {
+      if (link.isBase && !inBlock.includes(each)) data.fill(0, each * 512, each * 512 + 512);
+    }
     const left = Math.min(link.blockSize, Math.max(0, size - index * link.blockSize));
     return { index, data, sectors: inBlock.filter((each) => each * 512 < left) };
   });
@@ -89,15 +91,17 @@ async function checkChain(chain: Chain, ranges: readonly Range[]): Promise<void>
 function rowsOf(blockSize: number, others: readonly number[], sizes: readonly number[]): Row[] {
   const rows: Row[] = [];
   const blockSizes = [blockSize, ...others];
+  const owners = Array.from({ length: blockSizes.length + 1 }, (_, owner) => owner);
   for (const size of sizes) {
     const lastBlock = Math.floor((size - 1) / blockSize);
     for (const block of new Set([0, lastBlock])) {
       const first = (block * blockSize) / 512;
       const last = Math.ceil(Math.min(size, (block + 1) * blockSize) / 512) - 1;
       for (const sector of new Set([first, last])) {
-        for (let owner = 0; owner <= blockSizes.length; owner++) {
-          for (const base of ['dynamic', 'fixed'] as const) rows.push({ size, blockSizes, sector, owner, base });
-        }
+        const row = { size, blockSizes, sector };
+        rows.push(
+          ...owners.flatMap((owner) => (['dynamic', 'fixed'] as const).map((base) => ({ ...row, owner, base }))),
+        );
       }
     }
   }
@@ -130,7 +134,10 @@ describe('a chain gives the bytes of the link that owns them', () => {
   const CHOICES = {
     'small blocks of all sizes': { sizes, blockSizes: [512, 1024, 4 * KiB, 16 * KiB] },
     'equal blocks': { sizes: [64 * KiB], blockSizes: [4 * KiB] },
-    'equal sizes and blocks of many sizes': { sizes: [96 * KiB], blockSizes: [512, 2 * KiB, 8 * KiB, 32 * KiB, 128 * KiB] },
+    'equal sizes and blocks of many sizes': {
+      sizes: [96 * KiB],
+      blockSizes: [512, 2 * KiB, 8 * KiB, 32 * KiB, 128 * KiB],
+    },
   } as const;
 
   it.each(Object.entries(CHOICES))('whatever they own, and whatever their sizes: %s', async (_name, choice) => {

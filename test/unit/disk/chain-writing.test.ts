@@ -64,7 +64,11 @@ function changesAround({ size, blockSize, sector }: Row): Change[] {
   return cut.filter(([, length]) => length > 0).flatMap((range) => kinds.map((kind) => ({ range, kind })));
 }
 
-async function perform(disk: VhdDisk, { range: [position, length], kind }: Change, changed: ChangedChain): Promise<void> {
+async function perform(
+  disk: VhdDisk,
+  { range: [position, length], kind }: Change,
+  changed: ChangedChain,
+): Promise<void> {
   const source = kind === 'bytes' ? pattern(length, 77) : new Uint8Array(length);
   changed.bytes.set(source, position);
   changed.touched.fill(1, position, position + length);
