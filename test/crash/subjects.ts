@@ -26,6 +26,8 @@ export interface Subject {
   readonly discard: 'zeroes' | 'ignored';
   /** How many of all states are of this image, compared with the others: large ones cost more. */
   readonly weight: number;
+  /** True: so dear that it is left out unless somebody asks for a number of states. */
+  readonly isOnDemand?: boolean;
 }
 
 const SOME = [
