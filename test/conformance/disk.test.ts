@@ -9,6 +9,7 @@ import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { buildChain, openOver } from '../support/build-chain.ts';
 import { type BlockShape, buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
 import { ProbeStorage } from '../support/probe-storage.ts';
@@ -141,3 +142,37 @@ diskSuite({
   create: () => new MemoryStorage(dirtyImage),
   open: openVhd,
 });
+
+// Children, over parents that hold other things at the same places.
+for (const [name, shape] of Object.entries({
+  'with packed blocks of 4 KiB': shapeOf(4 * KiB),
+  'with aligned blocks of 64 KiB': shapeOf(64 * KiB, { alignment: 'aligned' }),
+  'with packed blocks of 512 bytes': {
+    size: 9 * 512,
+    blockSize: 512,
+    blocks: [{ index: 5 }, { index: 8, sectors: [] }],
+  },
+  'of a size that is no whole number of sectors': {
+    size: 4096 * 3 + 700,
+    blockSize: 4096,
+    blocks: [
+      { index: 3, data: pattern(4096, 33), sectors: [0] },
+      { index: 0, data: pattern(4096, 34), sectors: [1, 2] },
+    ],
+  },
+})) {
+  const chain = buildChain([
+    shape,
+    { size: shape.size, blockSize: 2048, blocks: [{ index: 1, data: pattern(2048, 51), sectors: [0, 2] }] },
+    { size: Math.ceil(shape.size / 1024) * 512, blockSize: 1024, blocks: [{ index: 0 }, { index: 2 }] },
+  ]);
+  const [child, ...parents] = chain;
+  if (child === undefined) throw new Error('a chain has a link');
+  diskSuite({
+    name: `a child ${name}`,
+    content: child.content,
+    blockSize: child.blockSize,
+    create: () => new MemoryStorage(child.image),
+    open: (storage, writable) => openOver(storage, parents, { writable }),
+  });
+}

@@ -1,10 +1,10 @@
 // What must be true of every file that a crash left.
 
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { contradiction } from '../support/history.ts';
 import { mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from './array-storage.ts';
 import type { CrashState } from './execute.ts';
 import { bytesOf } from './program.ts';
 import { endsInFooter, structuralFault } from './structure.ts';

@@ -103,7 +103,17 @@ function subjectOf(name: string, [child, ...parents]: Chain): Subject {
   if (child === undefined) throw new Error('a chain has a link');
   const { image, content, blockSize, size } = child;
   const weight = size > 1024 * KiB ? 0.25 : 0.8;
-  return { name, image, parents, content, blockSize, bitmap: 'strict', discard: 'ignored', weight };
+  return {
+    name,
+    image,
+    parents,
+    content,
+    blockSize,
+    bitmap: 'strict',
+    discard: 'ignored',
+    weight,
+    isOnDemand: blockSize > 1024 * KiB,
+  };
 }
 
 /** All of them. */

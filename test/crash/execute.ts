@@ -1,11 +1,11 @@
 // Runs a program on a storage that can crash at any moment, and collects what crashes would leave.
 
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 import { type CrashedFile, CrashStorage, type Loss } from '../support/crash-storage.ts';
 import { contradiction, type Expectation, History } from '../support/history.ts';
 import { turns } from '../support/probe-storage.ts';
 import { mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from './array-storage.ts';
 import { bytesOf, type Program, type Step } from './program.ts';
 import { endsInFooter } from './structure.ts';
 import { openSubject, type Subject } from './subjects.ts';

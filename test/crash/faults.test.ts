@@ -17,8 +17,8 @@ const NAMES = [
   'an image without a footer at the start',
   'a fixed image',
   'a fixed image on a storage that discards',
-  'a child of a fixed image',
   'a child with garbage in gaps',
+  ...(PROGRAMS > 1 ? ['a child of a fixed image', 'an empty child of a child', 'a child larger than its parent'] : []),
 ];
 const ARRIVALS: readonly [Arrival, ...Arrival[]] = ['nothing', 'part', 'all'];
 

@@ -8,14 +8,16 @@ export interface Mutation {
   /** Stands there once. */
   readonly from: string;
   readonly to: string;
+  /** A word in the names of the images that show it. Default: any. */
+  readonly image?: string;
 }
 
 const WRITE_TABLE = '    await writeEach(storage, copies);\n';
 const FIRST_BARRIER = '    await this.#barrier();\n    if (copies.length === 0) return;\n';
 const SECOND_BARRIER = '    await this.#barrier();\n    growth?.space.release(freed);\n';
 
-/** All of them; each must be found. */
-export const MUTATIONS: readonly Mutation[] = [
+/** On a dynamic or a fixed image. */
+const PLAIN: readonly Mutation[] = [
   {
     name: 'the table before the data',
     file: 'block-store.ts',
@@ -145,3 +147,100 @@ export const MUTATIONS: readonly Mutation[] = [
     to: '',
   },
 ];
+
+/** On a child: its bitmaps, and what its parent has. */
+const OF_CHILDREN: readonly Mutation[] = [
+  {
+    name: 'the bitmap of a child before the data',
+    file: 'block-store.ts',
+    from: '    this.#isDataDirty = false;\n    await this.#barrier();\n',
+    to: '    this.#isDataDirty = false;\n    await writeEach(storage, copies.slice(copies.length - bitmaps.length));\n    await this.#barrier();\n',
+  },
+  {
+    name: 'the live bitmap instead of a copy',
+    file: 'block-bitmaps.ts',
+    from: 'bytes: bitmap.slice() });',
+    to: 'bytes: bitmap });',
+  },
+  {
+    name: 'bits are claimed before their data is written',
+    file: 'block-store.ts',
+    from: '      await sendWrites(storage, writes);\n    } catch',
+    to: `      if (this.isExact) {
+        for (const piece of pieces) {
+          if (!newBlocks.has(piece.blockIndex)) this.#bitmaps.claim(piece.blockIndex, ...sectorsOf(piece));
+        }
+      }
+      await sendWrites(storage, writes);
+    } catch`,
+  },
+  {
+    name: 'every bit of a new block is set',
+    file: 'block-store.ts',
+    from: '    for (const piece of pieces) setSectors(bitmap, ...sectorsOf(piece));\n',
+    to: '    bitmap.fill(0xff);\n',
+  },
+  {
+    name: 'a write sets the bits of all of its block',
+    file: 'block-store.ts',
+    from: 'this.#bitmaps.claim(piece.blockIndex, ...sectorsOf(piece));',
+    to: 'this.#bitmaps.claim(piece.blockIndex, 0, this.layout.blockSize / SECTOR_BYTES);',
+  },
+  {
+    name: 'a discard frees a block over what the parent has',
+    file: 'differencing.ts',
+    from: 'if (isNothingBelow && piece.length === dataBytes)',
+    to: 'if (piece.length === dataBytes)',
+  },
+  {
+    name: 'a discard leaves out a block that is not there',
+    file: 'differencing.ts',
+    from: 'if (isNothingBelow && !isAllocated) return;',
+    to: 'if (!isAllocated) return;',
+  },
+  {
+    name: 'zeros over what the parent has are left out',
+    file: 'block-writer.ts',
+    from: 'return this.#rule !== undefined && isAllZeros(bytes);',
+    to: 'return isAllZeros(bytes);',
+  },
+  {
+    name: 'a discard looks at the parent before it takes its turn',
+    file: 'differencing.ts',
+    from: '    await this.locks.runEach([range], true, () => this.#discardLocked(',
+    to: '    await this.#below.isZero(position, position + length);\n    await this.locks.runEach([range], true, () => this.#discardLocked(',
+  },
+  {
+    name: 'a part of a sector is completed with zeros',
+    file: 'differencing.ts',
+    from: 'this.#reader.read(bytes.subarray(0, Math.min(SECTOR_BYTES, this.size - position)), position),',
+    to: 'Promise.resolve(void bytes.fill(0, 0, Math.min(SECTOR_BYTES, this.size - position))),',
+  },
+  {
+    name: 'a part of a sector is completed with what the parent has',
+    file: 'differencing.ts',
+    from: 'this.#reader.read(bytes.subarray(0, Math.min(SECTOR_BYTES, this.size - position)), position),',
+    to: 'this.#below.read(bytes.subarray(0, Math.min(SECTOR_BYTES, this.size - position)), position),',
+  },
+  {
+    name: 'parts of one sector are written side by side',
+    file: 'differencing.ts',
+    from: '    const start = position - (position % SECTOR_BYTES);\n    const end = alignUp(position + bytes.length, SECTOR_BYTES);\n',
+    to: '    const start = position;\n    const end = position + bytes.length;\n',
+  },
+  {
+    name: 'the old bitmap of reused space is believed',
+    file: 'block-writes.ts',
+    from: '[{ position: place.offset, bytes: bitmap }];',
+    to: 'place.isVirgin ? [{ position: place.offset, bytes: bitmap }] : [];',
+  },
+  {
+    name: 'the bitmap of a freed block is not forgotten',
+    file: 'block-store.ts',
+    from: '    this.#bitmaps.forget(blockIndex);\n',
+    to: '',
+  },
+].map((mutation) => ({ ...mutation, image: 'child' }));
+
+/** All of them; each must be found. */
+export const MUTATIONS: readonly Mutation[] = [...PLAIN, ...OF_CHILDREN];

@@ -9,7 +9,7 @@ import { SUBJECTS } from './subjects.ts';
 const HELP = `npm run test:crash -- [--seed S] [--states N] [--image NAME]
   --seed S      the seed of the first program; the next has S + 1 (default: of the clock)
   --states N    how many different files left by a crash are looked at (default 100000)
-  --image NAME  only of one image: ${SUBJECTS.map(({ name }) => name).join('; ')}
+  --image NAME  only of one image, or of all whose name has the word: ${SUBJECTS.map(({ name }) => name).join('; ')}
 Processes that are killed, as many as wanted: VHDKIT_KILL_ROUNDS=300 npx vitest run --config .config/vitest.config.ts test/interop/killed.test.ts`;
 
 const { values } = readWords(HELP, {
@@ -24,7 +24,8 @@ process.exitCode = await run(values);
 
 async function run({ seed, states, image }: { seed?: string; states: string; image?: string }): Promise<number> {
   const first = seed === undefined ? Date.now() % 1_000_000_000 : wholeNumber('--seed', seed);
-  const subjects = SUBJECTS.filter(({ name }) => image === undefined || name === image);
+  const exact = SUBJECTS.filter(({ name }) => name === image);
+  const subjects = exact.length > 0 ? exact : SUBJECTS.filter(({ name }) => name.includes(image ?? ''));
   if (subjects.length === 0) refuse(HELP, `--image: expected one of the names below, found '${image ?? ''}'`);
   const weights = subjects.reduce((sum, { weight }) => sum + weight, 0);
   const wanted = wholeNumber('--states', states);

@@ -23,10 +23,11 @@ export function structuralFault(image: Uint8Array, before = image): string | und
   if (view.getUint32(footerAt + 60) === 2) return undefined;
   const headerAt = Number(view.getBigUint64(footerAt + 16));
   if (text(image, headerAt, 8) !== 'cxsparse') return `no dynamic header at ${headerAt}`;
-  const names = locatorsOf(image, headerAt);
-  for (const { start, end, what } of [{ start: headerAt, end: headerAt + 1024, what: 'the header' }, ...names]) {
-    if (Buffer.compare(image.subarray(start, end), before.subarray(start, end)) !== 0) return `${what} is another one`;
-  }
+  const fronts = [{ start: headerAt, end: headerAt + 1024, what: 'the header' }, ...locatorsOf(image, headerAt)];
+  const changed = fronts.find(
+    ({ start, end }) => Buffer.compare(image.subarray(start, end), before.subarray(start, end)) !== 0,
+  );
+  if (changed !== undefined) return `${changed.what} is another one`;
   const tableAt = Number(view.getBigUint64(headerAt + 16));
   const blockSize = view.getUint32(headerAt + 32);
   const size = Number(view.getBigUint64(footerAt + 48));
@@ -35,20 +36,23 @@ export function structuralFault(image: Uint8Array, before = image): string | und
   if (tableAt + entryCount * 4 > image.length) return 'the table reaches past the end';
   const parts: Part[] = [
     { start: 0, end: SECTOR, what: 'the first footer' },
-    { start: headerAt, end: headerAt + 1024, what: 'the header' },
     { start: tableAt, end: tableAt + entryCount * 4, what: 'the table' },
-    ...names,
+    ...fronts,
   ];
-  const bitmapBytes = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
   for (let index = 0; index < entryCount; index++) {
     const entry = view.getUint32(tableAt + index * 4);
     if (entry === UNUSED) continue;
-    const start = entry * SECTOR;
-    const needed = bitmapBytes + Math.min(blockSize, size - index * blockSize);
-    if (start + needed > image.length) return `block ${index} at ${start} reaches past the end, ${image.length}`;
-    parts.push({ start, end: start + bitmapBytes + blockSize, what: `block ${index}` });
+    const part = blockPart(index, entry * SECTOR, blockSize);
+    const missing = blockSize - Math.min(blockSize, size - index * blockSize);
+    if (part.end - missing > image.length) return `${part.what} at ${part.start} reaches past the end, ${image.length}`;
+    parts.push(part);
   }
   return overlapOf(parts);
+}
+
+function blockPart(index: number, start: number, blockSize: number): Part {
+  const bitmapBytes = Math.ceil(blockSize / SECTOR / 8 / SECTOR) * SECTOR;
+  return { start, end: start + bitmapBytes + blockSize, what: `block ${index}` };
 }
 
 /** The names of the parent; there are none in a dynamic image. */

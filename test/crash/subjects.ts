@@ -3,10 +3,9 @@ import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
 import type { Storage } from '../../src/storage/storage.ts';
-import { type Chain, type ChainLink, type OpenChainOptions, openOver } from '../support/build-chain.ts';
+import { type Chain, type OpenChainOptions, openOver } from '../support/build-chain.ts';
 import { buildImage, contentOf, footerOf, type ImageShape } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
-import { ArrayStorage } from './array-storage.ts';
 import { CHILDREN } from './children.ts';
 
 const KiB = 1024;
@@ -27,6 +26,8 @@ export interface Subject {
   readonly discard: 'zeroes' | 'ignored';
   /** How many of all states are of this image, compared with the others: large ones cost more. */
   readonly weight: number;
+  /** True: so dear that it is left out unless somebody asks for a number of states. */
+  readonly isOnDemand?: boolean;
 }
 
 const SOME = [
@@ -132,6 +133,5 @@ export function openSubject(
   { bitmap, parents }: Subject,
   options: OpenChainOptions = {},
 ): Promise<VhdDisk> {
-  const storageOf = ({ image }: ChainLink): Storage => new ArrayStorage(image, false);
-  return openOver(storage, parents, { storageOf, bitmap, ...options });
+  return openOver(storage, parents, { bitmap, ...options });
 }

@@ -39,7 +39,7 @@ try {
 }
 
 /** What the crash states say of a mutation; undefined if they find nothing. */
-async function findIn({ file, from, to }: Mutation): Promise<string | undefined> {
+async function findIn({ file, from, to, image }: Mutation): Promise<string | undefined> {
   const path = join(folder, 'src/disk', file);
   const text = await readFile(path, 'utf8');
   if (text.split(from).length !== 2) throw new Error(`${file}: expected once, found otherwise:\n${from}`);
@@ -49,6 +49,7 @@ async function findIn({ file, from, to }: Mutation): Promise<string | undefined>
   );
   try {
     const args = ['--import', 'tsx', 'test/crash/run.ts', '--seed', '1', '--states', `${STATES}`];
+    if (image !== undefined) args.push('--image', image);
     await run(process.execPath, args, { cwd: folder, timeout: 600_000 });
     return undefined;
   } catch (error) {

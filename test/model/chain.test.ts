@@ -61,9 +61,9 @@ const CHILDREN: readonly ModelShape[] = [
 
 const TIGHT: Opening = { limits: { gatherBelow: 3000, arenaBytes: 2048 } };
 const OPENINGS: readonly (readonly [string, Opening, number])[] = [
-  ['as it is', {}, 20],
-  ['with little room to gather', TIGHT, 20],
-  ["with durability 'always'", { durability: 'always' }, 8],
+  ['as it is', {}, 5],
+  ['with little room to gather', TIGHT, 5],
+  ["with durability 'always'", { durability: 'always' }, 2],
 ];
 
 describe.each(OPENINGS)('a chain opened %s is an array of bytes, whatever is done to it:', (_how, opening, runs) => {

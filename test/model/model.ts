@@ -10,7 +10,7 @@ import type { Finding } from '../../src/format/rules.ts';
 import { isAllZeros } from '../../src/format/zeros.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { createReadStream, createWriteStream } from '../../src/stream/disk-streams.ts';
-import { buildOver, type Chain, type ChainLink, openOver } from '../support/build-chain.ts';
+import { buildOver, type Chain, type ChainLink, forReading, openOver } from '../support/build-chain.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { expectOwner } from '../support/chain-checks.ts';
 import { collect } from '../support/collect.ts';
@@ -31,14 +31,14 @@ export interface Opening extends WriteOptions {
 /** What the disk must hold: a plain array of bytes, and whose they are. */
 interface Model {
   bytes: Uint8Array;
-  /** One byte for each sector; 1: written or discarded since the image was as `chain` tells. */
+  /** For each of its bytes, 1: written or discarded since the image was as `chain` tells. */
   touched: Uint8Array;
   /** The image as it was opened first, and its parents; undefined if nobody asks whose a byte is. */
   chain: Chain | undefined;
 }
 
 function touch({ touched }: Model, [position, length]: Spot): void {
-  if (length > 0) touched.fill(1, Math.floor(position / 512), Math.ceil((position + length) / 512));
+  touched.fill(1, position, position + length);
 }
 
 function parentsOf({ chain }: Model): Chain {
@@ -175,7 +175,7 @@ function reopens(how: 'after close' | 'read-only' | 'as flushed'): Command {
     if (how === 'as flushed') await real.disk.flush();
     else await real.disk.close();
     const image = real.storage.toBytes();
-    const readOnly = await openOver(new MemoryStorage(image), parentsOf(model));
+    const readOnly = await openOver(forReading({ image }), parentsOf(model));
     expect(firstDifference(await readOnly.readBytes(0, readOnly.size), model.bytes)).toBe(-1);
     const isOdd = ({ severity, rule }: Finding): boolean => severity !== 'note' && rule !== 'footer.size-sectors';
     expect(readOnly.findings.filter(isOdd)).toEqual([]);
@@ -225,7 +225,7 @@ function startOn(chain: Chain, model: Model): Uint8Array {
   if (child === undefined) throw new Error('a chain has a link');
   model.chain = chain;
   model.bytes = Uint8Array.from(child.content);
-  model.touched = new Uint8Array(child.sectors.length);
+  model.touched = new Uint8Array(child.size);
   return child.image;
 }
 
@@ -233,7 +233,7 @@ function startOn(chain: Chain, model: Model): Uint8Array {
 function readsEveryLevel(): Command {
   return command('read every level', async (model) => {
     for (const [depth, { image, content }] of parentsOf(model).entries()) {
-      const disk = await openOver(new MemoryStorage(image), parentsOf(model).slice(depth + 1));
+      const disk = await openOver(forReading({ image }), parentsOf(model).slice(depth + 1));
       expect(firstDifference(await disk.readBytes(0, disk.size), content), `depth ${depth + 1}`).toBe(-1);
       await disk.close();
     }

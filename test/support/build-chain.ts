@@ -10,6 +10,7 @@ import type { VhdType } from '../../src/format/spec.ts';
 import { SECTOR_BYTES } from '../../src/format/spec.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { ArrayStorage } from './array-storage.ts';
 import { type BlockShape, buildImage, contentOf, footerOf, type ImageShape, layoutOf } from './build-image.ts';
 import { pattern } from './bytes.ts';
 import type { Random } from './seed.ts';
@@ -126,12 +127,13 @@ export async function openOver(storage: Storage, parents: Chain, options: OpenCh
   return openGathering(storage, { writable, parent, durability, bitmap }, limits);
 }
 
-function forReading(link: ChainLink): Storage {
-  return new MemoryStorage(link.image, { name: 'parent', writable: false });
+/** A storage that holds an image and refuses to be written to. */
+export function forReading({ image }: Pick<ChainLink, 'image'>): Storage {
+  return new ArrayStorage(image, false);
 }
 
 function inMemory(link: ChainLink, depth: number): Storage {
-  return new MemoryStorage(link.image, { name: `link ${depth}`, writable: depth === 0 });
+  return depth === 0 ? new MemoryStorage(link.image) : forReading(link);
 }
 
 /** Which link decides a byte, and how; behind the end of a smaller parent it is zero at the depth of that parent. */

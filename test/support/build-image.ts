@@ -103,15 +103,16 @@ interface Placed {
 
 /** Makes the image. */
 export function buildImage(shape: ImageShape): Uint8Array {
+  const bytes = encodeImage(shape);
+  for (const patch of shape.patches ?? []) bytes.set(patch.bytes, patch.offset);
+  return shape.isLegacyEnd === true ? bytes.slice(0, -1) : bytes;
+}
+
+function encodeImage(shape: ImageShape): Uint8Array {
   const layout = layoutOf(shape);
   const entryCount = shape.maxTableEntries ?? entryCountFor(shape.size, layout.blockSize);
   const tableBytes = batByteLength(entryCount);
-  const isTableLast = shape.tableOffset === 'behind-blocks';
-  const frontTable = typeof shape.tableOffset === 'number' ? shape.tableOffset : 1536;
-  const locators = placeLocators(shape, isTableLast ? 1536 : frontTable + tableBytes);
-  const { placed, end } = placeBlocks(shape, layout, locators.end);
-  const tableOffset = isTableLast ? alignUp(end, SECTOR_BYTES) : frontTable;
-  const usedEnd = isTableLast ? tableOffset + tableBytes : end;
+  const { locators, placed, tableOffset, usedEnd } = placeAll(shape, layout, tableBytes);
   const footerOffset = footerOffsetFor(layout, usedEnd + (shape.slackBytes ?? 0));
   const endFooter = footerBytes(shape, shape.endFooter);
   const bytes = new Uint8Array(endFooter.length === 0 ? usedEnd : footerOffset + endFooter.length);
@@ -120,29 +121,41 @@ export function buildImage(shape: ImageShape): Uint8Array {
   const plain = plainDynamicHeader(tableOffset, entryCount, layout.blockSize);
   const header = { ...plain, ...parentFields(shape, plain, locators.entries), ...shape.header };
   bytes.set(encodeDynamicHeader(header), footerOf(shape).dataOffset);
-  for (const [index, { bytes: name }] of (shape.parent?.locators ?? []).entries()) {
-    bytes.set(name, locators.entries[index]?.dataOffset ?? 0);
-  }
+  for (const { name, offset } of locators.names) bytes.set(name, offset);
   bytes.set(encodeTable(shape, placed, entryCount, tableBytes), tableOffset);
   if (endFooter.length > 0) bytes.set(endFooter, footerOffset);
-  applyPatches(bytes, shape);
-  return shape.isLegacyEnd === true ? bytes.slice(0, -1) : bytes;
+  return bytes;
 }
 
-function applyPatches(bytes: Uint8Array, shape: ImageShape): void {
-  for (const patch of shape.patches ?? []) bytes.set(patch.bytes, patch.offset);
+/** Where table, locators and blocks go, and where the last of them ends. */
+function placeAll(shape: ImageShape, layout: BlockLayout, tableBytes: number) {
+  const isTableLast = shape.tableOffset === 'behind-blocks';
+  const frontTable = typeof shape.tableOffset === 'number' ? shape.tableOffset : 1536;
+  const locators = placeLocators(shape, isTableLast ? 1536 : frontTable + tableBytes);
+  const { placed, end } = placeBlocks(shape, layout, locators.end);
+  const tableOffset = isTableLast ? alignUp(end, SECTOR_BYTES) : frontTable;
+  return { locators, placed, tableOffset, usedEnd: isTableLast ? tableOffset + tableBytes : end };
 }
 
-/** Where the names of the parent go, and where they end. */
-function placeLocators(shape: ImageShape, metadataEnd: number): { entries: ParentLocator[]; end: number } {
+/** The names of the parent: their entries in the header, what goes where, and the end of it all. */
+interface PlacedLocators {
+  readonly entries: readonly ParentLocator[];
+  readonly names: readonly { readonly name: Uint8Array; readonly offset: number }[];
+  readonly end: number;
+}
+
+function placeLocators(shape: ImageShape, metadataEnd: number): PlacedLocators {
+  const entries: ParentLocator[] = [];
+  const names: PlacedLocators['names'][number][] = [];
   let end = metadataEnd;
-  const entries = (shape.parent?.locators ?? []).map(({ platformCode, bytes, dataSpace, offset }) => {
+  for (const { platformCode, bytes, dataSpace, offset } of shape.parent?.locators ?? []) {
     const room = alignUp(bytes.length, SECTOR_BYTES);
     const dataOffset = offset ?? end;
     if (offset === undefined) end += room;
-    return { platformCode, dataSpace: dataSpace ?? room, dataByteLength: bytes.length, dataOffset };
-  });
-  return { entries, end };
+    entries.push({ platformCode, dataSpace: dataSpace ?? room, dataByteLength: bytes.length, dataOffset });
+    names.push({ name: bytes, offset: dataOffset });
+  }
+  return { entries, names, end };
 }
 
 /** The fields of the header that a differencing image has. */

@@ -1,8 +1,8 @@
 // Writes into a child: first and last block, first and last sector, which link owned that, and how it is written.
 import { describe, expect, it } from 'vitest';
 import type { VhdDisk } from '../../../src/disk/vhd-disk.ts';
-import { MemoryStorage } from '../../../src/storage/memory.ts';
-import { buildChain, type Chain, type LinkShape, openOver } from '../../support/build-chain.ts';
+import { ArrayStorage } from '../../support/array-storage.ts';
+import { buildChain, type Chain, forReading, type LinkShape, openOver } from '../../support/build-chain.ts';
 import { pattern } from '../../support/bytes.ts';
 import { type ChangedChain, expectBytes, expectOwner, type Range } from '../../support/chain-checks.ts';
 import { collect } from '../../support/collect.ts';
@@ -71,7 +71,7 @@ async function perform(
 ): Promise<void> {
   const source = kind === 'bytes' ? pattern(length, 77) : new Uint8Array(length);
   changed.bytes.set(source, position);
-  changed.touched.fill(1, Math.floor(position / 512), Math.ceil((position + length) / 512));
+  changed.touched.fill(1, position, position + length);
   await (kind === 'discard' ? disk.discard(position, length) : disk.write(source, position));
 }
 
@@ -84,19 +84,19 @@ async function expectChanged(disk: VhdDisk, changed: ChangedChain): Promise<void
 async function check(chain: Chain, changes: readonly Change[]): Promise<void> {
   const [child, ...parents] = chain;
   if (child === undefined) throw new Error('a chain has a link');
-  const changed = { chain, bytes: child.content.slice(), touched: new Uint8Array(child.sectors.length) };
-  const storage = new MemoryStorage(child.image);
+  const changed = { chain, bytes: child.content.slice(), touched: new Uint8Array(child.size) };
+  const storage = new ArrayStorage(child.image.slice());
   const disk = await openOver(storage, parents, { writable: true });
   for (const change of changes) await perform(disk, change, changed);
   await expectChanged(disk, changed);
   await disk.flush();
   await expectChanged(disk, changed);
   await disk.close();
-  const image = storage.toBytes();
-  const readable = await openOver(new MemoryStorage(image, { writable: false }), parents);
+  const image = storage.bytes;
+  const readable = await openOver(forReading({ image }), parents);
   expect(readable.findings.filter(({ severity }) => severity === 'error')).toEqual([]);
   await expectChanged(readable, changed);
-  const again = await openOver(new MemoryStorage(image), parents, { writable: true, durability: 'always' });
+  const again = await openOver(new ArrayStorage(image), parents, { writable: true, durability: 'always' });
   await perform(again, { range: [Math.max(0, child.size - 700), Math.min(child.size, 700)], kind: 'bytes' }, changed);
   await expectChanged(again, changed);
   await again.close();
@@ -136,16 +136,22 @@ const PARENTS: Record<string, (size: number) => readonly LinkShape[]> = {
   ],
 };
 
+/** VHDKIT_RUNS set: all of the table; a third of its rows over each of the parents otherwise. */
+const EVERY = process.env['VHDKIT_RUNS'] !== undefined;
+
 describe('what is written into a child is there, and nothing else is another one', () => {
   const cases = Object.entries(ROWS).flatMap(([name, rows]) =>
-    Object.entries(PARENTS).map(([above, parentsOf]) => [name, above, rows, parentsOf] as const),
+    Object.entries(PARENTS).map(([above, parentsOf], turn) => [name, above, { rows, parentsOf, turn }] as const),
   );
 
-  it.each(cases)('with %s over %s', async (_name, _above, rows, parentsOf) => {
-    for (const row of rows) {
+  it.each(cases)('with %s over %s', async (_name, _above, { rows, parentsOf, turn }) => {
+    for (const [index, row] of rows.entries()) {
+      if (!EVERY && index % 3 !== turn) continue;
       const chain = chainOf(row, parentsOf(row.size));
       const changes = changesAround(row);
-      const programs = [...changes.map((change) => [change]), changes, changes.toReversed()];
+      // Each change alone in some of the rows, and all together in every one.
+      const alone = changes.filter((_, change) => EVERY || change % 6 === index % 6).map((change) => [change]);
+      const programs = [...alone, changes, changes.toReversed()];
       for (const program of programs) {
         await check(chain, program).catch((cause: unknown) => {
           throw new Error(`${JSON.stringify(row)}, ${JSON.stringify(program)}: ${String(cause)}`, { cause });
