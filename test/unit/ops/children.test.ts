@@ -153,8 +153,9 @@ describe('convert with a parent', () => {
   it('refuses what does not fit together', async () => {
     const parent = file('base.vhd');
     const refused = [{ to: 'dynamic', parent }, { to: 'differencing' }, { ...options, parent, inPlace: true }] as const;
-    for (const wrong of refused)
-      {await expect(convert(file('base.raw'), file('x.vhd'), wrong)).rejects.toThrow(TypeError);}
+    for (const wrong of refused) {
+      await expect(convert(file('base.raw'), file('x.vhd'), wrong)).rejects.toThrow(TypeError);
+    }
     async function* bytes(): AsyncGenerator<Uint8Array> {
       yield content;
     }
