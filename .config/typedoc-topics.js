@@ -3,7 +3,7 @@ import { Application, Comment, CommentTag, Converter, ReflectionKind } from 'typ
 
 /** Of every file the first row that fits counts. */
 const TOPICS = [
-  ['Open and create', /\/src\/open\.ts$|\/disk\/(open|create)-storage\.ts$/],
+  ['Open and create', /\/src\/open(-[^/]*)?\.ts$|\/disk\/(open|create)-storage\.ts$/],
   ['Disks', /\/src\/disk\//],
   ['Streams', /\/src\/stream\//],
   ['Storages', /\/src\/storage\//],

@@ -40,9 +40,7 @@ export type {
 export { listPartitions } from './inspect/partitions.ts';
 export type { CreateOptions, OpenDiskOptions, OpenedDisk, OpenOptions } from './open.ts';
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
-export type { ResolvedLink } from './open-chain.ts';
-export { resolveChain } from './open-chain.ts';
-export type { ChainOptions, ParentOptions } from './open-parent-options.ts';
+export type { ParentOptions } from './open-parent-options.ts';
 export { parentReferenceFor } from './open-parent-reference.ts';
 export type { OpenRawOptions } from './open-raw.ts';
 export type { FileOptions, ImageSource } from './open-source.ts';
@@ -68,6 +66,7 @@ export type { IdentifyOptions } from './ops/identify.ts';
 export { identify } from './ops/identify.ts';
 export type { InfoOptions, InfoReport, NamedParent, OtherSize, PartitionTable } from './ops/info.ts';
 export { readInfo } from './ops/info.ts';
+export type { ChainLink, ChainProblem } from './ops/info-chain.ts';
 export type { DiskMap, MapOptions, MapProblem, MapRun } from './ops/map.ts';
 export { mapDisk, mapRuns } from './ops/map.ts';
 export type { MapFigures } from './ops/map-figures.ts';

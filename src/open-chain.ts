@@ -14,7 +14,7 @@ import { HERE } from './open-parent-paths.ts';
 import { identityOf, ParentPlaces } from './open-parent-places.ts';
 import { rawDisk } from './open-raw.ts';
 import { openFile } from './open-source.ts';
-import type { FileStorage } from './storage/file.ts';
+import { FileStorage } from './storage/file.ts';
 import { FileWatch } from './storage/file-watch.ts';
 import type { Storage } from './storage/storage.ts';
 
@@ -40,7 +40,7 @@ export interface WalkedChain {
   /** The images, child first. */
   readonly links: readonly ResolvedLink[];
   /** Why there is no parent for the last; undefined if it needs none. */
-  readonly error?: unknown;
+  readonly error?: Error;
 }
 
 /** The image a chain begins with. */
@@ -85,8 +85,12 @@ export async function walkChain(start: ChainStart, options: ChainOptions): Promi
     await walk.run();
     return { links: walk.links };
   } catch (error) {
-    return { links: walk.links, error };
+    return { links: walk.links, error: asError(error) };
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 class ChainWalk {
@@ -220,7 +224,7 @@ export interface TriedParents {
   /** The parents, all of them; undefined if there are none, or if something is wrong with one. */
   readonly parents?: OpenedParents | undefined;
   /** What is wrong. */
-  readonly error?: unknown;
+  readonly error?: Error;
 }
 
 /** The same, telling what is wrong and how far it came. */
@@ -241,7 +245,7 @@ export async function tryParents(start: ChainStart, options: OpenParentsOptions)
     const findings = [...child.findings, ...parents.flatMap(findingsAbout)];
     return { links, parents: { parent, paths: parents.map(({ path }) => path), findings, checkUnchanged } };
   } catch (failure) {
-    return { links, error: failure };
+    return { links, error: asError(failure) };
   }
 }
 
@@ -272,7 +276,7 @@ async function openLink(
   watches: FileWatch[],
 ): Promise<Disk> {
   try {
-    watches.push(await FileWatch.start(storage as FileStorage));
+    if (storage instanceof FileStorage) watches.push(await FileWatch.start(storage));
     if (isRaw) return await rawDisk(storage, {});
   } catch (error) {
     await Promise.all([storage.close(), parent?.close()]);

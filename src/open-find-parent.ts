@@ -8,7 +8,7 @@ import { shellPath } from './format/shell.ts';
 import { formatUuid } from './format/uuid.ts';
 import { shortest } from './open-error-paths.ts';
 import { HERE, type ParentPath, parentPaths } from './open-parent-paths.ts';
-import { type LocatedFile, type NotLocated, ParentPlaces } from './open-parent-places.ts';
+import type { LocatedFile, NotLocated, ParentPlaces } from './open-parent-places.ts';
 import { FileStorage } from './storage/file.ts';
 import type { Storage } from './storage/storage.ts';
 

@@ -127,8 +127,8 @@ function outsideProblem(path: string, next: string): string {
 /** What a failure to look at a path says: that nothing is there, or that something is which cannot be looked at. */
 function absence(error: unknown): NotLocated {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EINVAL', 'ERR_INVALID_ARG_VALUE'].includes(code))
-    return { problem: 'no such file' };
+  const isAbsent = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EINVAL', 'ERR_INVALID_ARG_VALUE'].includes(code);
+  if (isAbsent) return { problem: 'no such file' };
   if (code === 'ENAMETOOLONG') return { problem: 'the name is too long' };
   if (code === '') throw error;
   return { problem: `it cannot be looked at (${code})`, error };

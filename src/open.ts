@@ -62,7 +62,7 @@ async function orClosed<T>(opened: readonly (Closable | undefined)[], job: () =>
   try {
     return await job();
   } catch (error) {
-    await Promise.all(opened.map((item) => item?.close()));
+    for (const item of opened) await item?.close();
     throw error;
   }
 }

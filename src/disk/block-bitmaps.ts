@@ -92,16 +92,20 @@ export class BlockBitmaps {
     return reading;
   }
 
-  /** Reads the bitmaps of blocks in one go, those that are neither known nor on their way; what cannot be read stays unknown. */
+  /** Reads the bitmaps of blocks, each named once, in one go where they are neither known nor on their way; waits for the latter too. What cannot be read stays unknown. */
   async learnEach(blocks: Iterable<BlockAt>): Promise<void> {
     const reads = [];
+    const underWay = [];
     for (const { blockIndex, blockOffset } of blocks) {
-      if (this.known(blockIndex) !== undefined || this.#reading.has(blockIndex)) continue;
-      reads.push({ blockIndex, position: blockOffset, bytes: new Uint8Array(this.#layout.bitmapBytes) });
+      const reading = this.#reading.get(blockIndex);
+      if (reading !== undefined) underWay.push(reading);
+      else if (this.known(blockIndex) === undefined) {
+        reads.push({ blockIndex, position: blockOffset, bytes: new Uint8Array(this.#layout.bitmapBytes) });
+      }
     }
-    if (reads.length === 0) return;
     const batch = readEach(this.#storage, reads);
-    await Promise.allSettled(reads.map(({ blockIndex, bytes }) => this.#whileReading(blockIndex, bytes, batch)));
+    const begun = reads.map(({ blockIndex, bytes }) => this.#whileReading(blockIndex, bytes, batch));
+    await Promise.allSettled([...begun, ...underWay]);
   }
 
   /** Takes in a bitmap that was read. */

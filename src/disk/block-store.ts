@@ -2,7 +2,7 @@ import { allOnesBitmap, decodeBitmap, setSectors } from '../format/bitmap.ts';
 import { type BlockLayout, blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
-import { type PlacedBytes, readAdjacent, readEach, writeEach } from '../storage/storage.ts';
+import { type PlacedBytes, readAdjacent, type Storage, writeEach } from '../storage/storage.ts';
 import { type BlockAt, BlockBitmaps } from './block-bitmaps.ts';
 import type { BlockStoreParts } from './block-store-parts.ts';
 import {
@@ -39,9 +39,14 @@ export class BlockStore {
   /** Starts on an image whose table is loaded and checked. */
   constructor(parts: BlockStoreParts) {
     this.#parts = parts;
-    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entries.length, parts.bitmapCache);
+    this.#bitmaps = new BlockBitmaps(parts.storage, parts.layout, parts.table.entryCount, parts.bitmapCache);
     this.#allOnes = allOnesBitmap(parts.layout.bitmapBytes);
     this.#flushes = new FlushQueue(parts.storage.name, () => this.#makeDurable());
+  }
+
+  /** The file. */
+  get storage(): Storage {
+    return this.#parts.storage;
   }
 
   /** Name of the file, for messages. */
@@ -85,7 +90,7 @@ export class BlockStore {
    * @throws VhdError `ERR_VHD_CORRUPT` if the table points where no block may lie
    */
   locate(blockIndex: number): number | undefined {
-    const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+    const sector = this.#parts.table.sectorOf(blockIndex);
     if (sector === UNUSED_BAT_ENTRY) return undefined;
     const refusal = this.#parts.refuse(blockIndex);
     if (refusal !== undefined) throw refusal;
@@ -94,7 +99,7 @@ export class BlockStore {
 
   /** True if a block has a place in the file, believed or not. */
   isAllocated(blockIndex: number): boolean {
-    return (this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY) !== UNUSED_BAT_ENTRY;
+    return this.#parts.table.sectorOf(blockIndex) !== UNUSED_BAT_ENTRY;
   }
 
   /** The next allocated blocks from `firstIndex` on, below `endIndex`, at most `limit` of them. */
@@ -110,11 +115,6 @@ export class BlockStore {
   /** Reads bytes of an allocated block, whatever its bitmap says, without looking at that. */
   async readData(blockOffset: number, offsetInBlock: number, target: Uint8Array): Promise<void> {
     await this.#parts.storage.read(target, blockOffset + this.layout.bitmapBytes + offsetInBlock);
-  }
-
-  /** Fills targets from places in the file. */
-  async readPlaced(reads: readonly PlacedBytes[]): Promise<void> {
-    await readEach(this.#parts.storage, reads);
   }
 
   /** Reads bytes of an allocated block together with its bitmap, in one call where they touch. */
@@ -143,11 +143,16 @@ export class BlockStore {
   async learnBitmaps(blocks: Iterable<number>): Promise<void> {
     const wanted: BlockAt[] = [];
     for (const blockIndex of blocks) {
-      const sector = this.#parts.table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+      const sector = this.#parts.table.sectorOf(blockIndex);
       if (sector === UNUSED_BAT_ENTRY || this.isFull(blockIndex)) continue;
       wanted.push({ blockIndex, blockOffset: sector * SECTOR_BYTES });
     }
     await this.#bitmaps.learnEach(wanted);
+  }
+
+  /** True for an allocated block of whose bitmap nothing is known. */
+  isBitmapMissing(blockIndex: number): boolean {
+    return this.isAllocated(blockIndex) && this.#bitmaps.known(blockIndex) === undefined;
   }
 
   /** What is known of a block's bitmap, `'full'` if every bit is set; undefined if nothing is. */
@@ -310,7 +315,7 @@ export class BlockStore {
   async #reserve(newBlocks: ReadonlyMap<number, NewBlock>): Promise<void> {
     const { growth, table } = this.#parts;
     if (newBlocks.size === 0) return;
-    const blocksLeft = table.entries.length - table.allocatedCount - newBlocks.size;
+    const blocksLeft = table.entryCount - table.allocatedCount - newBlocks.size;
     await growth?.end.reserve(
       [...newBlocks.values()].map(({ place }) => place.offset),
       blocksLeft,

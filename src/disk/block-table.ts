@@ -1,31 +1,28 @@
 import { viewOf } from '../format/bytes.ts';
 import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
-import { isAllOnes } from '../format/zeros.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
+import { DenseGroup, decodeGroup, type EntryGroup, GROUP_BYTES, GROUP_ENTRIES } from './entry-group.ts';
 
 const ENTRIES_PER_SECTOR = SECTOR_BYTES / BAT_ENTRY_BYTES;
 const PIECE_BYTES = 1024 * 1024;
-/** Entries whose being unused is noted together: a 2040 GiB disk that is nearly empty is looked through in no time. */
-const GROUP_ENTRIES = 4096;
-const GROUP_BYTES = GROUP_ENTRIES * BAT_ENTRY_BYTES;
 
 /**
  * The block allocation table in memory: the sector number of each block's bitmap, big-endian in the file, and which
- * of its sectors differ from the file. Holds the entries the virtual size needs, whatever the header claims.
+ * of its sectors differ from the file. Holds the entries the virtual size needs, whatever the header claims; of stretches
+ * without blocks nothing, of those with few only these.
  */
 export class BlockTable {
-  /** Sector numbers, {@link UNUSED_BAT_ENTRY} where a block is not allocated. Change them through `set`. */
-  readonly entries: Uint32Array;
+  /** Entries that the virtual size needs. */
+  readonly entryCount: number;
   readonly #tableOffset: number;
   readonly #dirtySectors = new Set<number>();
-  /** One byte a group of entries, 0: all of them are unused. */
-  readonly #isGroupUsed: Uint8Array;
+  readonly #groups: (EntryGroup | undefined)[];
   #allocatedCount = 0;
 
   private constructor(entryCount: number, tableOffset: number) {
-    this.entries = new Uint32Array(entryCount).fill(UNUSED_BAT_ENTRY);
+    this.entryCount = entryCount;
     this.#tableOffset = tableOffset;
-    this.#isGroupUsed = new Uint8Array(Math.ceil(entryCount / GROUP_ENTRIES));
+    this.#groups = new Array<undefined>(Math.ceil(entryCount / GROUP_ENTRIES));
   }
 
   /** Reads `entryCount` entries at `tableOffset`; rejects with `ERR_VHD_TRUNCATED` if the file ends inside the table. */
@@ -42,16 +39,9 @@ export class BlockTable {
 
   #decode(bytes: Uint8Array, firstEntry: number): void {
     for (let offset = 0; offset < bytes.length; offset += GROUP_BYTES) {
-      const group = bytes.subarray(offset, offset + GROUP_BYTES);
-      if (isAllOnes(group)) continue;
-      const view = viewOf(group);
-      const groupEntry = firstEntry + offset / BAT_ENTRY_BYTES;
-      this.#isGroupUsed[groupEntry / GROUP_ENTRIES] = 1;
-      for (let index = 0; index < group.length / BAT_ENTRY_BYTES; index++) {
-        const sector = view.getUint32(index * BAT_ENTRY_BYTES);
-        this.entries[groupEntry + index] = sector;
-        if (sector !== UNUSED_BAT_ENTRY) this.#allocatedCount++;
-      }
+      const group = decodeGroup(bytes.subarray(offset, offset + GROUP_BYTES));
+      this.#groups[(firstEntry + offset / BAT_ENTRY_BYTES) / GROUP_ENTRIES] = group;
+      this.#allocatedCount += group?.usedCount ?? 0;
     }
   }
 
@@ -60,17 +50,19 @@ export class BlockTable {
     return this.#allocatedCount;
   }
 
+  /** The sector of a block's bitmap; {@link UNUSED_BAT_ENTRY} if the block is not allocated, or if there is no such block. */
+  sectorOf(blockIndex: number): number {
+    const group = this.#groups[Math.floor(blockIndex / GROUP_ENTRIES)];
+    return group?.get(blockIndex % GROUP_ENTRIES) ?? UNUSED_BAT_ENTRY;
+  }
+
   /** The first allocated block from `blockIndex` on, undefined if there is none. */
   nextAllocated(blockIndex: number): number | undefined {
-    let index = blockIndex;
-    while (index < this.entries.length) {
-      const group = Math.floor(index / GROUP_ENTRIES);
-      if (this.#isGroupUsed[group] === 0) {
-        index = (group + 1) * GROUP_ENTRIES;
-        continue;
-      }
-      const groupEnd = Math.min((group + 1) * GROUP_ENTRIES, this.entries.length);
-      for (; index < groupEnd; index++) if (this.entries[index] !== UNUSED_BAT_ENTRY) return index;
+    let from = blockIndex % GROUP_ENTRIES;
+    for (let index = Math.floor(blockIndex / GROUP_ENTRIES); index < this.#groups.length; index++) {
+      const found = this.#groups[index]?.next(from);
+      if (found !== undefined) return index * GROUP_ENTRIES + found;
+      from = 0;
     }
     return undefined;
   }
@@ -94,25 +86,24 @@ export class BlockTable {
   /** The last sector of the file in which a block begins; undefined without blocks. */
   get lastSector(): number | undefined {
     let last: number | undefined;
-    for (const blockIndex of this.allocated()) last = Math.max(last ?? 0, this.entries[blockIndex] ?? 0);
+    for (const blockIndex of this.allocated()) last = Math.max(last ?? 0, this.sectorOf(blockIndex));
     return last;
   }
 
   /** Largest power of two, up to 1 MiB, on which everything lies that is `byteLength` behind a block's start; undefined without blocks. */
   alignmentBehind(byteLength: number): number | undefined {
     let bits = 2048;
-    for (const blockIndex of this.allocated()) bits |= (this.entries[blockIndex] ?? 0) + byteLength / SECTOR_BYTES;
+    for (const blockIndex of this.allocated()) bits |= this.sectorOf(blockIndex) + byteLength / SECTOR_BYTES;
     return this.#allocatedCount === 0 ? undefined : (bits & -bits) * SECTOR_BYTES;
   }
 
   /** Sets a block's entry; the file sees it when a copy taken by `takeDirty` is written. */
   set(blockIndex: number, sector: number): void {
-    if (this.entries[blockIndex] !== UNUSED_BAT_ENTRY) this.#allocatedCount--;
-    if (sector !== UNUSED_BAT_ENTRY) {
-      this.#allocatedCount++;
-      this.#isGroupUsed[Math.floor(blockIndex / GROUP_ENTRIES)] = 1;
-    }
-    this.entries[blockIndex] = sector;
+    if (this.sectorOf(blockIndex) !== UNUSED_BAT_ENTRY) this.#allocatedCount--;
+    if (sector !== UNUSED_BAT_ENTRY) this.#allocatedCount++;
+    const groupIndex = Math.floor(blockIndex / GROUP_ENTRIES);
+    const group = this.#groups[groupIndex] ?? new DenseGroup(new Uint32Array(GROUP_ENTRIES).fill(UNUSED_BAT_ENTRY));
+    this.#groups[groupIndex] = group.set(blockIndex % GROUP_ENTRIES, sector);
     this.#dirtySectors.add(Math.floor(blockIndex / ENTRIES_PER_SECTOR));
   }
 
@@ -134,12 +125,12 @@ export class BlockTable {
 
   #encode(firstSector: number, sectorCount: number): Uint8Array {
     const firstEntry = firstSector * ENTRIES_PER_SECTOR;
-    const entryCount = Math.min(sectorCount * ENTRIES_PER_SECTOR, this.entries.length - firstEntry);
+    const entryCount = Math.min(sectorCount * ENTRIES_PER_SECTOR, this.entryCount - firstEntry);
     // Up to the last entry and no further: what follows in its sector may be anybody's.
     const bytes = new Uint8Array(entryCount * BAT_ENTRY_BYTES);
     const view = viewOf(bytes);
     for (let index = 0; index < entryCount; index++) {
-      view.setUint32(index * BAT_ENTRY_BYTES, this.entries[firstEntry + index] ?? UNUSED_BAT_ENTRY);
+      view.setUint32(index * BAT_ENTRY_BYTES, this.sectorOf(firstEntry + index));
     }
     return bytes;
   }

@@ -1,12 +1,10 @@
 import { isAllZeros, ZERO_PIECE } from '../format/zeros.ts';
 import { settleAll } from '../storage/settle.ts';
+import { BitmapLookAhead } from './bitmap-look-ahead.ts';
 import type { BitmapRule } from './bitmap-rule.ts';
 import type { BlockPiece } from './block-pieces.ts';
 import type { BlockStore } from './block-store.ts';
 import type { BlockBytes } from './block-writes.ts';
-
-/** So many bitmaps are read before the blocks are written that have them. */
-const LOOK_AHEAD = 32;
 
 /**
  * Changes blocks: gives those that have no place one, fills bitmaps that are not all ones before the first write.
@@ -18,13 +16,13 @@ export class BlockWriter {
   /** Blocks being given a place, or having their bitmap filled: other writes into them wait. */
   readonly #preparing = new Map<number, Promise<void>>();
 
-  /** The block whose bitmap is not known that comes next if blocks are written one after the other. */
-  #expected = -1;
+  readonly #bitmaps: BitmapLookAhead;
 
   /** Writes to a store, which holds by the rule; without one bitmaps are exact, and pieces whole sectors. */
   constructor(store: BlockStore, rule?: BitmapRule) {
     this.#store = store;
     this.#rule = rule;
+    this.#bitmaps = new BitmapLookAhead(store);
   }
 
   /** Writes a piece of a block. */
@@ -44,7 +42,8 @@ export class BlockWriter {
       }
       if (this.#store.isFull(piece.blockIndex)) return this.#store.write(blockOffset, piece.offsetInBlock, piece.bytes);
       if (this.#rule === undefined) return this.#store.writeEach([piece]);
-      this.#lookAhead(piece.blockIndex);
+      await this.#bitmaps.learn([piece.blockIndex]);
+      if (this.#preparing.has(piece.blockIndex)) continue;
       await this.#prepare([piece.blockIndex], this.#fillBitmap(this.#rule, piece.blockIndex, blockOffset));
     }
   }
@@ -78,15 +77,6 @@ export class BlockWriter {
     } finally {
       for (const blockIndex of blocks) this.#preparing.delete(blockIndex);
     }
-  }
-
-  /** Who writes one block after the other waits for one bitmap in many. */
-  #lookAhead(blockIndex: number): void {
-    const isNext = blockIndex === this.#expected;
-    this.#expected = blockIndex + 1 + (isNext ? LOOK_AHEAD : 0);
-    if (!isNext) return;
-    const ahead = Array.from({ length: LOOK_AHEAD }, (_, index) => blockIndex + 1 + index);
-    void this.#store.learnBitmaps(ahead);
   }
 
   /** Zeros need no new block where there is nothing but zeros without one. */

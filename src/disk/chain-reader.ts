@@ -2,7 +2,8 @@ import { VhdError } from '../errors.ts';
 import { decodeBitmap } from '../format/bitmap.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
-import type { PlacedBytes } from '../storage/storage.ts';
+import { type PlacedBytes, readAcross, type Storage, type StorageReads } from '../storage/storage.ts';
+import { BitmapLookAhead } from './bitmap-look-ahead.ts';
 import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
 import type { BlockStore } from './block-store.ts';
 import { type Disk, type Extent, type ExtentOptions, isUnknown } from './disk.ts';
@@ -19,9 +20,20 @@ export interface ChainLink {
 }
 
 /** Bytes of the disk from `start` to `end`, exclusive. */
-interface Span {
+export interface Span {
+  /** First byte. */
   readonly start: number;
+  /** Byte behind the last. */
   readonly end: number;
+}
+
+/** Where the bytes of a span lie in one piece; `'zero'` where they are zeros that lie nowhere. */
+export type SpanPlace = { readonly storage: Storage; readonly position: number } | 'zero';
+
+/** What the last image of a chain that has a parent is based on. */
+export interface ChainBase extends Disk {
+  /** Where spans lie, one answer for each: undefined for those that `read` has to be asked for. Optional. */
+  placesOf?(spans: readonly Span[]): Promise<readonly (SpanPlace | undefined)[]>;
 }
 
 /** A span that the link at `depth` decides: its bytes are in the file, or zero, or nobody can tell. */
@@ -54,27 +66,56 @@ type QueryOptions = Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'>;
  */
 export class ChainReader {
   readonly #links: readonly ChainLink[];
-  readonly #base: Disk;
+  readonly #base: ChainBase;
+  readonly #bitmaps: readonly BitmapLookAhead[];
 
   /** `links` begin with the youngest child and may be none; `base` is what the last of them has as parent. */
-  constructor(links: readonly ChainLink[], base: Disk) {
+  constructor(links: readonly ChainLink[], base: ChainBase) {
     this.#links = links;
     this.#base = base;
+    this.#bitmaps = links.map(({ store }) => new BitmapLookAhead(store));
   }
 
   /** Fills `target` with the bytes from `position` on. */
   async read(target: Uint8Array, position: number): Promise<void> {
     const { decided, ofBase } = await this.#resolve({ start: position, end: position + target.length }, {});
     const part = ({ start, end }: Span): Uint8Array => target.subarray(start - position, end - position);
-    const reads = new Map<number, PlacedBytes[]>();
+    const reads: PlacedBytes[][] = [];
     for (const span of decided) {
       if (span.what instanceof VhdError) throw span.what;
       if (span.what === 'zero') part(span).fill(0);
-      else add(reads, span.depth, { position: span.what.fileOffset, bytes: part(span) });
+      else (reads[span.depth] ??= []).push({ position: span.what.fileOffset, bytes: part(span) });
     }
-    const calls = [...reads].map(async ([depth, placed]) => this.#links[depth]?.store.readPlaced(placed));
-    for (const span of ofBase) calls.push(this.#base.read(part(span), span.start));
-    await settleAll(calls);
+    const parts: StorageReads[] = [];
+    for (const [depth, { store }] of this.#links.entries()) {
+      const ofLink = reads[depth];
+      if (ofLink !== undefined) parts.push({ storage: store.storage, reads: ofLink });
+    }
+    const calls: Promise<void>[] = [];
+    if (ofBase.length > 0) await this.#addBase(ofBase, part, parts, calls);
+    await settleAll([readAcross(parts), ...calls]);
+  }
+
+  /** What the base can say where it lies is read along with the rest, and the base asked for what is left. */
+  async #addBase(
+    spans: readonly Span[],
+    part: (span: Span) => Uint8Array,
+    parts: StorageReads[],
+    calls: Promise<void>[],
+  ): Promise<void> {
+    const places = (await this.#base.placesOf?.(spans)) ?? [];
+    const placed: PlacedBytes[] = [];
+    let storage: Storage | undefined;
+    for (const [index, span] of spans.entries()) {
+      const place = places[index];
+      if (place === undefined) calls.push(this.#base.read(part(span), span.start));
+      else if (place === 'zero') part(span).fill(0);
+      else {
+        storage = place.storage;
+        placed.push({ position: place.position, bytes: part(span) });
+      }
+    }
+    if (storage !== undefined) parts.push({ storage, reads: placed });
   }
 
   /** True if every byte from `start` to `end` is known to be zero without being read. */
@@ -121,7 +162,11 @@ export class ChainReader {
     for (const [depth, link] of this.#links.entries()) {
       open = cutAtEnd(open, link.size, depth, decided);
       if (open.length === 0) return { decided, ofBase: [] };
-      open = await new LinkQuery(link, depth, how).take(open, decided);
+      if (!isAnyAllocated(link.store, open)) continue;
+      const query = new LinkQuery(link, depth, how);
+      const unknown = query.unknownBlocks(open);
+      if (unknown.length > 0) await this.#bitmaps[depth]?.learn(unknown);
+      open = await query.take(open, decided);
     }
     return { decided, ofBase: cutAtEnd(open, this.#base.size, this.#links.length, decided) };
   }
@@ -142,17 +187,19 @@ class LinkQuery {
     this.#toleratesUnknown = how.onUnknown !== undefined;
   }
 
+  /** The allocated blocks in `open` of whose bitmap nothing is known, in order. */
+  unknownBlocks(open: readonly Span[]): number[] {
+    const { store } = this.#link;
+    const unknown: number[] = [];
+    if (this.#isCoarse) return unknown;
+    for (const { blockIndex } of this.#allocatedPieces(open)) {
+      if (unknown.at(-1) !== blockIndex && store.isBitmapMissing(blockIndex)) unknown.push(blockIndex);
+    }
+    return unknown;
+  }
+
   /** Moves from `open` to `decided` what the link owns; returns the rest. */
   async take(open: readonly Span[], decided: Decided[]): Promise<readonly Span[]> {
-    const { store } = this.#link;
-    const unknown = new Set<number>();
-    let isAnyAllocated = false;
-    for (const { blockIndex } of this.#allocatedPieces(open)) {
-      isAnyAllocated = true;
-      if (!this.#isCoarse && store.knownBitmap(blockIndex) === undefined) unknown.add(blockIndex);
-    }
-    if (!isAnyAllocated) return open;
-    if (unknown.size > 0) await store.learnBitmaps(unknown);
     const rest: Span[] = [];
     for (const span of open) {
       let position = span.start;
@@ -209,6 +256,17 @@ class LinkQuery {
   }
 }
 
+/** Most links of a long chain have nothing of what is asked for: this passes them quickly. */
+function isAnyAllocated(store: BlockStore, open: readonly Span[]): boolean {
+  const { blockSize } = store.layout;
+  for (const { start, end } of open) {
+    for (let blockIndex = Math.floor(start / blockSize); blockIndex * blockSize < end; blockIndex++) {
+      if (store.isAllocated(blockIndex)) return true;
+    }
+  }
+  return false;
+}
+
 /** What lies behind the end of a link or the base, at `depth`, is zero for everything above that does not own it. */
 function cutAtEnd(open: readonly Span[], size: number, depth: number, decided: Decided[]): readonly Span[] {
   if ((open.at(-1)?.end ?? 0) <= size) return open;
@@ -227,13 +285,6 @@ function addSpan(spans: Span[], start: number, end: number): void {
   const last = spans.at(-1);
   if (last?.end === start) spans[spans.length - 1] = { start: last.start, end };
   else spans.push({ start, end });
-}
-
-/** Adds a read of a link to those before it, to the last one where both are one piece in the file and in memory. */
-function add(reads: Map<number, PlacedBytes[]>, depth: number, read: PlacedBytes): void {
-  const ofLink = reads.get(depth);
-  if (ofLink === undefined) reads.set(depth, [read]);
-  else ofLink.push(read);
 }
 
 function* extentOf({ start, end, depth, what }: Decided, { located, onUnknown }: ExtentRequest): Generator<Extent> {

@@ -7,7 +7,7 @@ import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
 import type { BlockStore } from './block-store.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { BlockBytes } from './block-writes.ts';
-import { type ChainLink, ChainReader } from './chain-reader.ts';
+import { type ChainBase, type ChainLink, ChainReader } from './chain-reader.ts';
 import { type Disk, type Extent, type ExtentOptions, mergeExtents, resolveRange } from './disk.ts';
 import type { LockedRange } from './range-lock.ts';
 import { StoreDisk } from './store-disk.ts';
@@ -22,7 +22,7 @@ export interface ParentChain {
   /** Differencing images that can be read along with the child, the youngest first. */
   readonly links: readonly ChainLink[];
   /** What the last of them, or the child itself, has as parent. */
-  readonly base: Disk;
+  readonly base: ChainBase;
   /** Where the bitmaps of all of them are kept. */
   readonly bitmapCache: BitmapCache;
   /** What is closed along with the child. */

@@ -9,6 +9,7 @@ import {
   writeAdjacent,
   writeEach,
 } from '../storage/storage.ts';
+import type { Span, SpanPlace } from './chain-reader.ts';
 import { type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { RangeLock } from './range-lock.ts';
@@ -43,6 +44,12 @@ export class FlatDisk implements BackingDisk {
     checkBytes('read', target);
     checkRange('read', position, target.length, this.size);
     await this.#locks.run(position, target.length, false, () => this.#storage.read(target, position));
+  }
+
+  /** Where spans lie; nothing is told of a disk that is written to. */
+  placesOf(spans: readonly Span[]): Promise<readonly (SpanPlace | undefined)[]> {
+    const storage = this.#storage;
+    return Promise.resolve(spans.map(({ start }) => (this.readOnly ? { storage, position: start } : undefined)));
   }
 
   async write(source: Uint8Array, position: number): Promise<void> {

@@ -87,7 +87,7 @@ export async function openGathering(
     if (!readOnly) checkWritable(examination, storage);
     if (examination.type !== 'fixed') return await openWithBlocks(storage, examination, options, limits);
     const disk = new FlatDisk(storage, examination.virtualSize, readOnly);
-    return new VhdDisk(examination, gathering(disk, options, limits));
+    return readAlong(new VhdDisk(examination, gathering(disk, options, limits)), disk);
   } catch (error) {
     await storage.close();
     await options.parent?.close();
@@ -95,8 +95,8 @@ export async function openGathering(
   }
 }
 
-/** The differencing disks behind opened images, which children read along with themselves. */
-const differencingDisks = new WeakMap<Disk, DifferencingDisk>();
+/** The disks behind images opened for reading, which children read along with themselves. */
+const disksBehind = new WeakMap<Disk, FlatDisk | SparseDisk | DifferencingDisk>();
 
 async function openWithBlocks(
   storage: Storage,
@@ -112,26 +112,24 @@ async function openWithBlocks(
   const { store, findings } = await openBlocks(storage, examination, { writable, bits, bitmapCache });
   // A whole block gains nothing by waiting: it leaves with its bitmap in one write.
   const gatherBelow = Math.min(limits.gatherBelow, store.layout.blockSize);
-  const opened = (disk: SparseDisk | DifferencingDisk): VhdDisk =>
-    new VhdDisk(
-      { ...examination, findings },
-      gathering(disk, options, { ...limits, gatherBelow }),
-      disk,
-      options.parent,
-    );
-  if (parent === undefined) {
-    const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
-    return opened(new SparseDisk(store, virtualSize, { readOnly: !writable, policy }));
-  }
-  const disk = new DifferencingDisk(store, virtualSize, parent, !writable);
-  const vhd = opened(disk);
-  if (!writable) differencingDisks.set(vhd, disk);
+  const opened = (disk: SparseDisk | DifferencingDisk): VhdDisk => {
+    const written = gathering(disk, options, { ...limits, gatherBelow });
+    return readAlong(new VhdDisk({ ...examination, findings }, written, disk, options.parent), disk);
+  };
+  if (parent !== undefined) return opened(new DifferencingDisk(store, virtualSize, parent, !writable));
+  const policy = options.bitmap ?? (footer.creatorApplication.startsWith('tap') ? 'honour' : 'strict');
+  return opened(new SparseDisk(store, virtualSize, { readOnly: !writable, policy }));
+}
+
+function readAlong(vhd: VhdDisk, disk: FlatDisk | SparseDisk | DifferencingDisk): VhdDisk {
+  if (disk.readOnly) disksBehind.set(vhd, disk);
   return vhd;
 }
 
 function chainOf(parent: Disk): ParentChain {
-  const disk = differencingDisks.get(parent);
-  return disk?.asParent(parent) ?? { links: [], base: parent, bitmapCache: new BitmapCache(), parent };
+  const disk = disksBehind.get(parent);
+  if (disk instanceof DifferencingDisk) return disk.asParent(parent);
+  return { links: [], base: disk ?? parent, bitmapCache: new BitmapCache(), parent };
 }
 
 /** A differencing image has a parent, the one that it names, and no other image has one. */

@@ -81,11 +81,11 @@ export class BadBlocks {
 /** Looks at every entry of the table once, and at the order in the file of those that are allocated. */
 export function findPlacement(context: PlacementContext): Placement {
   const { table, layout } = context;
-  const bad = new BadBlocks(table.entries.length);
+  const bad = new BadBlocks(table.entryCount);
   let dataEnd = 0;
   let isAligned = true;
   for (const blockIndex of table.allocated()) {
-    const offset = (table.entries[blockIndex] ?? 0) * SECTOR_BYTES;
+    const offset = table.sectorOf(blockIndex) * SECTOR_BYTES;
     if ((offset + layout.bitmapBytes) % DATA_ALIGNMENT_BYTES !== 0) isAligned = false;
     const rule = brokenRule(context, blockIndex, offset);
     if (rule !== undefined) bad.add(rule, blockIndex);
@@ -112,13 +112,13 @@ function brokenRule(
 
 /** Blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
 function findOverlaps(context: PlacementContext, bad: BadBlocks): number[] {
-  const { entries } = context.table;
+  const { table } = context;
   // Blocks that lie nowhere sensible cannot take anything from those that do.
   const isPlaced = (blockIndex: number): boolean => bad.ruleOf(blockIndex) === undefined;
   const sectors = new Uint32Array(context.table.allocatedCount);
   let count = 0;
   for (const blockIndex of context.table.allocated()) {
-    if (isPlaced(blockIndex)) sectors[count++] = entries[blockIndex] ?? 0;
+    if (isPlaced(blockIndex)) sectors[count++] = table.sectorOf(blockIndex);
   }
   const placed = sectors.subarray(0, count);
   if (!isAscending(placed)) placed.sort();
@@ -131,17 +131,15 @@ function findOverlaps(context: PlacementContext, bad: BadBlocks): number[] {
     if (sector - previous < blockSectors) shared.add(previous).add(sector);
   }
   if (shared.size === 0) return [];
-  const isSuspect = (blockIndex: number): boolean => shared.has(entries[blockIndex] ?? 0) && isPlaced(blockIndex);
+  const isSuspect = (blockIndex: number): boolean => shared.has(table.sectorOf(blockIndex)) && isPlaced(blockIndex);
   const suspects = [...context.table.allocated()].filter(isSuspect);
   return suspects.length === 2 ? withoutShortTail(context, suspects) : suspects;
 }
 
 /** Two neighbours do not share bytes if the first is the disk's last block and ends before the second begins. */
 function withoutShortTail(context: PlacementContext, suspects: number[]): number[] {
-  const [first = 0, second = 0] = [...suspects].sort(
-    (a, b) => (context.table.entries[a] ?? 0) - (context.table.entries[b] ?? 0),
-  );
-  const distance = ((context.table.entries[second] ?? 0) - (context.table.entries[first] ?? 0)) * SECTOR_BYTES;
+  const [first = 0, second = 0] = [...suspects].sort((a, b) => context.table.sectorOf(a) - context.table.sectorOf(b));
+  const distance = (context.table.sectorOf(second) - context.table.sectorOf(first)) * SECTOR_BYTES;
   return distance >= context.layout.bitmapBytes + neededBytes(context, first) && distance > 0 ? [] : suspects;
 }
 
@@ -161,7 +159,7 @@ export function placementFindings(placement: Placement, context: PlacementContex
 
 /** The finding about one block that lies where none may. */
 export function misplacedFinding(rule: RuleId, blockIndex: number, context: PlacementContext, count = 1): Finding {
-  const sector = context.table.entries[blockIndex] ?? 0;
+  const sector = context.table.sectorOf(blockIndex);
   const offset = sector * SECTOR_BYTES;
   const end = blockEnd({ ...context.layout, alignment: 'packed' }, offset);
   const expected: Partial<Record<RuleId, string>> = {

@@ -3,12 +3,13 @@ import { decodeBitmap, type SectorRun } from '../format/bitmap.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
 import type { PlacedBytes } from '../storage/storage.ts';
+import { BitmapLookAhead } from './bitmap-look-ahead.ts';
 import { type BitmapPolicy, BitmapRule } from './bitmap-rule.ts';
 import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
 import type { BlockStore } from './block-store.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { BlockBytes } from './block-writes.ts';
-import type { ExtentRequest } from './chain-reader.ts';
+import type { ExtentRequest, Span, SpanPlace } from './chain-reader.ts';
 import { type Extent, type ExtentOptions, isUnknown, mergeExtents, resolveRange } from './disk.ts';
 import { StoreDisk } from './store-disk.ts';
 import type { BackingDisk } from './write-back.ts';
@@ -20,12 +21,14 @@ const BITMAP_WINDOW = 16;
 export class SparseDisk extends StoreDisk implements BackingDisk {
   readonly #rule: BitmapRule;
   readonly #writer: BlockWriter;
+  readonly #bitmaps: BitmapLookAhead;
 
   /** A disk of `size` bytes over a block store, which it closes with itself. */
   constructor(store: BlockStore, size: number, options: { readOnly: boolean; policy: BitmapPolicy }) {
     super(store, size, options.readOnly);
     this.#rule = new BitmapRule(store, size, options.policy);
     this.#writer = new BlockWriter(store, this.#rule);
+    this.#bitmaps = new BitmapLookAhead(store);
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
@@ -37,6 +40,25 @@ export class SparseDisk extends StoreDisk implements BackingDisk {
         this.#readPiece(piece, target.subarray(piece.done, piece.done + piece.length)),
       ),
     );
+  }
+
+  /** Where spans lie of which that is certain: in one block with all of its bits set, or in one without a place. */
+  async placesOf(spans: readonly Span[]): Promise<readonly (SpanPlace | undefined)[]> {
+    if (!this.readOnly || this.#rule.policy === 'ignore') return [];
+    const { blockSize } = this.store.layout;
+    const blocks = spans.map(({ start, end }) => ({
+      first: Math.floor(start / blockSize),
+      end: Math.ceil(end / blockSize),
+    }));
+    const unknown = new Set(blocks.map(({ first }) => first).filter((first) => this.store.isBitmapMissing(first)));
+    await this.#bitmaps.learn([...unknown]);
+    return spans.map(({ start, end }, index) => {
+      const { first = 0, end: endIndex } = blocks[index] ?? {};
+      if (endIndex !== first + 1) return undefined;
+      if (!this.store.isAllocated(first)) return 'zero';
+      const position = this.store.placeOf(start, end - start);
+      return position === undefined ? undefined : { storage: this.store.storage, position };
+    });
   }
 
   async write(source: Uint8Array, position: number): Promise<void> {

@@ -26,8 +26,9 @@ export function nameProblem(text: string): string | undefined {
 function decodeUnits(bytes: Uint8Array): DecodedName {
   const view = viewOf(bytes);
   let text = '';
-  for (let offset = 0; offset + 1 < bytes.length; offset += 2)
+  for (let offset = 0; offset + 1 < bytes.length; offset += 2) {
     text += String.fromCharCode(view.getUint16(offset, true));
+  }
   const problem = bytes.length % 2 === 0 ? undefined : 'an odd number of bytes, for characters of two';
   return untilNul(text, problem);
 }

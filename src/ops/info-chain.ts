@@ -50,13 +50,17 @@ export interface LookedUpChain extends ChainFacts {
 
 /** Looks up the chain of a differencing image. Locks nothing, and rejects only if the image itself cannot be read. */
 export async function lookUpChain(start: ChainStart, options: ParentOptions): Promise<LookedUpChain> {
-  const { links, parents, error } = await tryParents(start, { ...options, lock: false });
+  const { links, parents, error = noParents() } = await tryParents(start, { ...options, lock: false });
   const chain = links.map(linkFacts);
   if (parents !== undefined) return { chain, chainProblem: null, parent: parents.parent, findings: parents.findings };
   const chainProblem = problemOf(error);
   const message = `the chain of parents cannot be opened: ${chainProblem.message}`;
   const findings = [...links.flatMap((link) => link.findings), finding('parent.unavailable', { message })];
   return { chain, chainProblem, parent: absentParent(start.examination, error), findings };
+}
+
+function noParents(): Error {
+  return new Error('a differencing image has a parent, or there is an error that says why not');
 }
 
 function linkFacts({ path, isRaw, examination }: ResolvedLink): ChainLink {
@@ -66,16 +70,16 @@ function linkFacts({ path, isRaw, examination }: ResolvedLink): ChainLink {
   return { path, type: type ?? null, uuid, virtualSize: virtualSize ?? null, fileSize };
 }
 
-function problemOf(error: unknown): ChainProblem {
-  if (!(error instanceof Error) || !('code' in error)) throw error;
+function problemOf(error: Error): ChainProblem {
+  if (!('code' in error)) throw error;
   if (!(error instanceof VhdError)) return { code: String(error.code), message: error.message, remedy: null };
   const { code, message, remedy = null, storage } = error;
   return { code, message: storage === undefined ? message : `${storage}: ${message}`, remedy };
 }
 
 /** What stands for a parent that is not there: the image itself can be looked at, and nothing is read in its place. */
-function absentParent({ virtualSize = 0 }: Examination, error: unknown): Disk {
-  const reject = (): Promise<never> => Promise.reject(error as Error);
+function absentParent({ virtualSize = 0 }: Examination, error: Error): Disk {
+  const reject = (): Promise<never> => Promise.reject(error);
   return {
     ...{ size: virtualSize, readOnly: true, read: reject, write: reject, discard: reject },
     extents: () => ({ [Symbol.asyncIterator]: () => ({ next: reject }) }),

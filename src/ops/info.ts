@@ -1,7 +1,7 @@
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { type Examination, type ExamineOptions, examine } from '../disk/recognise.ts';
 import { checkBooleans, checkOptionNames } from '../errors.ts';
-import { type DynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
+import { decodeParentName } from '../format/dynamic-header.ts';
 import type { Footer } from '../format/footer.ts';
 import { type Geometry, geometryByteLength, isMaximumGeometry } from '../format/geometry.ts';
 import { unixMilliseconds } from '../format/new-footer.ts';
@@ -9,6 +9,7 @@ import { type Finding, finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
 import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
+import type { ChainStart } from '../open-chain.ts';
 import { journalFindings } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from '../open-parent-options.ts';
 import { borrowed } from '../storage/borrowed.ts';
@@ -154,11 +155,7 @@ async function infoOf(
   const { footer, sizeFrom, ...where } = options;
   const examination = await examine(storage, { footer, sizeFrom });
   const { header, virtualSize = null, type = null, fileSize } = examination;
-  const isChild = type === 'differencing' && header !== undefined && examination.refusal === undefined;
-  // Loaded when it is needed: most images have no parent.
-  const chain = isChild
-    ? await (await import('./info-chain.ts')).lookUpChain({ storage, path, examination }, where)
-    : undefined;
+  const chain = await chainOf({ storage, path, examination }, where);
   return {
     path: storage.name,
     type,
@@ -169,7 +166,7 @@ async function infoOf(
     fileAllocatedBytes,
     ...(await openedFacts(storage, examination, { footer, sizeFrom }, chain)),
     blockSize: header?.blockSize ?? null,
-    parent: type === 'differencing' && header !== undefined ? parentOf(header) : null,
+    parent: parentOf(examination),
     chain: chain?.chain ?? null,
     chainProblem: chain?.chainProblem ?? null,
   };
@@ -258,7 +255,17 @@ async function openedFacts(
   }
 }
 
-function parentOf(header: DynamicHeader): NamedParent {
+/** The chain of an image that has a parent, and could be opened with it. */
+async function chainOf(start: ChainStart, options: ParentOptions): Promise<LookedUpChain | undefined> {
+  const { type, refusal } = start.examination;
+  if (type !== 'differencing' || refusal !== undefined) return undefined;
+  // Loaded when it is needed: most images have no parent.
+  const { lookUpChain } = await import('./info-chain.ts');
+  return lookUpChain(start, options);
+}
+
+function parentOf({ type, header }: Examination): NamedParent | null {
+  if (type !== 'differencing' || header === undefined) return null;
   return { name: decodeParentName(header), uuid: formatUuid(header.parentUniqueId) };
 }
 

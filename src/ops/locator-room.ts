@@ -242,7 +242,7 @@ async function surveyBlocks(image: LocatorImage, areas: readonly FileRange[]): P
   const clippedEnds = areas.map((area) => area.end);
   let [first, end, isAligned] = [Number.POSITIVE_INFINITY, 0, true];
   for (const index of table.allocated()) {
-    const start = (table.entries[index] ?? 0) * SECTOR_BYTES;
+    const start = table.sectorOf(index) * SECTOR_BYTES;
     const block = { start, end: start + bitmapBytes + blockSize };
     first = Math.min(first, start);
     end = Math.max(end, Math.min(block.end, fileSize));

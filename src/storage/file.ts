@@ -2,16 +2,20 @@ import * as fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { checkOneOf, checkRange, type VhdWarning, type WarningListener } from '../errors.ts';
+import { MAX_CALL_BYTES, readOnce, readVector, remainder, totalLength, writeOnce, writeVector } from './file-calls.ts';
 import { deviceSize } from './file-device.ts';
 import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
+import type { FilePiece } from './native-batch.ts';
 import { cloneFile, HoleFinder, readBatch, writeBatch } from './native-files.ts';
 import { settleAll } from './settle.ts';
 import {
   closedError,
   type PlacedBytes,
+  readEach,
   readOnlyError,
   type Storage,
   type StorageCapabilities,
+  type StorageReads,
   type StoredRange,
   truncatedError,
 } from './storage.ts';
@@ -186,11 +190,47 @@ export class FileStorage implements Storage {
 
   /** One call of the system for all of them where {@link nativeSupport} tells of batches. */
   async readEach(reads: readonly PlacedBytes[]): Promise<void> {
-    for (const { position, bytes } of reads) checkRange('readEach', position, bytes.length, Number.MAX_SAFE_INTEGER);
-    await this.#run(async () => {
-      const left = await readBatch(this.#fd, reads);
-      await settleAll(left.map(({ position, bytes }) => this.#fill(bytes, position)));
-    });
+    await this.readAcross([{ storage: this, reads }]);
+  }
+
+  /** One call of the system for all files together where {@link nativeSupport} tells of batches. */
+  async readAcross(parts: readonly StorageReads[]): Promise<void> {
+    const others: Promise<void>[] = [];
+    const files = new Map<number, FileStorage>();
+    const pieces: FilePiece[] = [];
+    for (const { storage, reads } of parts) {
+      if (!(storage instanceof FileStorage)) {
+        others.push(readEach(storage, reads));
+        continue;
+      }
+      const fd = storage.#fd;
+      files.set(fd, storage);
+      for (const { position, bytes } of reads) {
+        checkRange('readEach', position, bytes.length, Number.MAX_SAFE_INTEGER);
+        pieces.push({ fd, position, bytes });
+      }
+    }
+    await settleAll([...others, FileStorage.#readPieces(files, pieces)]);
+  }
+
+  /** Reads pieces of several files, which stay open meanwhile. */
+  static async #readPieces(files: ReadonlyMap<number, FileStorage>, pieces: readonly FilePiece[]): Promise<void> {
+    const begun: FileStorage[] = [];
+    try {
+      for (const file of files.values()) {
+        file.#begin();
+        begun.push(file);
+      }
+      const left = await readBatch(pieces);
+      await settleAll(
+        left.map(async ({ fd, bytes, position }) => {
+          const file = files.get(fd);
+          if (file !== undefined) await file.#fill(bytes, position);
+        }),
+      );
+    } finally {
+      for (const file of begun) file.#end();
+    }
   }
 
   /** One call of the system for all of them where {@link nativeSupport} tells of batches. */
@@ -254,14 +294,22 @@ export class FileStorage implements Storage {
   }
 
   async #run<T>(call: () => Promise<T>): Promise<T> {
-    if (this.#closing !== undefined) throw closedError(this.name);
-    this.#pending++;
+    this.#begin();
     try {
       return await call();
     } finally {
-      this.#pending--;
-      if (this.#pending === 0) this.#whenIdle?.();
+      this.#end();
     }
+  }
+
+  #begin(): void {
+    if (this.#closing !== undefined) throw closedError(this.name);
+    this.#pending++;
+  }
+
+  #end(): void {
+    this.#pending--;
+    if (this.#pending === 0) this.#whenIdle?.();
   }
 
   async #fill(target: Uint8Array, position: number): Promise<void> {
@@ -335,58 +383,4 @@ async function explainBusy(path: string, error: unknown): Promise<never> {
   const isBusy = error instanceof Error && 'code' in error && error.code === 'EBUSY';
   const told = isBusy ? await (await import('./file-device-use.ts')).busyDeviceError(path, error) : undefined;
   throw told ?? error;
-}
-
-/** The largest single call: Linux moves at most 2^31 - 4096 bytes, Node refuses more than 2^31 - 1. */
-const MAX_CALL_BYTES = 0x7fff_f000;
-
-function readOnce(fd: number, target: Uint8Array, offset: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const length = Math.min(target.length - offset, MAX_CALL_BYTES);
-    fs.read(fd, target, offset, length, position, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
-}
-
-function writeOnce(fd: number, source: Uint8Array, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.write(fd, source, 0, source.length, position, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
-}
-
-function readVector(fd: number, targets: readonly Uint8Array[], position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.readv(fd, targets, position, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
-}
-
-function writeVector(fd: number, sources: readonly Uint8Array[], position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.writev(fd, sources, position, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(error);
-    });
-  });
-}
-
-function totalLength(pieces: readonly Uint8Array[]): number {
-  return pieces.reduce((sum, piece) => sum + piece.length, 0);
-}
-
-/** What a call that moved only `count` bytes left over: the pieces, and where each lies from the start. */
-function* remainder(pieces: readonly Uint8Array[], count: number): Generator<{ piece: Uint8Array; offset: number }> {
-  let offset = 0;
-  for (const piece of pieces) {
-    const done = Math.min(Math.max(count - offset, 0), piece.length);
-    if (done < piece.length) yield { piece: piece.subarray(done), offset: offset + done };
-    offset += piece.length;
-  }
 }

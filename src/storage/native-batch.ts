@@ -30,6 +30,12 @@ export interface BatchCalls {
   addressOf(bytes: Uint8Array): bigint;
 }
 
+/** Bytes, and where in which file they go, or come from. */
+export interface FilePiece extends PlacedBytes {
+  /** The open file. */
+  readonly fd: number;
+}
+
 /** A context of the system for writes under way, and the memory that the two share. */
 interface BatchContext {
   readonly id: bigint;
@@ -53,27 +59,30 @@ export class BatchWriter {
   }
 
   /** Reads what it can; resolves to the targets, or the parts of targets, that are still to be filled. */
-  read(fd: number, reads: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
-    return this.#inBatches(IOCB_CMD_PREAD, fd, reads);
+  read(reads: readonly FilePiece[]): Promise<readonly FilePiece[]> {
+    return this.#inBatches(IOCB_CMD_PREAD, reads);
   }
 
   /** Writes what it can; resolves to the pieces, or the parts of pieces, that are still to be written. */
   write(fd: number, writes: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
-    return this.#inBatches(IOCB_CMD_PWRITE, fd, writes);
+    return this.#inBatches(
+      IOCB_CMD_PWRITE,
+      writes.map(({ position, bytes }) => ({ fd, position, bytes })),
+    );
   }
 
-  async #inBatches(command: number, fd: number, pieces: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
-    const left: PlacedBytes[] = [];
+  async #inBatches(command: number, pieces: readonly FilePiece[]): Promise<readonly FilePiece[]> {
+    const left: FilePiece[] = [];
     for (let first = 0; first < pieces.length; first += MAX_BATCH) {
-      left.push(...(await this.#move(command, fd, pieces.slice(first, first + MAX_BATCH))));
+      left.push(...(await this.#move(command, pieces.slice(first, first + MAX_BATCH))));
     }
     return left;
   }
 
-  async #move(command: number, fd: number, pieces: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+  async #move(command: number, pieces: readonly FilePiece[]): Promise<readonly FilePiece[]> {
     const context = this.#idle.pop() ?? this.#open();
     if (context === undefined) return pieces;
-    this.#fill(context.requests, command, fd, pieces);
+    this.#fill(context.requests, command, pieces);
     const count = await this.#calls.submit(context.id, pieces.length, context.pointers);
     // Only some, or none (-1): the rest goes one by one, and says itself what is wrong.
     const submitted = Math.max(count, 0);
@@ -85,8 +94,9 @@ export class BatchWriter {
         const request = view.getUint32(index * IO_EVENT_BYTES, true);
         // One piece is far below 2 GiB here, and an error below 0: the lower half of the number says it.
         const moved = Math.max(view.getInt32(index * IO_EVENT_BYTES + 16, true), 0);
-        const { bytes, position } = pieces[request] ?? { bytes: new Uint8Array(0), position: 0 };
-        if (moved < bytes.length) left.push({ bytes: bytes.subarray(moved), position: position + moved });
+        const piece = pieces[request];
+        if (piece === undefined || moved >= piece.bytes.length) continue;
+        left.push({ ...piece, bytes: piece.bytes.subarray(moved), position: piece.position + moved });
       }
       reaped += found;
     }
@@ -124,10 +134,10 @@ export class BatchWriter {
     };
   }
 
-  #fill(requests: DataView, command: number, fd: number, pieces: readonly PlacedBytes[]): void {
+  #fill(requests: DataView, command: number, pieces: readonly FilePiece[]): void {
     let buffer: ArrayBufferLike | undefined;
     let base = 0;
-    for (const [index, { bytes, position }] of pieces.entries()) {
+    for (const [index, { fd, bytes, position }] of pieces.entries()) {
       if (bytes.buffer !== buffer) {
         buffer = bytes.buffer;
         base = Number(this.#calls.addressOf(new Uint8Array(buffer)));

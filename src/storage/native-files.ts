@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import { promisify } from 'node:util';
 import { loadNative, type NativeFiles } from './native.ts';
+import type { FilePiece } from './native-batch.ts';
 import { type PlacedBytes, type StoredRange, truncatedError } from './storage.ts';
 
 const openFile = promisify(fs.open);
@@ -132,10 +133,10 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
 }
 
 /** Reads many pieces of a file in one go, where the native helper can; resolves to what is still to be read. */
-export async function readBatch(fd: number, reads: readonly PlacedBytes[]): Promise<readonly PlacedBytes[]> {
+export async function readBatch(reads: readonly FilePiece[]): Promise<readonly FilePiece[]> {
   if (reads.length < WORTHWHILE_BATCH) return reads;
   const { files } = await loadNative();
-  return (await files?.batches?.read(fd, reads)) ?? reads;
+  return (await files?.batches?.read(reads)) ?? reads;
 }
 
 /** Writes many pieces of a file in one go, where the native helper can; resolves to what is still to be written. */

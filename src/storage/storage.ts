@@ -31,6 +31,14 @@ export interface PlacedBytes {
   readonly bytes: Uint8Array;
 }
 
+/** Targets, and where in a storage their bytes are. */
+export interface StorageReads {
+  /** The storage. */
+  readonly storage: Storage;
+  /** The targets; they do not overlap. */
+  readonly reads: readonly PlacedBytes[];
+}
+
 /**
  * Bytes at offsets, with no notion of VHD: a file, memory, a blob, or an object of your own.
  *
@@ -54,6 +62,8 @@ export interface Storage {
   writev?(sources: readonly Uint8Array[], position: number): Promise<void>;
   /** Fills targets from places that lie apart, in one go. Optional: without it, each is filled by a `read` of its own. */
   readEach?(reads: readonly PlacedBytes[]): Promise<void>;
+  /** The same for this storage and others. Optional: without it, each storage is read by itself. */
+  readAcross?(parts: readonly StorageReads[]): Promise<void>;
   /**
    * Writes pieces that do not overlap, in whatever order suits, in one go. Rejects, when all have ended, if any of them failed.
    * Optional: without it, each goes by a `write` of its own.
@@ -106,6 +116,13 @@ export async function writeAdjacent(storage: Storage, sources: readonly Uint8Arr
 export async function readEach(storage: Storage, reads: readonly PlacedBytes[]): Promise<void> {
   if (storage.readEach !== undefined && reads.length > 1) return storage.readEach(reads);
   await settleAll(reads.map(({ position, bytes }) => storage.read(bytes, position)));
+}
+
+/** Fills targets from several storages, in one call where they can; waits for all of them also when one fails. */
+export async function readAcross(parts: readonly StorageReads[]): Promise<void> {
+  const able = parts.find(({ storage }) => storage.readAcross !== undefined);
+  if (able?.storage.readAcross !== undefined && parts.length > 1) return able.storage.readAcross(parts);
+  await settleAll(parts.map(({ storage, reads }) => readEach(storage, reads)));
 }
 
 /** Writes pieces that do not overlap, in one call where the storage can; waits for all of them also when one fails. */

@@ -1,8 +1,12 @@
 // Chains of small images in files, laid out in any way.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join, relative } from 'node:path';
+import { expect } from 'vitest';
 import { encodeLocatorName } from '../../src/format/parent-reference.ts';
+import { closeLinks, resolveChain } from '../../src/open-chain.ts';
+import type { ChainOptions } from '../../src/open-parent-options.ts';
 import { buildImage, type ImageShape } from './build-image.ts';
+import { WorkFolder } from './streams-files.ts';
 
 /** Bytes of the disks. */
 export const CHAIN_DISK_BYTES = 64 * 1024;
@@ -55,4 +59,58 @@ export function writeChainFile(path: string, { id, block, size = CHAIN_DISK_BYTE
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, image);
   return path;
+}
+
+/** What a chain that cannot be opened is refused with. */
+type ChainFailure = Error & { readonly code: string; readonly remedy?: string };
+
+/** A folder for chains, an empty one for every test. */
+export class ChainFolder {
+  readonly #folder = new WorkFolder();
+  #root = '';
+
+  /** Begins with an empty folder. */
+  readonly begin = (): void => {
+    this.#root = this.#folder.fresh('chain');
+    mkdirSync(this.#root);
+  };
+
+  /** The path of something in it. */
+  readonly at = (name: string): string => join(this.#root, name);
+
+  /** Writes an image. */
+  readonly image = (name: string, file: ChainFile): string => writeChainFile(this.at(name), file);
+
+  /** Writes image 1, which has no parent and the first block. */
+  readonly base = (name: string): string => this.image(name, { id: 1, block: 0 });
+
+  /** Writes image 2, with the second block, a child of image 1. */
+  readonly child = (
+    name: string,
+    locators: NonNullable<ChainFile['parent']>['locators'],
+    more: Partial<ChainFile> = {},
+  ): string => this.image(name, { id: 2, block: 1, ...more, parent: { id: 1, locators, ...more.parent } });
+
+  /** The paths of a chain, from the folder on. */
+  readonly chainOf = async (path: string, options: ChainOptions = {}): Promise<string[]> => {
+    const links = await resolveChain(path, options);
+    await closeLinks(links);
+    return links.map((link) => relative(this.#root, link.path));
+  };
+
+  /** Why a chain is refused; checks that nothing is open any more. */
+  readonly failureOf = async (path: string, options: ChainOptions = {}): Promise<ChainFailure> => {
+    const error: unknown = await resolveChain(path, options).then(
+      async (links) => {
+        await closeLinks(links);
+        return new Error('it was found');
+      },
+      (reason: unknown) => reason,
+    );
+    expect(this.openPaths()).toEqual([]);
+    return error as ChainFailure;
+  };
+
+  /** Paths in the folder that this process has open. */
+  readonly openPaths = (): string[] => this.#folder.openPaths();
 }

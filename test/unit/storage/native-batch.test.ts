@@ -158,6 +158,7 @@ class FakeSystem implements BatchCalls {
 
 describe('a batch of writes', () => {
   const writes = scattered(20);
+  const ofFile = (pieces: readonly PlacedBytes[]): unknown[] => pieces.map((piece) => ({ fd: 3, ...piece }));
 
   async function left(prepare: (system: FakeSystem) => void): Promise<readonly PlacedBytes[]> {
     const system = new FakeSystem();
@@ -171,12 +172,12 @@ describe('a batch of writes', () => {
   });
 
   it('leaves all of it where there is no context, or nothing is taken', async () => {
-    expect(await left((system) => (system.setUp = () => undefined))).toEqual(writes);
-    expect(await left((system) => (system.submits = () => -1))).toEqual(writes);
+    expect(await left((system) => (system.setUp = () => undefined))).toEqual(ofFile(writes));
+    expect(await left((system) => (system.submits = () => -1))).toEqual(ofFile(writes));
   });
 
   it('leaves what was not taken', async () => {
-    expect(await left((system) => (system.submits = () => 7))).toEqual(writes.slice(7));
+    expect(await left((system) => (system.submits = () => 7))).toEqual(ofFile(writes.slice(7)));
   });
 
   it('leaves what failed, and the rest of what was cut short', async () => {
@@ -185,7 +186,7 @@ describe('a batch of writes', () => {
     });
     const [failed, short] = [writes[4]!, writes[5]!];
     const rest = short.bytes.length - 1;
-    expect(found).toEqual([failed, { position: short.position + rest, bytes: short.bytes.subarray(rest) }]);
+    expect(found).toEqual(ofFile([failed, { position: short.position + rest, bytes: short.bytes.subarray(rest) }]));
   });
 
   it('asks again until the system tells, and gives up in the end', async () => {
@@ -204,7 +205,7 @@ describe('a batch of writes', () => {
     });
     const writer = new BatchWriter(system);
     const calls = [1, 2, 3, 4].map(() => writer.write(3, writes));
-    expect(await writer.write(3, writes)).toEqual(writes);
+    expect(await writer.write(3, writes)).toEqual(ofFile(writes));
     held.open();
     await Promise.all(calls);
     expect(system.contexts).toBe(4);
