@@ -100,7 +100,7 @@ async function lookAt(storage: Storage, image: SoundExamination, size: number): 
   const layout = blockLayout(blockSize, (end + FOOTER_BYTES) % 4096 === 0 ? 'aligned' : 'packed');
   const parts: FileRange[] = metadata.needed.filter((range) => range.start !== tableOffset);
   for (const blockIndex of table.allocated()) {
-    const start = (table.entries[blockIndex] ?? 0) * SECTOR_BYTES;
+    const start = table.sectorOf(blockIndex) * SECTOR_BYTES;
     parts.push({ start, end: blockEnd(layout, start) });
   }
   parts.sort((first, second) => first.start - second.start);
@@ -127,13 +127,13 @@ function checkLimit(name: string, size: number, entryCount: number): void {
  * disk ends with a block, or the last one has no place.
  */
 function tailOf({ storage, image, header, layout, table, parts }: Grown): FileRange | undefined {
-  const blockIndex = table.entries.length - 1;
+  const blockIndex = table.entryCount - 1;
   const usedBytes = image.virtualSize - blockIndex * header.blockSize;
-  const sector = table.entries[blockIndex] ?? UNUSED_BAT_ENTRY;
+  const sector = table.sectorOf(blockIndex);
   if (usedBytes === header.blockSize || sector === UNUSED_BAT_ENTRY) return undefined;
   const blockOffset = sector * SECTOR_BYTES;
   const tail = { start: blockOffset + layout.bitmapBytes + usedBytes, end: blockEnd(layout, blockOffset) };
-  const tableRange = { start: header.tableOffset, end: header.tableOffset + table.entries.length * BAT_ENTRY_BYTES };
+  const tableRange = { start: header.tableOffset, end: header.tableOffset + table.entryCount * BAT_ENTRY_BYTES };
   const other = [...parts, tableRange].find(
     (part) => part.start !== blockOffset && part.start < tail.end && part.end > tail.start,
   );
@@ -155,7 +155,7 @@ async function growTable(grown: Grown): Promise<GrownTable> {
   const batmapOffset = await batmapOf(storage, header, image.endFooterOffset ?? image.fileSize);
   const next = parts.find((part) => part.start >= tableOffset)?.start ?? Number.POSITIVE_INFINITY;
   const limit = Math.min(next, batmapOffset ?? next, image.endFooterOffset ?? image.fileSize);
-  const oldBytes = table.entries.length * BAT_ENTRY_BYTES;
+  const oldBytes = table.entryCount * BAT_ENTRY_BYTES;
   if (end <= limit) {
     const bytes = new Uint8Array(byteLength - oldBytes).fill(0xff);
     return { offset: tableOffset, maxTableEntries, write: { position: tableOffset + oldBytes, bytes }, end };
@@ -169,7 +169,7 @@ async function growTable(grown: Grown): Promise<GrownTable> {
   }
   const bytes = new Uint8Array(byteLength).fill(0xff);
   const view = viewOf(bytes);
-  for (const [index, sector] of table.entries.entries()) view.setUint32(index * BAT_ENTRY_BYTES, sector);
+  for (const index of table.allocated()) view.setUint32(index * BAT_ENTRY_BYTES, table.sectorOf(index));
   const offset = alignUp(usedEnd, SECTOR_BYTES);
   return { offset, maxTableEntries: entryCount, write: { position: offset, bytes }, end: offset + byteLength };
 }

@@ -6,7 +6,7 @@ import { buildImage, contentOf, type ImageShape } from '../support/build-image.t
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
 import { checkParameters, mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from './array-storage.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 import { endsInFooter, structuralFault } from './structure.ts';
 import { SUBJECTS, type Subject } from './subjects.ts';
 

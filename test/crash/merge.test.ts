@@ -13,7 +13,7 @@ import { type Chain, openOver, randomChain } from '../support/build-chain.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
 import { checkParameters, mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from './array-storage.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 
 const KiB = 1024;
 const CHOICE = { sizes: [20 * KiB, 11 * KiB + 512, 90 * KiB], blockSizes: [512, 4 * KiB] } as const;
