@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { growImage, planGrowth, restoreFixedEnd } from '../../src/disk/grow-image.ts';
 import { openVhdStorage } from '../../src/disk/open-storage.ts';
 import { examine, type SoundExamination } from '../../src/disk/recognise.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 import { buildImage, contentOf, type ImageShape } from '../support/build-image.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
 import { checkParameters, mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from '../support/array-storage.ts';
 import { endsInFooter, structuralFault } from './structure.ts';
 import { SUBJECTS, type Subject } from './subjects.ts';
 

@@ -9,11 +9,11 @@ import { carryOutMerge } from '../../src/ops/merge-copy.ts';
 import { planCopy } from '../../src/ops/merge-plan.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { ArrayStorage } from '../support/array-storage.ts';
 import { type Chain, openOver, randomChain } from '../support/build-chain.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { CrashStorage, LOSSES } from '../support/crash-storage.ts';
 import { checkParameters, mix, Random } from '../support/seed.ts';
-import { ArrayStorage } from '../support/array-storage.ts';
 
 const KiB = 1024;
 const CHOICE = { sizes: [20 * KiB, 11 * KiB + 512, 90 * KiB], blockSizes: [512, 4 * KiB] } as const;

@@ -51,7 +51,7 @@ describe('createImage', () => {
 
   it.each<[string, object, string]>([
     ['a size of no whole sectors', { size: 100 }, 'RangeError'],
-    ['no size', {}, 'RangeError'],
+    ['no size', {}, 'TypeError'],
     ['too large a size', { size: 2041 * 1024 * MiB }, 'ERR_VHD_LIMIT'],
     ['blocks of 1 MiB', { size: MiB, blockSize: MiB }, 'RangeError'],
     ['a creator of five letters', { size: MiB, creator: 'fives' }, 'RangeError'],
