@@ -4,6 +4,7 @@
  */
 
 export type { BitmapPolicy } from './disk/bitmap-rule.ts';
+export type { FilePlace, Span, SpanPlace } from './disk/chain-reader.ts';
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';
 export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
@@ -13,7 +14,7 @@ export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
 export { examine } from './disk/recognise.ts';
-export type { VhdDescription } from './disk/vhd-disk.ts';
+export type { BlockFacts, VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
 export type { BackingDisk, Durability, WriteOptions } from './disk/write-back.ts';
 export type { VhdErrorCode, VhdErrorContext, VhdWarning, VhdWarningCode, WarningListener } from './errors.ts';
@@ -88,7 +89,7 @@ export type { LockKind } from './storage/file-lock.ts';
 export { MemoryStorage } from './storage/memory.ts';
 export type { NativeFeature, NativeSupport } from './storage/native.ts';
 export { nativeSupport } from './storage/native.ts';
-export type { PlacedBytes, Storage, StorageCapabilities, StoredRange } from './storage/storage.ts';
+export type { PlacedBytes, Storage, StorageCapabilities, StorageReads, StoredRange } from './storage/storage.ts';
 export type { DecodedEnd, DecodedExtent, DecodedVhd, DecodeOptions } from './stream/decode.ts';
 export { decodeVhd } from './stream/decode.ts';
 export type { DecompressOptions } from './stream/decompress.ts';

@@ -27,8 +27,16 @@ export interface Span {
   readonly end: number;
 }
 
+/** A place in a storage. */
+export interface FilePlace {
+  /** The storage. */
+  readonly storage: Storage;
+  /** Byte offset. */
+  readonly position: number;
+}
+
 /** Where the bytes of a span lie in one piece; `'zero'` where they are zeros that lie nowhere. */
-export type SpanPlace = { readonly storage: Storage; readonly position: number } | 'zero';
+export type SpanPlace = FilePlace | 'zero';
 
 /** What the last image of a chain that has a parent is based on. */
 export interface ChainBase extends Disk {

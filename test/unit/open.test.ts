@@ -311,7 +311,7 @@ describe('createVhd', () => {
     ['an unknown type', { size: MiB, type: 'raw' }],
   ])('leaves no file and no descriptor behind when it refuses %s', async (_what, options) => {
     const path = folder.fresh('refused.vhd');
-    await failureOf(createVhd(path, options as never));
+    await failureOf(createVhd(path, options));
     expect(folder.openPaths()).not.toContain(path);
     writeFileSync(path, '', { flag: 'wx' });
   });
