@@ -4,7 +4,7 @@
  */
 
 export type { BitmapPolicy } from './disk/bitmap-rule.ts';
-export type { FilePlace, Span, SpanPlace } from './disk/chain-reader.ts';
+export type { FilePlace, SpanPlace } from './disk/chain-reader.ts';
 export type { CreateStorageOptions, ImageIdentity } from './disk/create-storage.ts';
 export { createVhdStorage } from './disk/create-storage.ts';
 export type { ByteRange, Disk, Extent, ExtentOptions, UnknownStretch } from './disk/disk.ts';
@@ -14,6 +14,7 @@ export type { OpenStorageOptions } from './disk/open-storage.ts';
 export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
 export { examine } from './disk/recognise.ts';
+export type { Span } from './disk/span-list.ts';
 export type { BlockFacts, VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
 export type { BackingDisk, Durability, WriteOptions } from './disk/write-back.ts';

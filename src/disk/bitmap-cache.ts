@@ -1,9 +1,9 @@
-const MAX_CACHED_BYTES = 4 * 1024 * 1024;
+const MAX_CACHED_BYTES = 8 * 1024 * 1024;
 /** More blocks than any table has. */
 const KEYS_PER_IMAGE = 2 ** 32;
 
 /**
- * The sector bitmaps that are not all ones, at most 4 MiB of them; the least recently used go first. The images of a chain
+ * The sector bitmaps that are not all ones, at most 8 MiB of them; the least recently used go first. The images of a chain
  * share one, each by its own number.
  */
 export class BitmapCache {
@@ -20,6 +20,14 @@ export class BitmapCache {
   /** Number of one more image that keeps its bitmaps here. */
   addImage(): number {
     return this.#imageCount++;
+  }
+
+  /**
+   * How many bitmaps of `byteLength` bytes an image may have read before they are needed: were all images of a chain to take
+   * more, they would drive out each other's before use.
+   */
+  roomAhead(byteLength: number): number {
+    return Math.floor(this.#maxBytes / 2 / this.#imageCount / byteLength);
   }
 
   /** The bitmap of a block, undefined if it is not held. */

@@ -21,7 +21,8 @@ export class BitmapLookAhead {
     if (first === undefined || last === undefined) return;
     // On their way already, for a call that began before this one.
     const isUnderWay = this.#first <= last && last < this.#next;
-    const ahead = first === this.#next ? this.#store.allocatedBlocks(last + 1, Infinity, LOOK_AHEAD_BLOCKS) : [];
+    const limit = Math.min(LOOK_AHEAD_BLOCKS, this.#store.bitmapRoomAhead);
+    const ahead = first === this.#next ? this.#store.allocatedBlocks(last + 1, Infinity, limit) : [];
     if (!isUnderWay) {
       this.#first = last + 1;
       this.#next = this.#store.allocatedBlocks((ahead.at(-1) ?? last) + 1, Infinity, 1)[0] ?? -1;

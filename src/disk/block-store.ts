@@ -69,6 +69,11 @@ export class BlockStore {
     return this.#bitmaps.dirtyBytes;
   }
 
+  /** How many bitmaps may be read before they are needed. */
+  get bitmapRoomAhead(): number {
+    return this.#parts.bitmapCache.roomAhead(this.layout.bitmapBytes);
+  }
+
   /** Blocks that have a place in the file, believed or not. */
   get allocatedCount(): number {
     return this.#parts.table.allocatedCount;

@@ -1,31 +1,12 @@
 import { VhdError } from '../errors.ts';
-import { decodeBitmap } from '../format/bitmap.ts';
-import { SECTOR_BYTES } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
 import { type PlacedBytes, readAcross, type Storage, type StorageReads } from '../storage/storage.ts';
-import { BitmapLookAhead } from './bitmap-look-ahead.ts';
-import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
-import type { BlockStore } from './block-store.ts';
-import { type Disk, type Extent, type ExtentOptions, isUnknown } from './disk.ts';
+import { type ChainLink, cutAtEnd, type Decided, LinkReader, type QueryOptions } from './chain-link.ts';
+import type { Disk, Extent } from './disk.ts';
+import { type Span, SpanList } from './span-list.ts';
 
 /** Extents are found for so many bytes at a time where blocks are, and at once where none are. */
 const WINDOW_BYTES = 16 * 1024 * 1024;
-
-/** A differencing image in a chain: its blocks, and its own size in bytes. */
-export interface ChainLink {
-  /** Its blocks, with exact bitmaps. */
-  readonly store: BlockStore;
-  /** Its virtual size in bytes. */
-  readonly size: number;
-}
-
-/** Bytes of the disk from `start` to `end`, exclusive. */
-export interface Span {
-  /** First byte. */
-  readonly start: number;
-  /** Byte behind the last. */
-  readonly end: number;
-}
 
 /** A place in a storage. */
 export interface FilePlace {
@@ -44,12 +25,6 @@ export interface ChainBase extends Disk {
   placesOf?(spans: readonly Span[]): Promise<readonly (SpanPlace | undefined)[]>;
 }
 
-/** A span that the link at `depth` decides: its bytes are in the file, or zero, or nobody can tell. */
-interface Decided extends Span {
-  readonly depth: number;
-  readonly what: { readonly fileOffset: number } | 'zero' | VhdError;
-}
-
 /** Who decides what in a range. */
 interface Resolution {
   readonly decided: readonly Decided[];
@@ -58,14 +33,12 @@ interface Resolution {
 }
 
 /** Extents that are asked for, from `start` to `end` (exclusive), and how. */
-export interface ExtentRequest extends Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'> {
+export interface ExtentRequest extends QueryOptions {
   /** First byte. */
   readonly start: number;
   /** Byte behind the last. */
   readonly end: number;
 }
-
-type QueryOptions = Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'>;
 
 /**
  * Reads a chain of differencing images and the disk they are based on, link by link without recursion: a link is asked for
@@ -75,13 +48,13 @@ type QueryOptions = Pick<ExtentOptions, 'coarse' | 'located' | 'onUnknown'>;
 export class ChainReader {
   readonly #links: readonly ChainLink[];
   readonly #base: ChainBase;
-  readonly #bitmaps: readonly BitmapLookAhead[];
+  readonly #readers: readonly LinkReader[];
 
   /** `links` begin with the youngest child and may be none; `base` is what the last of them has as parent. */
   constructor(links: readonly ChainLink[], base: ChainBase) {
     this.#links = links;
     this.#base = base;
-    this.#bitmaps = links.map(({ store }) => new BitmapLookAhead(store));
+    this.#readers = links.map((link, depth) => new LinkReader(link, depth));
   }
 
   /** Fills `target` with the bytes from `position` on. */
@@ -92,7 +65,7 @@ export class ChainReader {
     for (const span of decided) {
       if (span.what instanceof VhdError) throw span.what;
       if (span.what === 'zero') part(span).fill(0);
-      else (reads[span.depth] ??= []).push({ position: span.what.fileOffset, bytes: part(span) });
+      else (reads[span.depth] ??= []).push({ position: span.what, bytes: part(span) });
     }
     const parts: StorageReads[] = [];
     for (const [depth, { store }] of this.#links.entries()) {
@@ -166,138 +139,18 @@ export class ChainReader {
 
   async #resolve(range: Span, how: QueryOptions): Promise<Resolution> {
     const decided: Decided[] = [];
-    let open: readonly Span[] = [range];
-    for (const [depth, link] of this.#links.entries()) {
-      open = cutAtEnd(open, link.size, depth, decided);
+    let open = SpanList.of(range);
+    for (const link of this.#readers) {
+      open = await link.take(open, decided, how);
       if (open.length === 0) return { decided, ofBase: [] };
-      if (!isAnyAllocated(link.store, open)) continue;
-      const query = new LinkQuery(link, depth, how);
-      const unknown = query.unknownBlocks(open);
-      if (unknown.length > 0) await this.#bitmaps[depth]?.learn(unknown);
-      open = await query.take(open, decided);
     }
-    return { decided, ofBase: cutAtEnd(open, this.#base.size, this.#links.length, decided) };
+    return { decided, ofBase: cutAtEnd(open, this.#base.size, this.#links.length, decided).toArray() };
   }
-}
-
-/** Finds what one link owns. */
-class LinkQuery {
-  readonly #link: ChainLink;
-  readonly #depth: number;
-  readonly #isCoarse: boolean;
-  readonly #toleratesUnknown: boolean;
-
-  constructor(link: ChainLink, depth: number, how: QueryOptions) {
-    this.#link = link;
-    this.#depth = depth;
-    // Where something lies can be told only of what the bitmap says is there.
-    this.#isCoarse = how.coarse === true && how.located !== true;
-    this.#toleratesUnknown = how.onUnknown !== undefined;
-  }
-
-  /** The allocated blocks in `open` of whose bitmap nothing is known, in order. */
-  unknownBlocks(open: readonly Span[]): number[] {
-    const { store } = this.#link;
-    const unknown: number[] = [];
-    if (this.#isCoarse) return unknown;
-    for (const { blockIndex } of this.#allocatedPieces(open)) {
-      if (unknown.at(-1) !== blockIndex && store.isBitmapMissing(blockIndex)) unknown.push(blockIndex);
-    }
-    return unknown;
-  }
-
-  /** Moves from `open` to `decided` what the link owns; returns the rest. */
-  async take(open: readonly Span[], decided: Decided[]): Promise<readonly Span[]> {
-    const rest: Span[] = [];
-    for (const span of open) {
-      let position = span.start;
-      for (const piece of this.#allocatedPieces([span])) {
-        const start = span.start + piece.done;
-        addSpan(rest, position, start);
-        await this.#takePiece(piece, start, rest, decided);
-        position = start + piece.length;
-      }
-      addSpan(rest, position, span.end);
-    }
-    return rest;
-  }
-
-  *#allocatedPieces(open: readonly Span[]): Generator<BlockPiece> {
-    const { store } = this.#link;
-    for (const { start, end } of open) {
-      for (const piece of cutAtBlocks(start, end - start, store.layout.blockSize)) {
-        if (store.isAllocated(piece.blockIndex)) yield piece;
-      }
-    }
-  }
-
-  async #takePiece(piece: BlockPiece, start: number, rest: Span[], decided: Decided[]): Promise<void> {
-    const depth = this.#depth;
-    const { store } = this.#link;
-    const { blockIndex, offsetInBlock, length } = piece;
-    const end = start + length;
-    try {
-      const blockOffset = store.locate(blockIndex) ?? 0;
-      const dataOffset = blockOffset + store.layout.bitmapBytes + offsetInBlock - start;
-      const owned = (from: number, to: number): void => {
-        decided.push({ start: from, end: to, depth, what: { fileOffset: dataOffset + from } });
-      };
-      const bitmap = this.#isCoarse
-        ? 'full'
-        : (store.knownBitmap(blockIndex) ?? (await store.bitmapOf(blockIndex, blockOffset)));
-      if (bitmap === 'full') {
-        owned(start, end);
-        return;
-      }
-      const firstSector = Math.floor(offsetInBlock / SECTOR_BYTES);
-      const sectorCount = Math.ceil((offsetInBlock + length) / SECTOR_BYTES) - firstSector;
-      for (const run of decodeBitmap(bitmap, sectorCount, firstSector)) {
-        const from = Math.max(start, start - offsetInBlock + run.sector * SECTOR_BYTES);
-        const to = Math.min(end, start - offsetInBlock + (run.sector + run.sectorCount) * SECTOR_BYTES);
-        if (run.isSet) owned(from, to);
-        else addSpan(rest, from, to);
-      }
-    } catch (error) {
-      if (!this.#toleratesUnknown || !isUnknown(error)) throw error;
-      decided.push({ start, end, depth, what: error });
-    }
-  }
-}
-
-/** Most links of a long chain have nothing of what is asked for: this passes them quickly. */
-function isAnyAllocated(store: BlockStore, open: readonly Span[]): boolean {
-  const { blockSize } = store.layout;
-  for (const { start, end } of open) {
-    for (let blockIndex = Math.floor(start / blockSize); blockIndex * blockSize < end; blockIndex++) {
-      if (store.isAllocated(blockIndex)) return true;
-    }
-  }
-  return false;
-}
-
-/** What lies behind the end of a link or the base, at `depth`, is zero for everything above that does not own it. */
-function cutAtEnd(open: readonly Span[], size: number, depth: number, decided: Decided[]): readonly Span[] {
-  if ((open.at(-1)?.end ?? 0) <= size) return open;
-  const inside: Span[] = [];
-  for (const { start, end } of open) {
-    addSpan(inside, start, Math.min(end, size));
-    const from = Math.max(start, size);
-    if (from < end) decided.push({ start: from, end, depth, what: 'zero' });
-  }
-  return inside;
-}
-
-/** Adds a span behind others, to the last one where it touches that. */
-function addSpan(spans: Span[], start: number, end: number): void {
-  if (start >= end) return;
-  const last = spans.at(-1);
-  if (last?.end === start) spans[spans.length - 1] = { start: last.start, end };
-  else spans.push({ start, end });
 }
 
 function* extentOf({ start, end, depth, what }: Decided, { located, onUnknown }: ExtentRequest): Generator<Extent> {
   const length = end - start;
   if (what instanceof VhdError) onUnknown?.({ start, length, error: what });
   else if (what === 'zero') yield { start, length, kind: 'zero', depth };
-  else yield { start, length, kind: 'data', depth, ...(located === true ? { fileOffset: what.fileOffset } : {}) };
+  else yield { start, length, kind: 'data', depth, ...(located === true ? { fileOffset: what } : {}) };
 }

@@ -9,10 +9,11 @@ import {
   writeAdjacent,
   writeEach,
 } from '../storage/storage.ts';
-import type { Span, SpanPlace } from './chain-reader.ts';
+import type { SpanPlace } from './chain-reader.ts';
 import { type Extent, type ExtentOptions, readOnlyDiskError, resolveRange } from './disk.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { RangeLock } from './range-lock.ts';
+import type { Span } from './span-list.ts';
 import { storedRanges } from './stored-ranges.ts';
 import type { BackingDisk } from './write-back.ts';
 

@@ -9,8 +9,9 @@ import { type BlockPiece, cutAtBlocks } from './block-pieces.ts';
 import type { BlockStore } from './block-store.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { BlockBytes } from './block-writes.ts';
-import type { ExtentRequest, Span, SpanPlace } from './chain-reader.ts';
+import type { ExtentRequest, SpanPlace } from './chain-reader.ts';
 import { type Extent, type ExtentOptions, isUnknown, mergeExtents, resolveRange } from './disk.ts';
+import type { Span } from './span-list.ts';
 import { StoreDisk } from './store-disk.ts';
 import type { BackingDisk } from './write-back.ts';
 

@@ -62,7 +62,8 @@ export function decodeBitmap(bitmap: Uint8Array, sectorCount: number, firstSecto
   return runs;
 }
 
-function endOfRun(bitmap: Uint8Array, sector: number, end: number, isSet: boolean): number {
+/** The sector behind those from `sector` on whose bits are alike and `isSet`, as that of `sector` is; `end` at most. */
+export function endOfRun(bitmap: Uint8Array, sector: number, end: number, isSet: boolean): number {
   const wholeByte = isSet ? 0xff : 0;
   let index = sector + 1;
   while (index < end) {
