@@ -75,13 +75,9 @@ export class LinkReader {
   #isAnyAllocated(open: SpanList): boolean {
     const { store } = this.#link;
     const { blockSize } = store.layout;
-    for (let index = 0; index < open.length; index++) {
-      const end = open.endOf(index);
-      for (let blockIndex = Math.floor(open.startOf(index) / blockSize); blockIndex * blockSize < end; blockIndex++) {
-        if (store.isAllocated(blockIndex)) return true;
-      }
-    }
-    return false;
+    const first = Math.floor(open.startOf(0) / blockSize);
+    const end = Math.ceil(open.end / blockSize);
+    return end - first === 1 ? store.isAllocated(first) : store.allocatedBlocks(first, end, 1).length > 0;
   }
 
   /** The allocated blocks in `open` of whose bitmap nothing is known, in order. */
