@@ -22,7 +22,7 @@ export { decodeParentLocator, encodeParentLocator, locatorSpaceBytes } from './f
 export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
 export { encodeLocatorName, encodeParentName } from './format/parent-reference.ts';
 export type { Rule, Severity } from './format/rule.ts';
-export type { Finding, RuleId } from './format/rules.ts';
+export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
 export { describeFinding, RULES, remedyOf } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
 export {

@@ -28,7 +28,7 @@ export type { FormatKind } from './format/magic.ts';
 export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
 export { encodeLocatorName } from './format/parent-reference.ts';
 export type { Severity } from './format/rule.ts';
-export type { Finding, RuleId } from './format/rules.ts';
+export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';

@@ -37,6 +37,9 @@ export const RULES = {
 /** The id of a rule, stable like an error code. */
 export type RuleId = keyof typeof RULES;
 
+/** The id of a rule about a partition table. */
+export type PartitionRuleId = keyof typeof PARTITION_RULES;
+
 /** Where and what of a finding; the rest comes from the rule table. */
 export interface FindingDetail {
   /** Byte offset in the file. */
