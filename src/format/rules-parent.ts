@@ -77,6 +77,12 @@ export const PARENT_RULES = {
     means: 'the parent is a raw disk (blktap), or it cannot be told from another image',
     mend: RELINK,
   },
+  'parent.raw': {
+    severity: 'warning',
+    message: 'the parent is a raw disk, and nothing tells whether it is the right one',
+    means: 'it is opened only if you say that it is: a raw disk has no identifier',
+    mend: 'vhd check FILE --allow-raw-parent',
+  },
   'parent.same-uuid': {
     severity: 'warning',
     message: 'parent and child have the same identifier',

@@ -5,7 +5,7 @@ const BY_PARTITIONING = 'the table is the guest’s: mend it with the partitioni
 /** What can be wrong with the partition table on the disk. Offsets are on the virtual disk. */
 export const PARTITION_RULES = {
   'partition.past-end': {
-    severity: 'error',
+    severity: 'warning',
     message: 'a partition reaches past the end of the disk',
     means: 'the end of this partition does not exist: the disk was cut, or is larger than its size says',
     unmendable: 'get the whole image again, or make the disk as large as the partition needs with vhd resize',
@@ -17,13 +17,13 @@ export const PARTITION_RULES = {
     unmendable: 'the system on the disk moves it (sgdisk -e, Windows Disk Management), and so does vhd resize',
   },
   'partition.gpt': {
-    severity: 'error',
+    severity: 'warning',
     message: 'a GPT is damaged or missing',
     means: 'if the other copy is whole most systems still find the partitions, else they are gone',
     unmendable: BY_PARTITIONING,
   },
   'partition.overlap': {
-    severity: 'error',
+    severity: 'warning',
     message: 'two partitions overlap',
     means: 'a write to one of them can destroy the other',
     unmendable: BY_PARTITIONING,
