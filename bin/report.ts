@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { escapeControls } from '../src/format/bytes.ts';
-import type { Severity } from '../src/format/rules.ts';
+import type { Severity } from '../src/format/rule.ts';
 
 /** The styles in use. */
 export type Style = 'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow';

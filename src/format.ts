@@ -21,8 +21,9 @@ export type { ParentLocator } from './format/parent-locator.ts';
 export { decodeParentLocator, encodeParentLocator, locatorSpaceBytes } from './format/parent-locator.ts';
 export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
 export { encodeLocatorName, encodeParentName } from './format/parent-reference.ts';
-export type { Finding, RuleId, Severity } from './format/rules.ts';
-export { describeFinding, RULES } from './format/rules.ts';
+export type { Rule, Severity } from './format/rule.ts';
+export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
+export { describeFinding, RULES, remedyOf } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
 export {
   DEFAULT_BLOCK_SIZE,

@@ -116,10 +116,11 @@ export async function journalFindings(image: string): Promise<Finding[]> {
     const journal = await readJournal(image);
     if (journal === undefined) return [];
     const found = `${journal.verb}, begun ${journal.startedAt}`;
-    return [finding('file.journal', { expected: `${finishCommand(image, journal)} finishes it`, found })];
+    const remedy = finishCommand(image, journal);
+    return [finding('file.journal', { expected: `${remedy} finishes it`, found, remedy })];
   } catch (error) {
     if (!(error instanceof VhdError)) throw error;
-    return [finding('file.journal', { message: error.message, severity: 'error' })];
+    return [finding('file.journal', { message: error.message, severity: 'error', remedy: error.remedy })];
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { VhdError } from '../../src/errors.ts';
-import type { Severity } from '../../src/format/rules.ts';
+import type { Severity } from '../../src/format/rule.ts';
 import { type OpenedDisk, openDisk } from '../../src/open.ts';
 import { type ContentFacts, contentFacts, type InfoReport, readInfo } from '../../src/ops/info.ts';
 import { UsageError } from '../errors.ts';

@@ -1,5 +1,9 @@
-/** How much a finding matters: an error makes some bytes unreadable or ambiguous, a warning will trouble some reader. */
-export type Severity = 'error' | 'warning' | 'note';
+import type { Rule, Severity } from './rule.ts';
+import { BLOCK_RULES } from './rules-blocks.ts';
+import { FILE_AND_FOOTER_RULES } from './rules-footer.ts';
+import { PARENT_RULES } from './rules-parent.ts';
+import { PARTITION_RULES } from './rules-partitions.ts';
+import { remedyFor, shellPath } from './shell.ts';
 
 /** Something about an image that is not as it should be. Data, so that programs can act on it. */
 export interface Finding {
@@ -15,69 +19,26 @@ export interface Finding {
   readonly expected?: string | undefined;
   /** What stood there instead. */
   readonly found?: string | undefined;
+  /** What mends it: a command, or one sentence that says why none does. In reports only; see {@link remedyOf}. */
+  readonly remedy?: string | undefined;
 }
 
 /**
- * The rule table: id, severity and meaning of everything that decoding and opening can find.
+ * The rule table: everything that decoding, opening and checking can find.
  * Sources: the specification (2006), and for tolerated deviations the programs whose images show them.
  */
 export const RULES = {
-  'file.in-use': ['warning', 'another program is writing to the file: what is told of it may be out of date'],
-  'file.journal': ['warning', 'an operation that changes it in place was begun and not finished'],
-  'footer.missing': ['error', 'there is no valid footer where one belongs'],
-  'footer.cookie': ['error', 'the footer does not begin with its cookie'],
-  'footer.checksum': ['error', 'the footer checksum does not fit its bytes'],
-  'footer.poisoned': ['error', 'the image is open in another program, or was left disabled by one (blktap)'],
-  'footer.version': ['error', 'the footer has an unknown format version'],
-  'footer.type': ['error', 'the footer names no known disk type'],
-  'footer.size': ['error', 'the virtual size cannot be right'],
-  'footer.size-sectors': ['warning', 'the virtual size is not a whole number of sectors'],
-  'footer.data-offset': ['error', 'the footer does not point to a dynamic header inside the file'],
-  'footer.features': ['note', 'the feature bits are not those the specification asks for'],
-  'footer.temporary': ['note', 'the image is marked temporary, to be deleted on shutdown'],
-  'footer.saved-state': ['warning', 'a virtual machine was saved with this image'],
-  'footer.reserved': ['note', 'the reserved bytes of the footer are not zero'],
-  'footer.hidden': ['note', 'the image is marked hidden (blktap, byte 85)'],
-  'footer.hidden-checksum': ['warning', 'the checksum is right only without the hidden mark (early blktap)'],
-  'footer.legacy': ['warning', 'the footer has 511 bytes, as before Virtual PC 2004'],
-  'footer.end-missing': ['warning', 'the footer at the end is missing or broken; the copy at offset 0 is used'],
-  'footer.copy-missing': ['warning', 'the footer copy at offset 0 is missing or broken'],
-  'footer.copy-differs': [
-    'warning',
-    'the footer and its copy at offset 0 are not the same; the one at the end is used',
-  ],
-  'footer.copy-contradicts': ['error', 'the footers at both ends describe different images'],
-  'geometry.size': ['note', 'the CHS geometry is not the one the specification computes for the size'],
-  'header.cookie': ['error', 'the dynamic header does not begin with its cookie'],
-  'header.checksum': ['error', 'the dynamic header checksum does not fit its bytes'],
-  'header.version': ['error', 'the dynamic header has an unknown version'],
-  'header.data-offset': ['note', 'the unused data offset of the dynamic header is not all ones'],
-  'header.block-size': ['error', 'the block size is not a power of two of at least one sector'],
-  'header.table-offset': ['error', 'the dynamic header does not point to a table inside the file'],
-  'header.reserved': ['note', 'the reserved bytes of the dynamic header are not zero'],
-  'locator.platform': ['note', 'a parent locator has an unknown platform code'],
-  'locator.reserved': ['note', 'the reserved bytes of a parent locator are not zero'],
-  'locator.range': ['warning', 'a parent locator points outside the file'],
-  'locator.length': ['warning', 'the name in a parent locator is longer than any path'],
-  'locator.space': ['note', 'the name in a parent locator is longer than the room it has'],
-  'locator.name': ['note', 'a parent locator holds no name that can be used'],
-  'parent.name': ['note', 'the parent name is not valid UTF-16'],
-  'parent.unavailable': ['warning', 'the parent cannot be opened'],
-  'parent.timestamp': ['warning', 'the parent has another time stamp than its child knows: it may have been changed'],
-  'parent.size': ['note', 'the parent has another size'],
-  'bat.short': ['error', 'the block allocation table has fewer entries than the size needs'],
-  'bat.limit': ['error', 'the block allocation table is larger than this library holds in memory'],
-  'bat.long': ['note', 'the block allocation table has more entries than the size needs'],
-  'bat.out-of-file': ['error', 'a block lies past the end of the file'],
-  'bat.in-metadata': ['error', 'a block lies over the headers or the table'],
-  'bat.overlap': ['error', 'two blocks share the same place'],
-  'fixed.short': ['error', 'the file holds fewer bytes than the virtual disk'],
-  'fixed.long': ['warning', 'the file holds more bytes than the virtual disk'],
-  'bitmap.data-under-clear-bit': ['error', 'sectors marked as never written hold bytes'],
-} as const satisfies Record<string, readonly [Severity, string]>;
+  ...FILE_AND_FOOTER_RULES,
+  ...BLOCK_RULES,
+  ...PARENT_RULES,
+  ...PARTITION_RULES,
+} as const satisfies Record<string, Rule>;
 
 /** The id of a rule, stable like an error code. */
 export type RuleId = keyof typeof RULES;
+
+/** The id of a rule about a partition table. */
+export type PartitionRuleId = keyof typeof PARTITION_RULES;
 
 /** Where and what of a finding; the rest comes from the rule table. */
 export interface FindingDetail {
@@ -91,11 +52,13 @@ export interface FindingDetail {
   readonly severity?: Severity | undefined;
   /** Overrides the sentence of the rule. */
   readonly message?: string | undefined;
+  /** Overrides the remedy of the rule. */
+  readonly remedy?: string | undefined;
 }
 
 /** Makes a finding of a rule: severity and message come from the table, the place from `detail`. */
 export function finding(rule: RuleId, detail: FindingDetail = {}): Finding {
-  const [severity, message] = RULES[rule];
+  const { severity, message } = RULES[rule];
   return {
     rule,
     severity: detail.severity ?? severity,
@@ -103,6 +66,7 @@ export function finding(rule: RuleId, detail: FindingDetail = {}): Finding {
     ...(detail.offset === undefined ? {} : { offset: detail.offset }),
     ...(detail.expected === undefined ? {} : { expected: detail.expected }),
     ...(detail.found === undefined ? {} : { found: detail.found }),
+    ...(detail.remedy === undefined ? {} : { remedy: detail.remedy }),
   };
 }
 
@@ -117,4 +81,19 @@ export function describeFinding(item: Finding): string {
 /** What a user should know of an image, one sentence each: everything but the notes. */
 export function warningsOf(findings: readonly Finding[]): string[] {
   return findings.filter((item) => item.severity !== 'note').map(describeFinding);
+}
+
+/**
+ * What mends a finding, for the image at `path`: a command for a shell, or one sentence that says why there is none. That of
+ * the finding itself where it has one, else that of its rule.
+ */
+export function remedyOf({ rule, remedy }: Pick<Finding, 'rule' | 'remedy'>, path: string): string {
+  if (remedy !== undefined) return remedy;
+  const { mend, unmendable = '' }: Rule = RULES[rule];
+  return mend === undefined ? unmendable : remedyFor(mend.replace(/\bNEW\b/, shellPath(newName(path))), path);
+}
+
+/** A name for a mended copy beside an image. */
+function newName(path: string): string {
+  return path === '-' ? 'NEW.vhd' : `${path.replace(/\.a?vhd$/i, '')}-mended.vhd`;
 }

@@ -70,7 +70,7 @@ export function gptEntries(
       const message =
         `partition ${number} has no possible place: ` +
         `expected a first sector before the last, found ${entry.firstLba} and ${entry.lastLba}`;
-      findings.push({ severity: 'error', message, offset: offset + 32 });
+      findings.push({ rule: 'partition.table', severity: 'error', message, offset: offset + 32 });
       continue;
     }
     entries.push(tableEntry(entry, sectorBytes));
@@ -78,7 +78,7 @@ export function gptEntries(
       const message =
         `partition ${number} leaves the space for partitions: expected sectors ` +
         `${header.firstUsableLba} to ${header.lastUsableLba}, found ${entry.firstLba} to ${entry.lastLba}`;
-      findings.push({ severity: 'error', message, offset: offset + 32 });
+      findings.push({ rule: 'partition.table', severity: 'error', message, offset: offset + 32 });
     }
   }
   return { entries, findings: [...findings, ...placeFindings(entries, diskSize)] };

@@ -114,7 +114,7 @@ class GptReader {
     if (problem === undefined) return;
     const { what, expected, found } = problem;
     const message = `the ${which} GPT cannot be used: ${what}: expected ${expected}, found ${found}${consequence}`;
-    this.#findings.push({ severity: 'error', message, offset });
+    this.#findings.push({ rule: 'partition.gpt', severity: 'error', message, offset });
   }
 
   /** Both copies are whole: they ought to say the same. */
@@ -130,11 +130,11 @@ class GptReader {
     if (differing !== undefined) {
       const [what, ours, theirs] = differing;
       const message = `primary and backup GPT have different ${what}: expected ${ours}, found ${theirs}; the primary is used`;
-      this.#findings.push({ severity: 'warning', message, offset });
+      this.#findings.push({ rule: 'partition.gpt', severity: 'warning', message, offset });
     } else if (!entries.every((byte, index) => byte === backupEntries[index])) {
       const message =
         'primary and backup GPT list different partitions: expected the same, found others; the primary is used';
-      this.#findings.push({ severity: 'warning', message, offset });
+      this.#findings.push({ rule: 'partition.gpt', severity: 'warning', message, offset });
     }
   }
 
@@ -145,18 +145,23 @@ class GptReader {
       const message =
         'the backup GPT is not at the end of the disk, which was made larger: ' +
         `expected it at sector ${this.#lastLba}, found it at ${backupLba}`;
-      this.#findings.push({ severity: 'warning', message, offset: backupLba * this.#sectorBytes });
+      this.#findings.push({
+        rule: 'partition.backup-gpt',
+        severity: 'warning',
+        message,
+        offset: backupLba * this.#sectorBytes,
+      });
     }
     if (header.lastUsableLba > this.#lastLba) {
       const message =
         'the GPT is made for a larger disk: ' +
         `expected a last usable sector up to ${this.#lastLba}, found ${header.lastUsableLba}`;
-      this.#findings.push({ severity: 'error', message, offset: offset + 48 });
+      this.#findings.push({ rule: 'partition.past-end', severity: 'error', message, offset: offset + 48 });
     }
     if (header.revision !== REVISION) {
       const found = header.revision.toString(16).padStart(8, '0');
       const message = `the GPT has an unknown revision: expected 0x00010000, found 0x${found}`;
-      this.#findings.push({ severity: 'warning', message, offset: offset + 8 });
+      this.#findings.push({ rule: 'partition.table', severity: 'warning', message, offset: offset + 8 });
     }
   }
 }

@@ -49,7 +49,7 @@ function activeFindings(mbr: Mbr): TableFinding[] {
   const active = mbr.entries.filter((entry) => entry.isActive).map((entry) => entry.slot + 1);
   if (active.length < 2) return [];
   const message = `partitions ${active.join(', ')} are all marked active: expected at most one`;
-  return [{ severity: 'warning', message, offset: 0 }];
+  return [{ rule: 'partition.table', severity: 'warning', message, offset: 0 }];
 }
 
 /** The extended boot records of one extended partition: each names a logical partition and the next record. */
@@ -100,7 +100,7 @@ class LogicalChain {
     const message =
       `logical partition ${found.number} is not inside its extended partition: ` +
       `expected sectors from ${recordSector + 1} to ${this.#end - 1}, found ${start} to ${end - 1}`;
-    this.findings.push({ severity: 'warning', message, offset: recordSector * SECTOR_BYTES });
+    this.findings.push({ rule: 'partition.table', severity: 'warning', message, offset: recordSector * SECTOR_BYTES });
   }
 
   /** The place of the next record, if it may lie there. */
@@ -130,6 +130,6 @@ class LogicalChain {
   }
 
   #find(offset: number, message: string): void {
-    this.findings.push({ severity: 'error', message, offset });
+    this.findings.push({ rule: 'partition.table', severity: 'error', message, offset });
   }
 }

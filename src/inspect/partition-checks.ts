@@ -37,13 +37,14 @@ export function limitFindings(findings: readonly TableFinding[]): readonly Table
   const last = findings.at(-1);
   if (kept.length === findings.length || last === undefined) return findings;
   const message = `there are ${findings.length - kept.length} more findings of this kind`;
-  return [...kept, { severity: 'note', message, offset: last.offset }];
+  return [...kept, { rule: last.rule, severity: 'note', message, offset: last.offset }];
 }
 
 function pastTheEnd(entries: readonly TableEntry[], diskSize: number): TableFinding[] {
   return entries
     .filter((entry) => entry.start + entry.length > diskSize)
     .map(({ number, start, length }) => ({
+      rule: 'partition.past-end',
       severity: 'error',
       message:
         `partition ${number} reaches past the end of the disk: ` +
@@ -62,7 +63,7 @@ function overlaps(entries: readonly TableEntry[]): TableFinding[] {
       const message =
         `partitions ${reaching.number} and ${entry.number} overlap: ` +
         `expected a start at ${end} or after, found ${entry.start}`;
-      findings.push({ severity: 'error', message, offset: entry.start });
+      findings.push({ rule: 'partition.overlap', severity: 'error', message, offset: entry.start });
     }
     if (entry.start + entry.length > end) reaching = entry;
   }

@@ -1,4 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
+import type { PartitionRuleId } from '../format/rules.ts';
 
 /** The part of a {@link Disk} that looking inside needs. */
 export type ReadableDisk = Pick<Disk, 'size' | 'read'>;
@@ -41,6 +42,8 @@ export interface Partition {
 
 /** Something about a partition table that is not as it should be. */
 export interface TableFinding {
+  /** Which rule was broken. */
+  readonly rule: PartitionRuleId;
   /** How much it matters. */
   readonly severity: 'error' | 'warning' | 'note';
   /** One sentence: what is wrong, what was expected, what was found. */

@@ -46,14 +46,21 @@ async function largeSectorGpt(reader: PieceReader): Promise<TableContents | unde
   const message =
     'the GPT is made for sectors of 4096 bytes and is not seen where the disk has sectors of 512: ' +
     'expected a header at 512, found one at 4096';
-  return { ...table, findings: [{ severity: 'error', message, offset: LARGE_SECTOR_BYTES }, ...table.findings] };
+  return {
+    ...table,
+    findings: [{ rule: 'partition.table', severity: 'error', message, offset: LARGE_SECTOR_BYTES }, ...table.findings],
+  };
 }
 
 function missingGpt(reader: PieceReader): TableContents {
   const message =
     `the MBR says that there is a GPT, but there is none: expected 'EFI PART' at ${SECTOR_BYTES} ` +
     `or at ${reader.length - SECTOR_BYTES}, found neither`;
-  return { diskId: null, entries: [], findings: [{ severity: 'error', message, offset: SECTOR_BYTES }] };
+  return {
+    diskId: null,
+    entries: [],
+    findings: [{ rule: 'partition.gpt', severity: 'error', message, offset: SECTOR_BYTES }],
+  };
 }
 
 function hybridFindings(mbr: Mbr): TableFinding[] {
@@ -62,7 +69,7 @@ function hybridFindings(mbr: Mbr): TableFinding[] {
   const message =
     'the MBR is a hybrid: expected the protective entry alone, ' +
     `found entries of its own in slot ${others.join(', ')}; some systems see those instead of the GPT`;
-  return [{ severity: 'warning', message, offset: 0 }];
+  return [{ rule: 'partition.table', severity: 'warning', message, offset: 0 }];
 }
 
 /** An MBR with partitions that can be, which is not the boot sector of a file system. */
@@ -78,12 +85,12 @@ async function plainMbr(
     const message =
       'there is a GPT that the MBR does not declare: expected a protective entry, ' +
       'found other partitions; the MBR is used, and the GPT may be a left-over';
-    findings.push({ severity: 'warning', message, offset: SECTOR_BYTES });
+    findings.push({ rule: 'partition.table', severity: 'warning', message, offset: SECTOR_BYTES });
   }
   if (isFatBootSector(new Fields(front))) {
     const message =
       'the first sector is the boot sector of a FAT file system too: expected one of both, found a table as well';
-    findings.push({ severity: 'note', message, offset: 0 });
+    findings.push({ rule: 'partition.table', severity: 'note', message, offset: 0 });
   }
   return withFileSystems('mbr', reader, { ...table, findings });
 }
@@ -109,6 +116,7 @@ async function gptWithoutMbr(reader: PieceReader, table: TableContents | undefin
 }
 
 const UNDECLARED: TableFinding = {
+  rule: 'partition.gpt',
   severity: 'error',
   message:
     'there is a GPT without a protective MBR: expected an entry of type 0xee in the first sector, ' +
@@ -141,7 +149,7 @@ async function withFileSystems(
   }
   if (table.entries.length > MAX_PROBED_PARTITIONS) {
     const message = `only the first ${MAX_PROBED_PARTITIONS} partitions were looked into, of ${table.entries.length}`;
-    findings.push({ severity: 'note', message, offset: 0 });
+    findings.push({ rule: 'partition.table', severity: 'note', message, offset: 0 });
   }
   return { scheme, diskId: table.diskId, partitions, fileSystem: null, findings };
 }
@@ -159,7 +167,7 @@ async function lookInside(
   const [damage] = part.damage;
   if (fileSystem === null && damage !== undefined) {
     const message = `what is in partition ${entry.number} cannot be told: ${damage.error.message}`;
-    findings.push({ severity: 'error', message, offset: damage.position });
+    findings.push({ rule: 'partition.unreadable', severity: 'error', message, offset: damage.position });
   }
   return { ...partition, fileSystem };
 }
@@ -169,6 +177,6 @@ function damageFindings({ damage }: PieceReader): TableFinding[] {
   const messages = new Set(damage.map(({ error }) => error.message));
   return [...messages].map((message) => {
     const offset = Math.min(...damage.filter(({ error }) => error.message === message).map(({ position }) => position));
-    return { severity: 'error', message: `the disk cannot be read: ${message}`, offset };
+    return { rule: 'partition.unreadable', severity: 'error', message: `the disk cannot be read: ${message}`, offset };
   });
 }

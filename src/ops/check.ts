@@ -1,0 +1,142 @@
+import { openVhdStorage } from '../disk/open-storage.ts';
+import type { ExamineOptions } from '../disk/recognise.ts';
+import { checkBooleans, checkOneOf, checkOptionNames } from '../errors.ts';
+import { type Finding, finding } from '../format/rules.ts';
+import type { TableFinding } from '../inspect/partition-table.ts';
+import { listPartitions } from '../inspect/partitions.ts';
+import { journalFindings } from '../open-journal.ts';
+import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from '../open-parent-options.ts';
+import { borrowed } from '../storage/borrowed.ts';
+import { FileStorage } from '../storage/file.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Watched } from './check-bitmaps.ts';
+import { type CheckedImage, type CheckImageOptions, checkImage } from './check-image.ts';
+import { type CheckedParents, checkParents } from './check-parents.ts';
+import { type CheckReport, type PlacedFinding, sortedFindings } from './check-report.ts';
+
+/** What is checked, and how the image is looked at. */
+export interface CheckOptions extends ExamineOptions, ParentOptions, Watched {
+  /** Check every image of the chain of a differencing one. Default false: whether its parents are there, and fit. */
+  readonly chain?: boolean | undefined;
+  /** Read all bitmaps of dynamic images, and the data under bits that are not set. Default false. */
+  readonly deep?: boolean | undefined;
+  /** Find out whether another program has the file locked for writing, and tell so (`file.in-use`). Default true. */
+  readonly lock?: boolean | undefined;
+  /** The time that time stamps are held against. Default: now. */
+  readonly now?: Date | undefined;
+}
+
+const CHECK_OPTIONS: readonly string[] = [
+  ...['footer', 'sizeFrom', 'chain', 'deep', 'lock', 'now', 'signal', 'onProgress'],
+  ...PARENT_OPTIONS,
+];
+
+/**
+ * Checks a VHD: footers, header, table, places of the blocks, parents, partition table; every finding with what it means and
+ * what mends it. Nothing is changed, and nothing that a file holds makes it reject.
+ * @param source path, or a storage, which stays open
+ * @throws errors of the system, unwrapped, if the file cannot be read; `signal.reason` after an abort
+ * @throws TypeError on an unknown option
+ */
+export async function check(source: string | Storage, options: CheckOptions = {}): Promise<CheckReport> {
+  checkOptionNames('check', options, CHECK_OPTIONS);
+  checkBooleans(options, ['chain', 'deep', 'lock']);
+  checkOneOf('footer', options.footer, ['start', 'end']);
+  checkOneOf('sizeFrom', options.sizeFrom, ['footer', 'chs']);
+  checkParentOptions(options);
+  options.signal?.throwIfAborted();
+  if (typeof source !== 'string') return checkStorage(source, undefined, options);
+  const file = await FileStorage.open(source);
+  try {
+    return await checkStorage(file, source, options);
+  } finally {
+    await file.close();
+  }
+}
+
+async function checkStorage(storage: Storage, path: string | undefined, options: CheckOptions): Promise<CheckReport> {
+  const ofUse = await useFindings(storage, path, options);
+  const image = await checkImage(storage, imageOptions(options));
+  const { examination } = image;
+  const parents = await parentsOf(image, path, options);
+  const own = [...ofUse, ...image.findings];
+  const ofContents = own.some(isError) ? [] : await contentFindings(image, parents, options);
+  await parents?.parent?.close();
+  const findings = sortedFindings([
+    ...[...own, ...ofContents].map((item) => ({ path: storage.name, finding: item })),
+    ...(parents?.findings ?? []),
+    ...(options.chain === true ? await chainFindings(parents, options) : []),
+  ]);
+  const { type = null, virtualSize = null } = examination;
+  return { path: storage.name, type, virtualSize, ok: !findings.some(isError), findings };
+}
+
+function imageOptions({ footer, sizeFrom, deep, now, signal, onProgress }: CheckOptions): CheckImageOptions {
+  return { footer, sizeFrom, deep: deep === true, nowMilliseconds: now?.getTime() ?? Date.now(), signal, onProgress };
+}
+
+function isError({ severity }: Finding): boolean {
+  return severity === 'error';
+}
+
+/** Who else has to do with the file. */
+async function useFindings(
+  storage: Storage,
+  path: string | undefined,
+  { lock = true }: CheckOptions,
+): Promise<Finding[]> {
+  const isInUse = lock && storage instanceof FileStorage && (await storage.isLockedForWriting());
+  const ofJournal = path === undefined ? [] : await journalFindings(path);
+  return [...(isInUse ? [finding('file.in-use')] : []), ...ofJournal];
+}
+
+async function parentsOf(
+  { storage, examination }: CheckedImage,
+  path: string | undefined,
+  options: CheckOptions,
+): Promise<CheckedParents | undefined> {
+  if (examination.type !== 'differencing' || examination.refusal !== undefined) return undefined;
+  const { parentDirs, followParents, maxChainLength, allowRawParent } = options;
+  const where = { parentDirs, followParents, maxChainLength, allowRawParent };
+  return checkParents({ storage, path, examination }, where);
+}
+
+/** What is wrong with the partition table, if the disk can be read. */
+async function contentFindings(
+  { storage, examination }: CheckedImage,
+  parents: CheckedParents | undefined,
+  { footer, sizeFrom }: CheckOptions,
+): Promise<Finding[]> {
+  const isOrphan = examination.type === 'differencing' && parents?.parent === undefined;
+  if (examination.refusal !== undefined || isOrphan || examination.virtualSize === 0) return [];
+  // What bytes under bits that are not set mean is another matter: a deep check tells of it.
+  const opening = { footer, sizeFrom, bitmap: 'honour', parent: parents?.parent } as const;
+  const disk = await openVhdStorage(borrowed(storage), opening);
+  try {
+    return (await listPartitions(disk)).findings.map(ofGuest);
+  } finally {
+    await disk.close();
+  }
+}
+
+/** What is in the disk is the guest's: the image is none the worse for it. */
+function ofGuest(item: TableFinding): Finding {
+  const isHarmless = item.severity === 'error' && item.rule !== 'partition.unreadable';
+  return isHarmless ? { ...item, severity: 'warning' } : item;
+}
+
+/** The images behind the first, each checked by itself. */
+async function chainFindings(parents: CheckedParents | undefined, options: CheckOptions): Promise<PlacedFinding[]> {
+  const placed: PlacedFinding[] = [];
+  for (const { path, isRaw, findings } of parents?.links ?? []) {
+    if (isRaw) continue;
+    const file = await FileStorage.open(path);
+    try {
+      const image = await checkImage(file, { ...imageOptions(options), footer: undefined, sizeFrom: undefined });
+      for (const item of [...findings, ...image.findings]) placed.push({ path, finding: item });
+    } finally {
+      await file.close();
+    }
+  }
+  return placed;
+}
