@@ -135,14 +135,14 @@ function manifestOf(value: unknown, name: string, where = ''): BlockManifest {
   for (const block of checked) digest.add(block);
   const hex = digest.hex();
   if (root !== hex) fail(`root ${hex}, which its blocks give`, root);
+  refuseZeros(checked, virtualSize, fail);
   return { path, virtualSize, blockSize: HASH_BLOCK_BYTES, root: hex, blocks: checked };
 }
 
 type Fail = (expected: string, found: unknown) => never;
 
-/** The blocks, in ascending order on the disk, none of them twice and none of zeros. */
+/** The blocks, in ascending order on the disk, none of them twice. */
 function checkedBlocks(blocks: readonly unknown[], virtualSize: number, fail: Fail): BlockHash[] {
-  const zeros = { whole: zeroHash(HASH_BLOCK_BYTES), last: zeroHash(virtualSize % HASH_BLOCK_BYTES) };
   let end = 0;
   return blocks.map((block, index) => {
     const { start, sha256 } = isObject(block) ? block : fail(`block ${index} to be an object`, block);
@@ -153,9 +153,17 @@ function checkedBlocks(blocks: readonly unknown[], virtualSize: number, fail: Fa
       return fail(`sha256 of block ${index} to be 64 hex digits`, sha256);
     }
     end = start + HASH_BLOCK_BYTES;
-    if (sha256 === (end <= virtualSize ? zeros.whole : zeros.last)) fail(`block ${index} not to be all zeros`, sha256);
     return { start, sha256 };
   });
+}
+
+/** A block of zeros is left out: only so there is one list, and one root, for what is on a disk. */
+function refuseZeros(blocks: readonly BlockHash[], virtualSize: number, fail: Fail): void {
+  const [whole, last] = [zeroHash(HASH_BLOCK_BYTES), zeroHash(virtualSize % HASH_BLOCK_BYTES)];
+  for (const [index, { start, sha256 }] of blocks.entries()) {
+    const zeros = start + HASH_BLOCK_BYTES <= virtualSize ? whole : last;
+    if (sha256 === zeros) fail(`block ${index} not to be all zeros`, sha256);
+  }
 }
 
 function zeroHash(byteLength: number): string {
