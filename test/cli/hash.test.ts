@@ -12,7 +12,7 @@ import { createImage } from '../../src/ops/create.ts';
 import { hashDisk, RootDigest } from '../../src/ops/hash.ts';
 import { vhd } from '../support/cli.ts';
 import { partitionedDisk } from '../support/partitioned-disk.ts';
-import { findProgram, runPeer } from '../support/peers.ts';
+import { findProgram, runPeer, stub } from '../support/peers.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('cli-hash');
@@ -44,6 +44,12 @@ const linesOf = (text: string): unknown[] =>
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
+
+function withPrograms(title: string, programs: readonly string[], test: () => Promise<void>): void {
+  const missing = programs.filter((name) => findProgram(name) === undefined);
+  if (missing.length > 0) stub(title, `${missing.join(', ')} is not there`);
+  else it(title, test);
+}
 
 async function hashOf(path: string) {
   const { disk } = await openDisk(path);
@@ -106,10 +112,20 @@ describe('hash', () => {
     const sum = createHash('sha256').update(bytes.subarray(0, 512)).digest('hex');
     expect([code, stdout]).toEqual([0, `${SHA256}  ${raw}\n${SHA256}  ${image}\n\\${sum}  ${escaped}\n`]);
     expect((await vhd(['verify', strange, '-'], { stdin: Buffer.from(stdout) })).code).toBe(0);
-    if (findProgram('sha256sum') === undefined) return;
-    const sums = folder.file('sums');
+  });
+
+  withPrograms('sha256sum checks what --plain prints', ['sha256sum'], async () => {
+    const [strange, sums] = [folder.file('x\\y\nz.raw'), folder.file('sums')];
+    await writeFile(strange, bytes.subarray(0, 512));
     await vhd(['hash', '--plain', raw, strange, '-o', sums]);
     expect((await runPeer('sha256sum', ['-c', sums])).stdout).toMatch(/OK\n.*OK\n$/s);
+  });
+
+  withPrograms('the recipe of the README gives its root', ['jq', 'sha256sum'], async () => {
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+    const recipe = /^jq .*disk\.json \| sha256sum$/m.exec(readme)?.[0] ?? '';
+    const sum = await runPeer('bash', ['-c', `cd "$1" && ${recipe}`, '-', folder.path]);
+    expect(sum.stdout).toBe(`${(await hashOf(raw)).root}  -\n`);
   });
 
   it('takes an empty disk of 2040 GiB', async () => {
