@@ -16,7 +16,7 @@ class LateStorage extends ArrayStorage {
   override async read(target: Uint8Array, position: number): Promise<void> {
     await super.read(target, position);
     if (this.isHolding && target.length === SECTOR_BYTES)
-      await new Promise<void>((resolve) => this.#held.push(resolve));
+      {await new Promise<void>((resolve) => this.#held.push(resolve));}
   }
 
   get heldCount(): number {
