@@ -15,8 +15,9 @@ class LateStorage extends ArrayStorage {
 
   override async read(target: Uint8Array, position: number): Promise<void> {
     await super.read(target, position);
-    if (this.isHolding && target.length === SECTOR_BYTES)
-      {await new Promise<void>((resolve) => this.#held.push(resolve));}
+    if (this.isHolding && target.length === SECTOR_BYTES) {
+      await new Promise<void>((resolve) => this.#held.push(resolve));
+    }
   }
 
   get heldCount(): number {
