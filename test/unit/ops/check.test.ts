@@ -107,7 +107,7 @@ const DEFECTS: Readonly<Record<string, readonly [Uint8Array, ...string[]]>> = {
     fixed(MIB + 100, { currentSize: MIB + 100, originalSize: MIB + 100 }),
     'warning footer.size-sectors',
   ],
-  'size 2^60': [patchedSize(), 'error footer.size'],
+  'size 2^60': [patchedSize(), 'error footer.size', 'error fixed.short'],
   'size grown': [footer({ currentSize: 2 * MIB, originalSize: 2 * MIB }), 'error bat.short', 'note geometry.size'],
   resized: [footer({ originalSize: MIB / 2 }), 'note footer.original-size'],
   'data offset past the end': [
