@@ -36,7 +36,7 @@ export function declare(command: Command, session: Session): void {
   addExamples(
     addLongFlags(command),
     'vhd check disk.vhd',
-    'vhd check --deep --chain child.vhd',
+    'vhd check --deep --chain base.vhd child.vhd',
     'vhd check --json *.vhd',
   );
   command.action((images: string[], flags: Flags) => checkAll(session, images, flags));
