@@ -18,7 +18,9 @@ describe('a crash at any moment leaves everything that was flushed', () => {
 
   it.each(SUBJECTS.filter(({ isOnDemand }) => isOnDemand !== true || isAsked))('of $name', async (subject) => {
     const wanted = Math.ceil((STATES * subject.weight) / weights);
-    const { failure, stateCount } = await search(subject, SEED, wanted, !isAsked);
+    // What is left of the last program is looked at too, but of large images: half the time would be theirs.
+    const isExact = !isAsked && subject.content.length > 512 * 1024;
+    const { failure, stateCount } = await search(subject, SEED, wanted, isExact);
     if (failure !== undefined) expect.fail(failure);
     expect(stateCount).toBeGreaterThanOrEqual(wanted);
   });

@@ -165,7 +165,9 @@ describe('the installed library', () => {
 });
 
 describe('the installed types', () => {
-  const strict = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2023', module: 'nodenext' };
+  // The libraries that come with TypeScript are not looked into: that is half of the time.
+  const ours = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipDefaultLibCheck: true };
+  const strict = { ...ours, target: 'es2023', module: 'nodenext' };
 
   async function typeCheck(name: string, text: string, compilerOptions: object): Promise<string> {
     const folder = join(app, name);
