@@ -3,7 +3,7 @@ import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, type Journal, readJournal } from '../open-journal.ts';
+import { checkJournal, type Journal, readJournal, refuseUncovered } from '../open-journal.ts';
 import { listenerFor } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
@@ -65,7 +65,7 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
       return { ...planned, ...sizes, copiedBytes: plan.mergedBytes, skippedBytes: 0, grown, warnings };
     }
     options.signal?.throwIfAborted();
-    if (journal === undefined) await writeJournal(path, journalFor(chain, image, sizes));
+    if (journal === undefined) await writeJournal(path, journalFor(chain, { image, sizes, options }));
     const moved = await carryOutMerge({ plan, storage, source, below: base, type: image.type }, options).catch(
       (error: unknown) => {
         throw causeOf(error);
@@ -128,10 +128,11 @@ function checkMayChange({ findings, footer }: SoundExamination, name: string): v
 }
 
 /**
- * The journal of an earlier call for the same child; undefined if there is none.
+ * The journal of an earlier call for the same child and the same links; undefined if there is none.
  * @throws VhdError `ERR_VHD_JOURNAL` if it is of something else
  */
-async function pendingJournal({ above: [child], target }: MergeChain): Promise<Journal | undefined> {
+async function pendingJournal({ above, target }: MergeChain): Promise<Journal | undefined> {
+  const [child] = above;
   const journal = await readJournal(target.path);
   if (journal === undefined) return undefined;
   const isOurs =
@@ -139,6 +140,11 @@ async function pendingJournal({ above: [child], target }: MergeChain): Promise<J
     journal.uuid === formatUuid(target.examination.footer.uniqueId) &&
     journal.childUuid === formatUuid(child.examination.footer.uniqueId);
   if (!isOurs) await checkJournal(target.path, { writable: true });
+  refuseUncovered(
+    target.path,
+    journal,
+    above.map(({ examination }) => examination.footer.uniqueId),
+  );
   return journal;
 }
 
@@ -148,7 +154,12 @@ function sizeBefore(journal: Journal | undefined, image: SoundExamination): numb
   return typeof told === 'number' ? told : image.virtualSize;
 }
 
-function journalFor({ above: [child], target }: MergeChain, image: SoundExamination, sizes: Sizes): Journal {
+function journalFor(
+  { above: [child, ...between], target }: MergeChain,
+  { image, sizes, options }: { image: SoundExamination; sizes: Sizes; options: MergeOptions },
+): Journal {
+  const { parentDirs, followParents = false, allowRawParent = false, deleteMerged = false } = options;
+  const links = between.map(({ path, examination }) => ({ uuid: formatUuid(examination.footer.uniqueId), path }));
   return {
     verb: 'merge',
     uuid: formatUuid(target.examination.footer.uniqueId),
@@ -158,7 +169,12 @@ function journalFor({ above: [child], target }: MergeChain, image: SoundExaminat
     writes: [],
     childUuid: formatUuid(child.examination.footer.uniqueId),
     childPath: child.path,
-    details: { sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
+    ...(links.length === 0 ? {} : { links }),
+    ...(parentDirs === undefined || parentDirs.length === 0 ? {} : { parentDirs }),
+    details: {
+      ...{ sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
+      ...{ followParents, allowRawParent, deleteMerged },
+    },
   };
 }
 
