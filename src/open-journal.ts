@@ -4,6 +4,7 @@ import { VhdError } from './errors.ts';
 import { type Finding, finding } from './format/rules.ts';
 import { shellPath } from './format/shell.ts';
 import { formatUuid } from './format/uuid.ts';
+import { shortest } from './open-error-paths.ts';
 import { FileStorage } from './storage/file.ts';
 
 /** The verbs that change an image in place, and may leave a journal. */
@@ -156,10 +157,10 @@ export async function journalFindings(image: string): Promise<Finding[]> {
 export function finishCommand(image: string, journal: Pick<Journal, FinishFields>): string {
   const { verb, childPath, parentDirs = [], details = {} } = journal;
   if (verb !== 'merge') return `vhd ${verb} ${shellPath(image)}`;
-  const places = parentDirs.map((directory) => ` --parent-dir ${shellPath(directory)}`);
+  const places = parentDirs.map((directory) => ` --parent-dir ${shellPath(shortest(directory))}`);
   const flags = Object.entries(MERGE_FLAGS).map(([name, flag]) => (details[name] === true ? ` ${flag}` : ''));
-  const [child, into] = [shellPath(childPath ?? 'CHILD'), shellPath(image)];
-  return `vhd merge ${child} --into ${into}${[...places, ...flags].join('')}`;
+  const child = childPath === undefined ? 'CHILD' : shellPath(shortest(childPath));
+  return `vhd merge ${child} --into ${shellPath(image)}${[...places, ...flags].join('')}`;
 }
 
 type FinishFields = 'verb' | 'childPath' | 'parentDirs' | 'details';
@@ -180,13 +181,15 @@ export function pendingError(image: string, journal: Journal): VhdError {
 
 /** The child is another image's child than it was when the merge was begun: what it owned, and what not, has changed. */
 function otherChainError(image: string, journal: Journal): VhdError {
-  const { childPath = 'CHILD', links = [], startedAt } = journal;
-  const between = links.map(({ path }) => shellPath(path)).join(', ') || 'nothing';
-  const message = `a merge of ${shellPath(childPath)} was begun on it at ${startedAt}, and the chain between them is another now`;
-  const [parent = image] = links.map(({ path }) => path);
+  const { links = [], startedAt } = journal;
+  const child = journal.childPath === undefined ? 'CHILD' : shellPath(shortest(journal.childPath));
+  const paths = links.map(({ path }) => shortest(path));
+  const between = paths.map((path) => shellPath(path)).join(', ') || 'nothing';
+  const message = `a merge of ${child} was begun on it at ${startedAt}, and the chain between them is another now`;
+  const [parent = image] = paths;
   return new VhdError('ERR_VHD_JOURNAL', `${message}: expected ${between} between them`, {
     ...{ storage: image, rule: 'file.journal', expected: `${between} between the child and this image` },
-    remedy: `vhd relink ${shellPath(childPath)} --parent ${shellPath(parent)} --allow-uuid-mismatch, if nothing was written since; then ${finishCommand(image, journal)}`,
+    remedy: `vhd relink ${child} --parent ${shellPath(parent)} --allow-uuid-mismatch, if nothing was written since; then ${finishCommand(image, journal)}`,
   });
 }
 

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Disk } from '../disk/disk.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
@@ -9,6 +10,7 @@ import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
 import { type MergeChain, openLinks, UnreadDisk } from './merge-chain.ts';
 import { carryOutMerge } from './merge-copy.ts';
+import { deleteMerged } from './merge-delete.ts';
 import type { MergeOptions, MergePlan, MergeResult } from './merge-options.ts';
 import { type CopyPlan, planCopy } from './merge-plan.ts';
 
@@ -65,12 +67,19 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
       return { ...planned, ...sizes, copiedBytes: plan.mergedBytes, skippedBytes: 0, grown, warnings };
     }
     options.signal?.throwIfAborted();
-    if (journal === undefined) await writeJournal(path, journalFor(chain, { image, sizes, options }));
+    const begun = journal ?? journalFor(chain, { image, sizes, options });
+    if (journal === undefined) await writeJournal(path, begun);
     const moved = await carryOutMerge({ plan, storage, source, below: base, type: image.type }, options).catch(
       (error: unknown) => {
         throw causeOf(error);
       },
     );
+    if (options.deleteMerged === true)
+      await deleteMerged(
+        path,
+        begun,
+        chain.above.map((link) => link.path),
+      );
     await removeJournal(path);
     return { ...planned, ...sizes, ...moved, fileSize: await storage.size(), grown, warnings };
   } finally {
@@ -159,7 +168,9 @@ function journalFor(
   { image, sizes, options }: { image: SoundExamination; sizes: Sizes; options: MergeOptions },
 ): Journal {
   const { parentDirs, followParents = false, allowRawParent = false, deleteMerged = false } = options;
-  const links = between.map(({ path, examination }) => ({ uuid: formatUuid(examination.footer.uniqueId), path }));
+  const links = between.map(({ path, examination }) => {
+    return { uuid: formatUuid(examination.footer.uniqueId), path: resolve(path) };
+  });
   return {
     verb: 'merge',
     uuid: formatUuid(target.examination.footer.uniqueId),
@@ -168,9 +179,11 @@ function journalFor(
     fileSizeAfter: Math.max(image.fileSize, sizes.fileSize),
     writes: [],
     childUuid: formatUuid(child.examination.footer.uniqueId),
-    childPath: child.path,
+    childPath: resolve(child.path),
     ...(links.length === 0 ? {} : { links }),
-    ...(parentDirs === undefined || parentDirs.length === 0 ? {} : { parentDirs }),
+    ...(parentDirs === undefined || parentDirs.length === 0
+      ? {}
+      : { parentDirs: parentDirs.map((path) => resolve(path)) }),
     details: {
       ...{ sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
       ...{ followParents, allowRawParent, deleteMerged },
