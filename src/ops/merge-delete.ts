@@ -74,8 +74,9 @@ async function examineTarget(storage: FileStorage, { path, journal }: Target): P
   const image = await examine(storage);
   const { footer, type, virtualSize, refusal } = image;
   if (refusal !== undefined) throw refusal;
-  if (footer === undefined || type === undefined || virtualSize === undefined)
+  if (footer === undefined || type === undefined || virtualSize === undefined) {
     throw new Error('a sound image has these');
+  }
   if (formatUuid(footer.uniqueId) !== journal.uuid) throw strayError(path, journal.uuid, formatUuid(footer.uniqueId));
   return { ...image, footer, type, virtualSize };
 }

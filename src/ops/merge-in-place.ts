@@ -74,12 +74,13 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
         throw causeOf(error);
       },
     );
-    if (options.deleteMerged === true)
+    if (options.deleteMerged === true) {
       await deleteMerged(
         path,
         begun,
         chain.above.map((link) => link.path),
       );
+    }
     await removeJournal(path);
     return { ...planned, ...sizes, ...moved, fileSize: await storage.size(), grown, warnings };
   } finally {

@@ -6,6 +6,7 @@ import { checkMergedChildren } from './merge-children.ts';
 import { finishDeleting } from './merge-delete.ts';
 import { type MergeOutcome, mergeInPlace } from './merge-in-place.ts';
 import { MERGE_BOOLEANS, MERGE_OPTIONS, type MergeOptions, type MergeResult } from './merge-options.ts';
+import { refusePendingIn } from './merge-pending.ts';
 
 /**
  * Merges a differencing image into its parent, or `into` an ancestor: that reads afterwards what the child reads. The child
@@ -55,7 +56,10 @@ function checkMergeOptions(options: MergeOptions): void {
 }
 
 async function relinksFor(chain: MergeChain, options: MergeOptions): Promise<readonly string[]> {
+  const { above, below } = chain;
   try {
+    // Another merge that is under way in the chain needs it as it is, and the child too.
+    await refusePendingIn([...above.slice(1), ...below]);
     return (await checkMergedChildren(chain, options)).relinks;
   } catch (error) {
     await closeMergeChain(chain);

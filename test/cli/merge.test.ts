@@ -252,6 +252,32 @@ describe('vhd merge', () => {
     expect(firstDifference(await contentOf(base), wanted)).toBe(-1);
   });
 
+  it('refuses another merge while one is pending that needs the chain', async () => {
+    const { base, link, child } = names;
+    const [uuid, childUuid] = [await uuidOf(base), await uuidOf(child)];
+    const journal = { verb: 'merge', startedAt: '2026-01-01T00:00:00Z', fileSize: 1, fileSizeAfter: 1 } as const;
+    const links = [{ uuid: await uuidOf(link), path: link }];
+    await writeJournal(base, { ...journal, writes: [], uuid, childUuid, childPath: child, links });
+    await whileUnchanged([base, link, child], async () => {
+      const { code, remedy } = await refused([child, '--delete-merged']);
+      expect(code).toBe('ERR_VHD_JOURNAL');
+      expect(remedy).toContain(`vhd merge ${child} --into ${base}`);
+    });
+    await removeJournal(base);
+    await writeJournal(link, { ...journal, writes: [], uuid: await uuidOf(link), childUuid, childPath: child });
+    await whileUnchanged([base, link, child], async () => {
+      expect(await refused([child, '--into', base, '--delete-merged'])).toMatchObject({
+        code: 'ERR_VHD_JOURNAL',
+        path: link,
+      });
+    });
+    // Whom it breaks was asked for when it was begun.
+    await createImage(temp.file(`${folder}-other.vhd`), { parent: base });
+    await removeJournal(link);
+    await writeJournal(base, { ...journal, writes: [], uuid, childUuid, childPath: child, links });
+    expect((await vhd(['merge', child, '--into', base, '-q'])).code).toBe(0);
+  });
+
   async function uuidOf(path: string): Promise<string> {
     await using disk = await openVhd(path);
     return formatUuid(disk.footer.uniqueId);
