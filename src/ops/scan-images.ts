@@ -1,19 +1,12 @@
 import type { Dirent } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Examination, examine } from '../disk/recognise.ts';
 import { FOOTER_COOKIE } from '../format/spec.ts';
 import { identityOf } from '../open-parent-places.ts';
+import { isNamedLikeLink } from '../open-recognise.ts';
 import { FileStorage } from '../storage/file.ts';
 import { TEMPORARY_NAME } from './output-file.ts';
-
-/** Endings of the names of images that can be links of a chain. */
-const IMAGE_NAMES: readonly string[] = ['.vhd', '.avhd', '.vpc', '.vud'];
-
-/** True if a file is named like an image that can be a link of a chain: others are not found by who looks for names. */
-export function isNamedLikeImage(path: string): boolean {
-  return IMAGE_NAMES.includes(extname(path).toLowerCase());
-}
 
 /** Files looked at at the same time. */
 const BATCH_FILES = 32;
@@ -60,7 +53,7 @@ export async function* scanImages(directory: string, options: ScanOptions = {}):
   let othersLeft = options.maxOthers ?? 0;
   for await (const path of filePaths(directory, options.recursive === true ? MAX_DEPTH : 0)) {
     options.signal?.throwIfAborted();
-    if (!isNamedLikeImage(path) && othersLeft-- <= 0) continue;
+    if (!isNamedLikeLink(path) && othersLeft-- <= 0) continue;
     batch.push(path);
     if (batch.length < BATCH_FILES) continue;
     yield* await lookAt(batch, options);
@@ -88,14 +81,14 @@ async function* filePaths(directory: string, depth: number): AsyncGenerator<stri
 
 /** True if a name in a directory may be that of an image, or of a link to one. What is being written counts when it is named. */
 function mayBeImage(entry: Dirent): boolean {
-  if (entry.isSymbolicLink()) return isNamedLikeImage(entry.name);
+  if (entry.isSymbolicLink()) return isNamedLikeLink(entry.name);
   return entry.isFile() && !TEMPORARY_NAME.test(entry.name);
 }
 
 async function lookAt(paths: readonly string[], { signal, look }: ScanOptions): Promise<ScannedImage[]> {
   const images = await Promise.all(
     paths.map(async (path) => {
-      const isLookedAt = isNamedLikeImage(path) || (await beginsLikeImage(path));
+      const isLookedAt = isNamedLikeLink(path) || (await beginsLikeImage(path));
       return isLookedAt ? lookAtOne(path, look) : undefined;
     }),
   );
