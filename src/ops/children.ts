@@ -121,11 +121,14 @@ export interface BreakingChildren {
   readonly allow?: boolean | undefined;
   /** Paths of children that do not count. */
   readonly except?: readonly string[] | undefined;
+  /** What to do about children, in the words of `remedy` of an error. Default: about writing to it. */
+  readonly remedy?: string | undefined;
   /** Ends the search. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const MAX_NAMED = 3;
+const WRITE_ELSEWHERE = 'write to a child of it (vhd snapshot makes one), or --allow-breaking-children';
 
 /**
  * Refuses to change an image that others beside it have as their parent: they would read other bytes, or not at all. The
@@ -134,7 +137,7 @@ const MAX_NAMED = 3;
  * @throws VhdError `ERR_VHD_HAS_CHILDREN` naming them
  */
 export async function refuseBreakingChildren(imagePath: string, options: BreakingChildren = {}): Promise<void> {
-  const { allow, except = [], signal } = options;
+  const { allow, except = [], remedy, signal } = options;
   if (allow === true || !(await isFile(imagePath))) return;
   const exceptions = await Promise.all(except.map((path) => realpath(path).catch(() => path)));
   const isException = async ({ path }: { readonly path: string }): Promise<boolean> =>
@@ -145,11 +148,11 @@ export async function refuseBreakingChildren(imagePath: string, options: Breakin
     if (await isException(child)) continue;
     if (child.namesThisImage || !(await isChildOfCopy(imagePath, child))) children.push(child);
   }
-  if (children.length > 0) throw childrenError(imagePath, children);
+  if (children.length > 0) throw childrenError(imagePath, children, remedy);
   for (const file of around.hidden) if (!(await isException(file))) throw hiddenError(imagePath, file);
 }
 
-function childrenError(imagePath: string, children: readonly FoundChild[]): VhdError {
+function childrenError(imagePath: string, children: readonly FoundChild[], remedy = WRITE_ELSEWHERE): VhdError {
   const names = children.slice(0, MAX_NAMED).map((child) => quote(child.path));
   const others = children.length > MAX_NAMED ? ` and ${children.length - MAX_NAMED} more` : '';
   const told = names.join(', ') + others;
@@ -159,7 +162,7 @@ function childrenError(imagePath: string, children: readonly FoundChild[]): VhdE
     storage: imagePath,
     expected: 'no children',
     found: told,
-    remedy: 'write to a child of it (vhd snapshot makes one), or --allow-breaking-children',
+    remedy,
   });
 }
 
