@@ -65,18 +65,21 @@ describe('vhd relink', () => {
     expect(refused.stderr).toContain('--allow-uuid-mismatch');
     expect((await vhd(['relink', child, '--parent', child])).stderr).toContain('cannot be its own parent');
     expect(await vhd(['relink', child, '--parent', `${other}x`])).toMatchObject({ code: 4 });
-    for (const args of [
-      [child],
-      ['-', '--parent', parent],
-      [directory],
-      [child, '--parent', parent, '--parent-dir', '.'],
-    ]) {
+    for (const args of [[child], ['-', '--parent', parent], [directory]]) {
       expect(await vhd(['relink', ...args]), args.join(' ')).toMatchObject({ code: 2, stdout: '' });
     }
     expect(firstDifference(await readFile(child), before)).toBe(-1);
     const taken = await vhd(['relink', child, '--parent', other, '--allow-uuid-mismatch']);
     expect(taken).toMatchObject({ code: 0 });
     expect(taken.stderr).toContain('contents were not compared');
+  });
+
+  it('says how to open a child whose parent is in another directory', async () => {
+    const far = folder.file(`far-${round}`);
+    await mkdir(far);
+    await rename(parent, `${far}/base.vhd`);
+    const { code, stderr } = await vhd(['relink', child, '--parent', `${far}/base.vhd`]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/ its parent is in another directory: .* --parent-dir /)]);
   });
 
   it('relinks a directory, and ends with 1 if something is left', async () => {
@@ -101,6 +104,7 @@ describe('vhd relink', () => {
       [child, '--recursive'],
       [directory, '--recursive', '--parent', parent],
       [directory, '--recursive', '--allow-uuid-mismatch'],
+      [directory, '--recursive', '--allow-breaking-children'],
     ]) {
       expect(await vhd(['relink', ...args]), args.join(' ')).toMatchObject({ code: 2 });
     }

@@ -93,6 +93,15 @@ describe.each([
     expect(firstDifference(await contentOfFile(file(`child/${verb}-below.vhd`)), content)).toBe(-1);
   });
 
+  it('warns of a name that its relatives are not looked for under', async () => {
+    const child = file(`${verb}.txt`);
+    const { code, stderr } = await vhd([...args(file('disk.vhd'), child), '-q']);
+    expect(code).toBe(0);
+    const told = `${child}: it is not named .vhd or .avhd: vhd tree and vhd relink --recursive pass it over`;
+    expect(stderr).toContain(told);
+    expect((await vhd(['write', file('disk.vhd'), file('disk.raw')])).code).toBe(3);
+  });
+
   it.each([
     ['disk.raw', 'x.vhd', 3, 'it is a raw disk: a child knows its parent by an identifier', 'vhd convert '],
     ['nothing.vhd', 'x.vhd', 4, 'nothing.vhd: no such file or directory', ''],
