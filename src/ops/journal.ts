@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { findJournalPath, type Journal, type JournalWrite, journalPath } from '../open-journal.ts';
+import { findJournalPath, type Journal, type JournalWrite, journalPath, undoPath } from '../open-journal.ts';
 import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
 import type { Storage } from '../storage/storage.ts';
 import { OutputFile, syncDirectory } from './output-file.ts';
@@ -37,11 +37,72 @@ export async function removeJournal(image: string): Promise<void> {
 }
 
 /**
+ * Makes the journal of an image what `undo` takes the change back by, durably and at one stroke: what it tells of is done and
+ * flushed. It takes the place of that of an earlier change. A journal that does not hold all that is needed just goes.
+ * @param image path behind all symbolic links
+ */
+export async function keepForUndo(image: string, journal: Journal): Promise<void> {
+  if (isUndoable(journal)) await fs.rename(journalPath(image), undoPath(image));
+  else {
+    await fs.rm(undoPath(image), { force: true });
+    await fs.rm(journalPath(image), { force: true });
+  }
+  await syncDirectory(dirname(image));
+}
+
+/** Makes what `keepForUndo` kept a journal again: from then on the image has to be made whole before it is used. */
+export async function beginUndo(image: string): Promise<void> {
+  await fs.rename(undoPath(image), journalPath(image));
+  await syncDirectory(dirname(image));
+}
+
+/** True if it tells all that was there before. */
+export function isUndoable({ details }: Journal): boolean {
+  return details?.['undo'] !== false;
+}
+
+/**
+ * Changes an image by a journal: journal, writes, barrier, and then `finish` says what becomes of the journal. What fails
+ * is rolled back, as when the disk is full; if not even that can be done, the journal stays and says so.
+ * @param path of the image, behind all symbolic links
+ */
+export async function performJournal(
+  { storage, path }: { readonly storage: Storage; readonly path: string },
+  journal: Journal,
+  finish: (path: string, journal: Journal) => Promise<void>,
+): Promise<void> {
+  await writeJournal(path, journal);
+  try {
+    await carryOut(storage, journal);
+  } catch (error) {
+    const isUndone = await rollBack(storage, journal).then(
+      () => true,
+      () => false,
+    );
+    if (isUndone) await removeJournal(path);
+    throw error;
+  }
+  await finish(path, journal);
+}
+
+/**
  * Carries out what a journal wrote down, or the rest of it, and makes it durable. Every sector has to be as it was before
  * or as it is to be: an image that was changed otherwise is left alone.
  * @throws VhdError `ERR_VHD_JOURNAL` if the image is not the one the journal was written for, any more
  */
 export async function carryOut(storage: Storage, journal: Journal): Promise<void> {
+  const { fileSizeAfter, writes } = journal;
+  await checkUnchanged(storage, journal);
+  for (const { offset, after } of writes) await storage.write(after, offset);
+  if ((await storage.size()) !== fileSizeAfter) await storage.truncate(fileSizeAfter);
+  await storage.flush();
+}
+
+/**
+ * Checks that an image is, sector by sector, what it was before or what it is to be.
+ * @throws VhdError `ERR_VHD_JOURNAL` if it was changed otherwise
+ */
+export async function checkUnchanged(storage: Storage, journal: Journal): Promise<void> {
   const { fileSize, fileSizeAfter, writes } = journal;
   const byteLength = await storage.size();
   const [smallest, largest] = [Math.min(fileSize, fileSizeAfter), Math.max(fileSize, fileSizeAfter)];
@@ -49,18 +110,21 @@ export async function carryOut(storage: Storage, journal: Journal): Promise<void
     throw changedError(storage, journal, `a file of ${fileSize} bytes`, `${byteLength}`);
   }
   for (const write of writes) await checkPlace(storage, journal, write, byteLength);
-  for (const { offset, after } of writes) await storage.write(after, offset);
-  if ((await storage.size()) !== fileSizeAfter) await storage.truncate(fileSizeAfter);
-  await storage.flush();
 }
 
 /**
- * Puts the image back to what it was before, after writing failed, and makes that durable.
- * @throws what the system throws: then the journal has to stay
+ * Puts the image back to what it was before, and makes that durable.
+ * @throws what the system throws: then the journal has to stay; VhdError `ERR_VHD_JOURNAL` if what was cut was not kept
  */
-export async function rollBack(storage: Storage, { fileSize, writes }: Journal): Promise<void> {
+export async function rollBack(storage: Storage, journal: Journal): Promise<void> {
+  const { fileSize, writes, cut = [] } = journal;
+  const byteLength = await storage.size();
+  if (byteLength < fileSize && !isUndoable(journal)) {
+    throw changedError(storage, journal, `a file of ${fileSize} bytes`, `${byteLength}`);
+  }
   for (const { offset, before } of writes) if (before.length > 0) await storage.write(before, offset);
-  if ((await storage.size()) !== fileSize) await storage.truncate(fileSize);
+  if (byteLength !== fileSize) await storage.truncate(fileSize);
+  for (const { offset, before } of cut) await storage.write(before, offset);
   await storage.flush();
 }
 

@@ -5,11 +5,11 @@ import { decodeParentName } from '../format/dynamic-header.ts';
 import { shellPath } from '../format/shell.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, type Journal, readJournal, strayError } from '../open-journal.ts';
+import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
-import { carryOut, removeJournal, rollBack, writeJournal } from './journal.ts';
+import { carryOut, performJournal, removeJournal } from './journal.ts';
 import { refuseLoop } from './relink-loop.ts';
 import { planRelink, type RelinkImage } from './relink-plan.ts';
 
@@ -109,8 +109,7 @@ async function finishBegun({ storage, path, shown }: Child, { dryRun }: RelinkOp
   if (journal === undefined) return false;
   if (journal.verb !== 'relink' || dryRun === true) await checkJournal(shown, { writable: true });
   const { footer } = await examine(storage);
-  const uuid = footer === undefined ? journal.uuid : formatUuid(footer.uniqueId);
-  if (uuid !== journal.uuid) throw strayError(shown, journal.uuid, uuid);
+  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   checkModest(journal, shown);
   await carryOut(storage, journal);
   await removeJournal(path);
@@ -167,29 +166,12 @@ async function relinkTo(child: Child, parent: string, options: RelinkOptions): P
   if (changed && options.dryRun !== true) {
     const uuid = formatUuid(image.footer.uniqueId);
     const startedAt = new Date((options.now ?? Math.floor(Date.now() / 1000)) * 1000).toISOString();
-    await perform(child, { verb: 'relink', uuid, startedAt, fileSize: image.fileSize, ...plan });
+    await performJournal(child, { verb: 'relink', uuid, startedAt, fileSize: image.fileSize, ...plan }, removeJournal);
   }
   return {
     ...{ path: child.shown, parent, parentUuid: formatUuid(reference.uniqueId) },
     ...{ previousName: decodeParentName(image.header), name: reference.name, changed, warnings },
   };
-}
-
-/** Journal, writes, barrier, and the journal goes. */
-async function perform({ storage, path }: Child, journal: Journal): Promise<void> {
-  await writeJournal(path, journal);
-  try {
-    await carryOut(storage, journal);
-  } catch (error) {
-    // As when the disk is full. If not even that can be undone, the journal stays and says so.
-    const isUndone = await rollBack(storage, journal).then(
-      () => true,
-      () => false,
-    );
-    if (isUndone) await removeJournal(path);
-    throw error;
-  }
-  await removeJournal(path);
 }
 
 interface FoundParent {
