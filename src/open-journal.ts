@@ -59,7 +59,7 @@ export interface Journal {
 }
 
 /** Largest journal that is read, in bytes. */
-const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
+export const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
 /** Where the journal of an image is; `image` is its path, behind all symbolic links. */
 export function journalPath(image: string): string {

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { findJournalPath, type Journal, type JournalWrite, journalPath, undoPath } from '../open-journal.ts';
+import { findJournalPath, type Journal, type JournalWrite, journalPath, MAX_JOURNAL_BYTES, undoPath } from '../open-journal.ts';
 import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
 import type { Storage } from '../storage/storage.ts';
 import { OutputFile, syncDirectory } from './output-file.ts';
@@ -19,6 +19,7 @@ export async function writeJournal(image: string, journal: Journal, replace = fa
   const bytes = encodeJournal(journal);
   const { problem } = decodeJournal(bytes);
   if (problem !== undefined) throw new Error(`a journal that could not be read back: ${problem}`);
+  if (bytes.length > MAX_JOURNAL_BYTES) throw tooManyChanges(image);
   const output = await OutputFile.create(path, { force: replace, lock: false });
   try {
     await output.storage.write(bytes, 0);
@@ -149,6 +150,15 @@ async function checkPlace(storage: Storage, journal: Journal, write: JournalWrit
 function isSame(found: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   for (let index = start; index < end; index++) if (found[index] !== bytes[index]) return false;
   return true;
+}
+
+/** More changes than one journal holds. */
+export function tooManyChanges(storage: string): VhdError {
+  return new VhdError('ERR_VHD_LIMIT', 'there is more to be changed than one journal holds', {
+    storage,
+    expected: `a journal of at most ${MAX_JOURNAL_BYTES} bytes`,
+    remedy: 'write a new image with -o, which needs no journal; or vhd convert',
+  });
 }
 
 function changedError(storage: Storage, journal: Journal, expected: string, found: string): VhdError {
