@@ -3,7 +3,14 @@ import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { findJournalPath, type Journal, type JournalWrite, journalPath, MAX_JOURNAL_BYTES, undoPath } from '../open-journal.ts';
+import {
+  findJournalPath,
+  type Journal,
+  type JournalWrite,
+  journalPath,
+  MAX_JOURNAL_BYTES,
+  undoPath,
+} from '../open-journal.ts';
 import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
 import type { Storage } from '../storage/storage.ts';
 import { OutputFile, syncDirectory } from './output-file.ts';
@@ -111,6 +118,17 @@ export async function checkUnchanged(storage: Storage, journal: Journal): Promis
     throw changedError(storage, journal, `a file of ${fileSize} bytes`, `${byteLength}`);
   }
   for (const write of writes) await checkPlace(storage, journal, write, byteLength);
+}
+
+/** True if every byte of the image that a journal tells of, and its size, is what they were to become. */
+export async function isDone(storage: Storage, { fileSizeAfter, writes }: Journal): Promise<boolean> {
+  if ((await storage.size()) !== fileSizeAfter) return false;
+  for (const { offset, after } of writes) {
+    const found = new Uint8Array(after.length);
+    await storage.read(found, offset);
+    if (!isSame(found, after, 0, after.length)) return false;
+  }
+  return true;
 }
 
 /**

@@ -41,7 +41,7 @@ async function completeBlocks(context: MendContext): Promise<MendOutcome> {
     const stored = byteLength - placing.table.sectorOf(blockIndex) * SECTOR_BYTES - layout.bitmapBytes;
     return { start: start + stored, length: Math.max(0, length - stored), fileOffset: null };
   });
-  const message = `the end of ${told(cut)}, ${formatBytes(sum(ranges))} that are not in the file, would be zeros: a copy that is whole has them`;
+  const message = `the end of ${told(cut)}, ${formatBytes(sum(ranges))} that are not in the file, are zeros: a copy that is whole has them`;
   const loss = { rule: 'file.truncated', option: 'zeroFill', message, ranges } as const;
   return losing(context, loss, `what the file does not hold of ${told(cut)} is zeros`, () =>
     draft.truncate(Math.max(...ends)),
@@ -59,7 +59,7 @@ function dropBlocks(rule: RuleId): Mender {
     const ranges = bad.map((blockIndex) => rangeOf(blocks, blockIndex));
     const instead = image.examination.type === 'differencing' ? 'what the parent holds' : 'zeros';
     const where = rule === 'bat.overlap' ? '; their bytes stay in the file, at the offsets that are told' : '';
-    const message = `${told(bad)}, ${formatBytes(sum(ranges))} of the disk, would read as ${instead}${where}`;
+    const message = `${told(bad)}, ${formatBytes(sum(ranges))} of the disk, read as ${instead}${where}`;
     return losing(context, { rule, option: 'dropBlocks', message, ranges }, `${told(bad)} set aside`, async () => {
       const entry = new Uint8Array(BAT_ENTRY_BYTES).fill(UNUSED_BAT_ENTRY & 0xff);
       const { tableOffset } = examination.header;

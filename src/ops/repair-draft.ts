@@ -53,7 +53,8 @@ export class Draft implements Storage {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
-    if (position + target.length > this.#byteLength) return this.#base.read(target, Math.max(position, this.#baseBytes));
+    if (position + target.length > this.#byteLength)
+      {return this.#base.read(target, Math.max(position, this.#baseBytes));}
     const stored = Math.min(Math.max(this.#visibleBytes - position, 0), target.length);
     if (stored > 0) await this.#base.read(target.subarray(0, stored), position);
     target.fill(0, stored);
@@ -115,8 +116,8 @@ export class Draft implements Storage {
   }
 
   async truncate(byteLength: number): Promise<void> {
-    if (byteLength > this.#byteLength) return this.#grow(byteLength);
-    if (byteLength === this.#byteLength) return;
+    if (byteLength > this.#byteLength) this.#grow(byteLength);
+    if (byteLength >= this.#byteLength) return;
     const lastSector = Math.floor(byteLength / SECTOR_BYTES);
     if (byteLength % SECTOR_BYTES !== 0) (await this.#sectorAt(lastSector)).fill(0, byteLength % SECTOR_BYTES);
     for (const sector of [...this.#sectors.keys()]) {

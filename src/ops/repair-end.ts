@@ -1,6 +1,6 @@
 import { readFooter } from '../disk/recognise.ts';
-import { NO_OFFSET } from '../format/bytes.ts';
 import { formatBytes } from '../format/byte-count.ts';
+import { NO_OFFSET } from '../format/bytes.ts';
 import { encodeFooter, type Footer, isFooter } from '../format/footer.ts';
 import { footerOffsetFor } from '../format/layout.ts';
 import type { Finding, RuleId } from '../format/rules.ts';
@@ -45,12 +45,16 @@ async function mendDisplaced(context: MendContext, { offset }: Finding): Promise
     return mended(`the last ${formatBytes(end - byteLength)} of the footer are put back`);
   }
   const length = byteLength - end;
-  const doubt = await doubtAbout({ size: byteLength, read: (target, at) => draft.read(target, at) }, offset, draft.name);
+  const doubt = await doubtAbout(
+    { size: byteLength, read: (target, at) => draft.read(target, at) },
+    offset,
+    draft.name,
+  );
   if (doubt === undefined) {
     await draft.truncate(end);
     return mended(`${formatBytes(length)} behind the footer are cut off: they are nothing`);
   }
-  const message = `${formatBytes(length)} behind the footer, from offset ${end} on, would be cut off; ${doubt}`;
+  const message = `${formatBytes(length)} behind the footer, from offset ${end} on, are cut off; ${doubt}`;
   const loss = { rule: 'footer.displaced', option: 'cut', message, ranges: [] } as const;
   return losing(context, loss, `${formatBytes(length)} behind the footer are cut off`, () => draft.truncate(end));
 }
@@ -117,7 +121,9 @@ async function isRemainOf(draft: Draft, offset: number, footer: Footer): Promise
 /** A file of whole sectors: the footer moves up to the next one. */
 async function mendUnaligned({ draft, image }: MendContext): Promise<MendOutcome> {
   const { footer, endFooterOffset, type } = image.examination;
-  if (footer === undefined || endFooterOffset === undefined) return left('the footer at the end has to be mended first');
+  if (footer === undefined || endFooterOffset === undefined) {
+    return left('the footer at the end has to be mended first');
+  }
   if (type === 'fixed') return left('the disk has another length than the file: that has to be mended first');
   const offset = alignUp(endFooterOffset, SECTOR_BYTES);
   await draft.write(new Uint8Array(offset - endFooterOffset), endFooterOffset);
@@ -141,7 +147,7 @@ async function mendLeaked(context: MendContext): Promise<MendOutcome> {
     await cut();
     return mended(`${what}: they are zero`);
   }
-  const message = `${formatBytes(footerOffset - target)} behind the last block, from offset ${target} on, would be cut off: nothing refers to them, but they are not all zero`;
+  const message = `${formatBytes(footerOffset - target)} behind the last block, from offset ${target} on, are cut off: nothing refers to them, but they are not all zero`;
   return losing(context, { rule: 'file.leaked', option: 'cut', message, ranges: [] }, what, cut);
 }
 
@@ -157,7 +163,7 @@ async function mendLong(context: MendContext): Promise<MendOutcome> {
     await cut();
     return mended(`${what}: they are zero`);
   }
-  const message = `${formatBytes(length)} behind the end of the disk, from offset ${virtualSize} on, would be cut off; if they belong to the disk its size is wrong`;
+  const message = `${formatBytes(length)} behind the end of the disk, from offset ${virtualSize} on, are cut off; if they belong to the disk its size is wrong`;
   return losing(context, { rule: 'fixed.long', option: 'cut', message, ranges: [] }, what, cut);
 }
 
@@ -171,7 +177,7 @@ async function mendShort(context: MendContext): Promise<MendOutcome> {
   const loss: RepairLoss = {
     rule: 'fixed.short',
     option: 'zeroFill',
-    message: `the last ${formatBytes(length)} of the disk, which are not in the file, would be zeros; if bytes are missing elsewhere, all behind them is in the wrong place`,
+    message: `the last ${formatBytes(length)} of the disk, which are not in the file, are zeros; if bytes are missing elsewhere, all behind them is in the wrong place`,
     ranges: [{ start: endFooterOffset, length, fileOffset: null }],
   };
   return losing(context, loss, `the last ${formatBytes(length)} of the disk are zeros`, async () => {

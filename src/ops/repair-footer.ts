@@ -4,9 +4,16 @@ import { type DynamicHeader, decodeDynamicHeader, decodeParentName } from '../fo
 import { decodeFooter, encodeFooter, type Footer, isFooter, withCookie } from '../format/footer.ts';
 import { NO_PLATFORM } from '../format/parent-locator.ts';
 import type { RuleId } from '../format/rules.ts';
-import { DISK_TYPE, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, FORMAT_VERSION, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
+import {
+  DISK_TYPE,
+  DYNAMIC_HEADER_BYTES,
+  FOOTER_BYTES,
+  FORMAT_VERSION,
+  SECTOR_BYTES,
+  vhdTypeOf,
+} from '../format/spec.ts';
 import { checkImage } from './check-image.ts';
-import { left, type Mender, type MendContext, type MendOutcome, mended, writeFooters } from './repair-context.ts';
+import { left, type MendContext, type Mender, type MendOutcome, mended, writeFooters } from './repair-context.ts';
 import type { Draft } from './repair-draft.ts';
 import { writeEnd } from './repair-end.ts';
 
@@ -79,7 +86,8 @@ async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
   for (const { bytes, offset } of candidates) {
     for (const restored of restoredFooters(bytes, offset)) {
       const isSound = await fitsFile(context, restored, offset);
-      if (isSound && isSameChecksum(restored, bytes)) return writeRestored(context, found, restored, 'the field that is damaged is put back');
+      if (isSound && isSameChecksum(restored, bytes))
+        {return writeRestored(context, found, restored, 'the field that is damaged is put back');}
       if (isSound) sound.push(restored);
     }
   }
@@ -135,7 +143,7 @@ async function fitsFile({ draft }: MendContext, bytes: Uint8Array, offset: numbe
   if (findings.some((item) => item.severity === 'error') || vhdTypeOf(footer.diskType) === undefined) return false;
   if (footer.diskType === DISK_TYPE.fixed) return offset > 0 && footer.currentSize === offset;
   const header = await soundHeaderAt(draft, footer.dataOffset);
-  return header !== undefined && Math.ceil(footer.currentSize / header.blockSize) === header.maxTableEntries;
+  return header?.maxTableEntries === Math.ceil(footer.currentSize / (header?.blockSize ?? 1));
 }
 
 /** The footer at the end is overwritten while blktap has the image open, and disabled footers have another cookie. */
@@ -154,7 +162,9 @@ async function restoreType(context: MendContext): Promise<MendOutcome> {
   if (header === undefined && !isFixed) return left('neither a header nor the size of the file tells the type');
   const diskType = header === undefined ? DISK_TYPE.fixed : typeOf(header);
   await writeFooters(context, { ...footer, diskType });
-  return mended(`the type is ${vhdTypeOf(diskType) ?? ''}, as ${isFixed ? 'the size of the file' : 'the dynamic header'} tells`);
+  return mended(
+    `the type is ${vhdTypeOf(diskType) ?? ''}, as ${isFixed ? 'the size of the file' : 'the dynamic header'} tells`,
+  );
 }
 
 function typeOf({ parentUniqueId, parentLocators, ...header }: DynamicHeader): number {
@@ -202,8 +212,8 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   if (which === undefined) return left('both footers fit the file: say which is right with --footer end or start');
   const found = await readings(draft);
   const reading = which === 'start' ? found[1] : found[0];
-  const decoded = reading === undefined ? undefined : decodeFooter(reading.bytes, reading.offset);
-  if (decoded === undefined || !isFooter(decoded)) return left(`there is no valid footer at the ${which}`);
+  const decoded = decodeFooter(reading?.bytes ?? new Uint8Array(FOOTER_BYTES), reading?.offset);
+  if (!isFooter(decoded)) return left(`there is no valid footer at the ${which}`);
   const footer = decoded.value;
   if (which === 'end') {
     if (footer.diskType === DISK_TYPE.fixed) return left('the footer at offset 0 is data of the disk, which is fixed');

@@ -3,6 +3,8 @@ import { batmapEnd } from '../disk/metadata-ranges.ts';
 import { type Examination, examine } from '../disk/recognise.ts';
 import { NO_OFFSET, viewOf, writeLatin1, writeUint64 } from '../format/bytes.ts';
 import { checksumOf } from '../format/checksum.ts';
+import type { DynamicHeader } from '../format/dynamic-header.ts';
+import type { Footer } from '../format/footer.ts';
 import { batByteLength, entryCountFor } from '../format/layout.ts';
 import type { RuleId } from '../format/rules.ts';
 import {
@@ -135,11 +137,18 @@ async function shortenTable(context: MendContext): Promise<MendOutcome> {
   const tableEnd = header.tableOffset + batByteLength(header.maxTableEntries);
   const hasBatmap = (await batmapEnd(draft, tableEnd, endFooterOffset ?? fileSize)) > tableEnd;
   if (hasBatmap && batByteLength(needed) !== batByteLength(header.maxTableEntries)) {
-    return left('blktap keeps a map behind the table, and finds it by the length of that: vhd convert makes a new image');
+    return left(
+      'blktap keeps a map behind the table, and finds it by the length of that: vhd convert makes a new image',
+    );
   }
   const bytes = await headerBytes(draft, examination);
   if (bytes === undefined) return left('the footer does not lead to a header');
-  const used = await usedEntries(draft, header.tableOffset, needed, Math.min(header.maxTableEntries, needed + MAX_EXTRA));
+  const used = await usedEntries(
+    draft,
+    header.tableOffset,
+    needed,
+    Math.min(header.maxTableEntries, needed + MAX_EXTRA),
+  );
   const what = `the table has ${needed} entries, as many as the disk needs`;
   const shorten = (): Promise<void> =>
     draft.write(
@@ -150,7 +159,7 @@ async function shortenTable(context: MendContext): Promise<MendOutcome> {
     await shorten();
     return mended(what);
   }
-  const message = `${used} blocks behind the end of the disk would have no entry any more; if they belong to it, its size is wrong`;
+  const message = `${used} blocks behind the end of the disk lose their entry; if they belong to it, its size is wrong`;
   return losing(context, { rule: 'bat.long', option: 'dropBlocks', message, ranges: [] }, what, shorten);
 }
 
@@ -160,7 +169,9 @@ const MAX_EXTRA = 1024 * 1024;
 /** How many of the entries from `from` on say something; those that the file does not hold say nothing. */
 async function usedEntries(draft: Draft, tableOffset: number, from: number, to: number): Promise<number> {
   const start = tableOffset + from * BAT_ENTRY_BYTES;
-  const bytes = new Uint8Array(Math.max(0, Math.min(to * BAT_ENTRY_BYTES + tableOffset, await draft.size()) - start) & ~3);
+  const bytes = new Uint8Array(
+    Math.max(0, Math.min(to * BAT_ENTRY_BYTES + tableOffset, await draft.size()) - start) & ~3,
+  );
   await draft.read(bytes, start);
   const view = viewOf(bytes);
   let used = 0;
@@ -173,31 +184,63 @@ async function usedEntries(draft: Draft, tableOffset: number, from: number, to: 
 
 /** The table gets the entries that are missing, unused: where it is if there is room, else in a new place at the end. */
 async function lengthenTable({ draft, image }: MendContext): Promise<MendOutcome> {
-  const { header, footer, virtualSize, endFooterOffset } = image.examination;
-  const isAlone = image.examination.findings.every(({ rule, severity }) => severity !== 'error' || rule === 'bat.short');
+  const { header, footer, virtualSize, endFooterOffset, findings } = image.examination;
+  const isAlone = findings.every((item) => item.severity !== 'error' || item.rule === 'bat.short');
   const bytes = await headerBytes(draft, image.examination);
   const isKnown = header !== undefined && footer !== undefined && virtualSize !== undefined && bytes !== undefined;
   if (!isKnown || endFooterOffset === undefined || !isAlone) return left('header and footer have to be mended first');
-  const [old, needed] = [header.maxTableEntries, entryCountFor(virtualSize, header.blockSize)];
-  const table = await BlockTable.load(draft, header.tableOffset, old);
-  const lengthen: HeaderChange = (view) => view.setUint32(HEADER.maxTableEntries, needed);
-  const longer = changedHeader(bytes, lengthen);
+  const needed = entryCountFor(virtualSize, header.blockSize);
+  const longer = changedHeader(bytes, (view) => view.setUint32(HEADER.maxTableEntries, needed));
+  const table: LongerTable = {
+    draft,
+    header,
+    footer,
+    longer,
+    needed,
+    entries: await longerTable(draft, header, needed),
+  };
+  const isRoom = batByteLength(needed) === batByteLength(header.maxTableEntries);
+  return isRoom ? lengthenInPlace(table) : moveTable(table, endFooterOffset);
+}
+
+interface LongerTable {
+  readonly draft: Draft;
+  readonly header: DynamicHeader;
+  readonly footer: Footer;
+  /** The bytes of the header with the entries that are needed. */
+  readonly longer: Uint8Array;
+  readonly needed: number;
+  /** The bytes of the table, those that are missing unused. */
+  readonly entries: Uint8Array;
+}
+
+async function longerTable(draft: Draft, header: DynamicHeader, needed: number): Promise<Uint8Array> {
+  const table = await BlockTable.load(draft, header.tableOffset, header.maxTableEntries);
   const entries = new Uint8Array(batByteLength(needed)).fill(0xff);
   const view = viewOf(entries);
   for (const blockIndex of table.allocated()) view.setUint32(blockIndex * BAT_ENTRY_BYTES, table.sectorOf(blockIndex));
-  const isRoom = batByteLength(needed) === batByteLength(old);
-  if (isRoom) {
-    // What stands in the rest of the table's last sector may be entries that only the count denies.
-    const rest = await usedEntries(draft, header.tableOffset, old, needed);
-    if (rest > 0 && !(await isSoundWith(draft, longer, footer.dataOffset))) {
-      return left('behind the entries of the table stands something that is neither unused nor the place of a block');
-    }
-    if (rest === 0) await draft.write(entries, header.tableOffset);
-    await draft.write(longer, footer.dataOffset);
-    return mended(`the table has ${needed} entries; ${rest === 0 ? 'those that were missing are unused' : `${rest} more are used`}`);
+  return entries;
+}
+
+/** What stands in the rest of the table's last sector may be entries that only the count denies. */
+async function lengthenInPlace({ draft, header, footer, longer, needed, entries }: LongerTable): Promise<MendOutcome> {
+  const rest = await usedEntries(draft, header.tableOffset, header.maxTableEntries, needed);
+  if (rest > 0 && !(await isSoundWith(draft, longer, footer.dataOffset))) {
+    return left('behind the entries of the table stands something that is neither unused nor the place of a block');
   }
-  const tableOffset = alignUp(endFooterOffset, SECTOR_BYTES);
-  const moved = changedHeader(longer, (changed) => writeUint64(changed, HEADER.tableOffset, tableOffset));
+  if (rest === 0) await draft.write(entries, header.tableOffset);
+  await draft.write(longer, footer.dataOffset);
+  const found = rest === 0 ? 'those that were missing are unused' : `${rest} of those that were not counted are in use`;
+  return mended(`the table has ${needed} entries; ${found}`);
+}
+
+/** Puts a table where the footer was, and that behind it. */
+async function moveTable(
+  { draft, footer, longer, needed, entries }: LongerTable,
+  footerOffset: number,
+): Promise<MendOutcome> {
+  const tableOffset = alignUp(footerOffset, SECTOR_BYTES);
+  const moved = changedHeader(longer, (view) => writeUint64(view, HEADER.tableOffset, tableOffset));
   await draft.write(entries, tableOffset);
   await endWith(draft, footer, tableOffset + entries.length);
   await draft.write(moved, footer.dataOffset);
