@@ -83,7 +83,9 @@ export function decodeFooter(bytes: Uint8Array, fileOffset = 0): Decoded<Footer>
     savedState: view.getUint8(84),
     reserved: whole.slice(RESERVED_OFFSET),
   };
-  const findings = [...findInIdentity(whole, view, fileOffset), ...findInFields(value, view, fileOffset)];
+  const identity = findInIdentity(whole, view, fileOffset);
+  // Where 0xc7 stands everywhere there are no fields that could say anything.
+  const findings = isOverwritten(whole) ? identity : [...identity, ...findInFields(value, view, fileOffset)];
   if (bytes.length !== FOOTER_BYTES) findings.push(finding('footer.legacy', { offset: fileOffset }));
   return { value, findings };
 }
@@ -111,7 +113,11 @@ function findInIdentity(bytes: Uint8Array, view: DataView, fileOffset: number): 
 
 /** blktap overwrites the footer with 0xc7 while an image is open for writing, and with `v_poison` to disable it. */
 function isPoison(bytes: Uint8Array): boolean {
-  return readLatin1(bytes, 0, 8) === POISONED_COOKIE || bytes.every((byte) => byte === 0xc7);
+  return readLatin1(bytes, 0, 8) === POISONED_COOKIE || isOverwritten(bytes);
+}
+
+function isOverwritten(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0xc7);
 }
 
 function findInFields(footer: Footer, view: DataView, fileOffset: number): Finding[] {
