@@ -86,8 +86,9 @@ async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
   for (const { bytes, offset } of candidates) {
     for (const restored of restoredFooters(bytes, offset)) {
       const isSound = await fitsFile(context, restored, offset);
-      if (isSound && isSameChecksum(restored, bytes))
-        {return writeRestored(context, found, restored, 'the field that is damaged is put back');}
+      if (isSound && isSameChecksum(restored, bytes)) {
+        return writeRestored(context, found, restored, 'the field that is damaged is put back');
+      }
       if (isSound) sound.push(restored);
     }
   }
@@ -183,8 +184,8 @@ async function soundHeaderAt(draft: Draft, offset: number): Promise<DynamicHeade
   return findings.some((item) => item.severity === 'error') ? undefined : value;
 }
 
-/** The header is where its cookie and its checksum are; one place only may have them. */
-async function restoreDataOffset(context: MendContext): Promise<MendOutcome> {
+/** Makes the footers point to the header: it is where its cookie and its checksum are; one place only may have them. */
+export async function restoreDataOffset(context: MendContext): Promise<MendOutcome> {
   const { draft, image } = context;
   const { footer, endFooterOffset } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');

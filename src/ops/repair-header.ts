@@ -1,10 +1,11 @@
 import { BlockTable } from '../disk/block-table.ts';
 import { batmapEnd } from '../disk/metadata-ranges.ts';
+import type { PlacementContext } from '../disk/placement.ts';
 import { type Examination, examine } from '../disk/recognise.ts';
 import { NO_OFFSET, viewOf, writeLatin1, writeUint64 } from '../format/bytes.ts';
 import { checksumOf } from '../format/checksum.ts';
-import type { DynamicHeader } from '../format/dynamic-header.ts';
-import type { Footer } from '../format/footer.ts';
+import { type DynamicHeader, decodeDynamicHeader } from '../format/dynamic-header.ts';
+import { encodeFooter, type Footer } from '../format/footer.ts';
 import { batByteLength, entryCountFor } from '../format/layout.ts';
 import type { RuleId } from '../format/rules.ts';
 import {
@@ -13,9 +14,11 @@ import {
   DYNAMIC_HEADER_BYTES,
   DYNAMIC_HEADER_COOKIE,
   FORMAT_VERSION,
+  MAX_BAT_BYTES,
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
+import { rebuildHeader } from './rebuild.ts';
 import {
   blockExamination,
   blocksOf,
@@ -26,8 +29,10 @@ import {
   type Mender,
   type MendOutcome,
   mended,
+  type RepairBlocks,
 } from './repair-context.ts';
 import { Draft } from './repair-draft.ts';
+import { restoreDataOffset } from './repair-footer.ts';
 
 /** Where what stands in the dynamic header (specification, "Dynamic Disk Header Format"). */
 export const HEADER = {
@@ -42,9 +47,18 @@ export const HEADER_MENDERS: Partial<Record<RuleId, Mender>> = {
     writeUint64(view, HEADER.dataOffset, NO_OFFSET),
   ),
   'header.reserved': changeHeader('the reserved bytes of the header are zero', clearReserved),
+  'header.cookie': findHeader,
+  'header.block-size': rebuildHeader,
+  'header.table-offset': rebuildHeader,
   'bat.long': shortenTable,
   'bat.short': lengthenTable,
 };
+
+/** The footer may point to a wrong place, with the header still where it was. */
+async function findHeader(context: MendContext): Promise<MendOutcome> {
+  const outcome = await restoreDataOffset(context);
+  return outcome.kind === 'mended' ? outcome : rebuildHeader(context);
+}
 
 type HeaderChange = (view: DataView, bytes: Uint8Array) => void;
 
@@ -119,12 +133,22 @@ async function restoreChecksum({ draft, image }: MendContext): Promise<MendOutco
 
 /** True if an image with this header has no block in a wrong place, and a table as long as it needs. */
 async function isSoundWith(draft: Draft, header: Uint8Array, offset: number): Promise<boolean> {
+  return (await soundBlocksWith(draft, header, offset)) !== undefined;
+}
+
+/** The blocks of an image with another header; undefined if one is in a wrong place, or the table is not as long as it needs. */
+export async function soundBlocksWith(
+  draft: Draft,
+  header: Uint8Array,
+  offset: number,
+): Promise<RepairBlocks | undefined> {
   const attempt = await Draft.over(draft);
   await attempt.write(header, offset);
   const examination = await examine(attempt);
   const sound = blockExamination({ storage: attempt, examination, findings: examination.findings });
-  if (sound === undefined || sound.findings.some(({ rule }) => rule === 'bat.long')) return false;
-  return (await blocksOf(attempt, sound)).placement.bad.isEmpty;
+  if (sound === undefined || sound.findings.some(({ rule }) => rule === 'bat.long')) return undefined;
+  const blocks = await blocksOf(attempt, sound);
+  return blocks.placement.bad.isEmpty ? blocks : undefined;
 }
 
 /** As many entries as the size needs; what is behind them must be nothing, and blktap must find its map. */
@@ -143,12 +167,9 @@ async function shortenTable(context: MendContext): Promise<MendOutcome> {
   }
   const bytes = await headerBytes(draft, examination);
   if (bytes === undefined) return left('the footer does not lead to a header');
-  const used = await usedEntries(
-    draft,
-    header.tableOffset,
-    needed,
-    Math.min(header.maxTableEntries, needed + MAX_EXTRA),
-  );
+  const { context: placing } = await blocksOf(draft, examination);
+  const extra = Math.floor((roomAt(header.tableOffset, placing) - header.tableOffset) / BAT_ENTRY_BYTES);
+  const used = await usedEntries(draft, header.tableOffset, needed, Math.min(header.maxTableEntries, extra));
   const what = `the table has ${needed} entries, as many as the disk needs`;
   const shorten = (): Promise<void> =>
     draft.write(
@@ -163,8 +184,16 @@ async function shortenTable(context: MendContext): Promise<MendOutcome> {
   return losing(context, { rule: 'bat.long', option: 'dropBlocks', message, ranges: [] }, what, shorten);
 }
 
-/** More entries than these behind the end of the disk are not looked at. */
-const MAX_EXTRA = 1024 * 1024;
+/** Byte offset behind which no table can reach: where something else stands. */
+function roomAt(tableOffset: number, { table, metadata, dataLimit }: PlacementContext): number {
+  let end = Math.min(dataLimit, tableOffset + MAX_BAT_BYTES);
+  for (const { start } of metadata) if (start > tableOffset) end = Math.min(end, start);
+  for (const blockIndex of table.allocated()) {
+    const offset = table.sectorOf(blockIndex) * SECTOR_BYTES;
+    if (offset > tableOffset) end = Math.min(end, offset);
+  }
+  return end;
+}
 
 /** How many of the entries from `from` on say something; those that the file does not hold say nothing. */
 async function usedEntries(draft: Draft, tableOffset: number, from: number, to: number): Promise<number> {
@@ -182,25 +211,47 @@ async function usedEntries(draft: Draft, tableOffset: number, from: number, to: 
   return used;
 }
 
-/** The table gets the entries that are missing, unused: where it is if there is room, else in a new place at the end. */
-async function lengthenTable({ draft, image }: MendContext): Promise<MendOutcome> {
+/**
+ * The table gets the entries that are missing. If what stands behind it already are places of blocks, only the count was wrong;
+ * else those entries are unused, which is certain only if the size of the disk is: in the same place if there is room, or in a
+ * new one at the end.
+ */
+async function lengthenTable({ draft, image, permits }: MendContext): Promise<MendOutcome> {
   const { header, footer, virtualSize, endFooterOffset, findings } = image.examination;
   const isAlone = findings.every((item) => item.severity !== 'error' || item.rule === 'bat.short');
   const bytes = await headerBytes(draft, image.examination);
   const isKnown = header !== undefined && footer !== undefined && virtualSize !== undefined && bytes !== undefined;
   if (!isKnown || endFooterOffset === undefined || !isAlone) return left('header and footer have to be mended first');
-  const needed = entryCountFor(virtualSize, header.blockSize);
+  const [old, needed] = [header.maxTableEntries, entryCountFor(virtualSize, header.blockSize)];
   const longer = changedHeader(bytes, (view) => view.setUint32(HEADER.maxTableEntries, needed));
-  const table: LongerTable = {
-    draft,
-    header,
-    footer,
-    longer,
-    needed,
-    entries: await longerTable(draft, header, needed),
-  };
-  const isRoom = batByteLength(needed) === batByteLength(header.maxTableEntries);
-  return isRoom ? lengthenInPlace(table) : moveTable(table, endFooterOffset);
+  const blocks = await soundBlocksWith(draft, longer, footer.dataOffset);
+  const isCount = blocks?.findings.every(({ rule }) => rule !== 'file.leaked') === true;
+  const isInUse = isCount && (blocks.context.table.nextAllocated(old) ?? needed) < needed;
+  const isSameSize = isCount && footer.originalSize === footer.currentSize && old > 0;
+  if (isInUse || (isSameSize && batByteLength(old) === batByteLength(needed))) {
+    await draft.write(longer, footer.dataOffset);
+    return mended(`the table has ${needed} entries, which all fit the file: only their count was wrong`);
+  }
+  if (!permits.rebuildBat) {
+    return left(
+      'size, block size or table is wrong, and which is not certain: --rebuild-bat finds out what fits the file',
+    );
+  }
+  const table = { draft, header, footer, longer, needed, entries: await longerTable(draft, header, needed) };
+  const isWhole = await isPackedWith(draft, bytes, footer);
+  return isWhole ? moveTable(table, endFooterOffset) : rebuildHeader({ draft, image, permits });
+}
+
+/** True if the blocks that a table has which is too short follow each other up to the footer: then none is missing. */
+async function isPackedWith(draft: Draft, header: Uint8Array, footer: Footer): Promise<boolean> {
+  const { maxTableEntries, blockSize } = decodeDynamicHeader(header).value;
+  const attempt = await Draft.over(draft);
+  const size = maxTableEntries * blockSize;
+  const bytes = encodeFooter({ ...footer, currentSize: size });
+  await attempt.write(bytes, 0);
+  await attempt.write(bytes, (await attempt.size()) - bytes.length);
+  const blocks = await soundBlocksWith(attempt, header, footer.dataOffset);
+  return blocks?.findings.every(({ rule }) => rule !== 'file.leaked') === true;
 }
 
 interface LongerTable {
@@ -220,18 +271,6 @@ async function longerTable(draft: Draft, header: DynamicHeader, needed: number):
   const view = viewOf(entries);
   for (const blockIndex of table.allocated()) view.setUint32(blockIndex * BAT_ENTRY_BYTES, table.sectorOf(blockIndex));
   return entries;
-}
-
-/** What stands in the rest of the table's last sector may be entries that only the count denies. */
-async function lengthenInPlace({ draft, header, footer, longer, needed, entries }: LongerTable): Promise<MendOutcome> {
-  const rest = await usedEntries(draft, header.tableOffset, header.maxTableEntries, needed);
-  if (rest > 0 && !(await isSoundWith(draft, longer, footer.dataOffset))) {
-    return left('behind the entries of the table stands something that is neither unused nor the place of a block');
-  }
-  if (rest === 0) await draft.write(entries, header.tableOffset);
-  await draft.write(longer, footer.dataOffset);
-  const found = rest === 0 ? 'those that were missing are unused' : `${rest} of those that were not counted are in use`;
-  return mended(`the table has ${needed} entries; ${found}`);
 }
 
 /** Puts a table where the footer was, and that behind it. */
