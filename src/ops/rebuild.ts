@@ -13,7 +13,7 @@ import {
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
-import { left, type MendContext, type MendOutcome, mended } from './repair-context.ts';
+import { left, type MendContext, type MendOutcome, mended, type RepairBlocks } from './repair-context.ts';
 import type { Draft } from './repair-draft.ts';
 import { changedHeader, HEADER, headerBytes, soundBlocksWith } from './repair-header.ts';
 
@@ -130,7 +130,19 @@ async function candidateOf(
   });
   const blocks = await soundBlocksWith(draft, bytes, footer.dataOffset);
   if (blocks === undefined) return undefined;
-  const isPacked = blocks.findings.every(({ rule }) => rule !== 'file.leaked');
   const blockCount = blocks.context.table.allocatedCount;
-  return isPacked ? { tableOffset, blockSize, bytes, blockCount } : undefined;
+  return isTight(blocks) ? { tableOffset, blockSize, bytes, blockCount } : undefined;
+}
+
+/** So much may lie between blocks, in bytes: what aligns them (minivhd leaves five sectors). */
+const MAX_GAP_BYTES = 8192;
+
+/** True if the blocks, and the footer behind them, follow each other: blocks of half the size would leave gaps. */
+function isTight({ context, layout, placement }: RepairBlocks): boolean {
+  const { table, dataLimit } = context;
+  const sectors = Uint32Array.from(table.allocated(), (blockIndex) => table.sectorOf(blockIndex)).sort();
+  const blockSectors = (layout.bitmapBytes + layout.blockSize) / SECTOR_BYTES;
+  const maxSectors = blockSectors + MAX_GAP_BYTES / SECTOR_BYTES;
+  const isRow = sectors.every((sector, index) => index === 0 || sector - (sectors[index - 1] ?? 0) <= maxSectors);
+  return sectors.length === 0 || (isRow && dataLimit - placement.dataEnd <= MAX_GAP_BYTES);
 }

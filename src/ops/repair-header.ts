@@ -4,7 +4,7 @@ import type { PlacementContext } from '../disk/placement.ts';
 import { type Examination, examine } from '../disk/recognise.ts';
 import { NO_OFFSET, viewOf, writeLatin1, writeUint64 } from '../format/bytes.ts';
 import { checksumOf } from '../format/checksum.ts';
-import { type DynamicHeader, decodeDynamicHeader } from '../format/dynamic-header.ts';
+import type { DynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { batByteLength, entryCountFor } from '../format/layout.ts';
 import type { RuleId } from '../format/rules.ts';
@@ -217,69 +217,70 @@ async function usedEntries(draft: Draft, tableOffset: number, from: number, to: 
  * new one at the end.
  */
 async function lengthenTable({ draft, image, permits }: MendContext): Promise<MendOutcome> {
-  const { header, footer, virtualSize, endFooterOffset, findings } = image.examination;
-  const isAlone = findings.every((item) => item.severity !== 'error' || item.rule === 'bat.short');
-  const bytes = await headerBytes(draft, image.examination);
-  const isKnown = header !== undefined && footer !== undefined && virtualSize !== undefined && bytes !== undefined;
-  if (!isKnown || endFooterOffset === undefined || !isAlone) return left('header and footer have to be mended first');
-  const [old, needed] = [header.maxTableEntries, entryCountFor(virtualSize, header.blockSize)];
-  const longer = changedHeader(bytes, (view) => view.setUint32(HEADER.maxTableEntries, needed));
-  const blocks = await soundBlocksWith(draft, longer, footer.dataOffset);
-  const isCount = blocks?.findings.every(({ rule }) => rule !== 'file.leaked') === true;
-  const isInUse = isCount && (blocks.context.table.nextAllocated(old) ?? needed) < needed;
-  const isSameSize = isCount && footer.originalSize === footer.currentSize && old > 0;
-  if (isInUse || (isSameSize && batByteLength(old) === batByteLength(needed))) {
-    await draft.write(longer, footer.dataOffset);
-    return mended(`the table has ${needed} entries, which all fit the file: only their count was wrong`);
+  const short = await shortTable(draft, image.examination);
+  if (short === undefined) return left('header and footer have to be mended first');
+  if (await isOnlyCount(short)) {
+    await draft.write(short.longer, short.footer.dataOffset);
+    return mended(`the table has ${short.needed} entries, which all fit the file: only their count was wrong`);
   }
   if (!permits.rebuildBat) {
-    return left(
-      'size, block size or table is wrong, and which is not certain: --rebuild-bat finds out what fits the file',
-    );
+    return left('size, block size or table is wrong, which is not certain: --rebuild-bat finds out what fits the file');
   }
-  const table = { draft, header, footer, longer, needed, entries: await longerTable(draft, header, needed) };
-  const isWhole = await isPackedWith(draft, bytes, footer);
-  return isWhole ? moveTable(table, endFooterOffset) : rebuildHeader({ draft, image, permits });
+  return (await isPacked(short)) ? moveTable(short) : rebuildHeader({ draft, image, permits });
 }
 
-/** True if the blocks that a table has which is too short follow each other up to the footer: then none is missing. */
-async function isPackedWith(draft: Draft, header: Uint8Array, footer: Footer): Promise<boolean> {
-  const { maxTableEntries, blockSize } = decodeDynamicHeader(header).value;
-  const attempt = await Draft.over(draft);
-  const size = maxTableEntries * blockSize;
-  const bytes = encodeFooter({ ...footer, currentSize: size });
-  await attempt.write(bytes, 0);
-  await attempt.write(bytes, (await attempt.size()) - bytes.length);
-  const blocks = await soundBlocksWith(attempt, header, footer.dataOffset);
-  return blocks?.findings.every(({ rule }) => rule !== 'file.leaked') === true;
-}
-
-interface LongerTable {
+/** An image whose table is too short, and which is sound but for that. */
+interface ShortTable {
   readonly draft: Draft;
   readonly header: DynamicHeader;
   readonly footer: Footer;
-  /** The bytes of the header with the entries that are needed. */
+  /** The bytes of the header. */
+  readonly bytes: Uint8Array;
+  /** The same with as many entries as are needed. */
   readonly longer: Uint8Array;
   readonly needed: number;
-  /** The bytes of the table, those that are missing unused. */
-  readonly entries: Uint8Array;
+  readonly footerOffset: number;
 }
 
-async function longerTable(draft: Draft, header: DynamicHeader, needed: number): Promise<Uint8Array> {
+async function shortTable(draft: Draft, examination: Examination): Promise<ShortTable | undefined> {
+  const { header, footer, virtualSize, endFooterOffset: footerOffset, findings } = examination;
+  const isAlone = findings.every((item) => item.severity !== 'error' || item.rule === 'bat.short');
+  const bytes = await headerBytes(draft, examination);
+  if (!isAlone || header === undefined || footer === undefined || bytes === undefined) return undefined;
+  if (virtualSize === undefined || footerOffset === undefined) return undefined;
+  const needed = entryCountFor(virtualSize, header.blockSize);
+  const longer = changedHeader(bytes, (view) => view.setUint32(HEADER.maxTableEntries, needed));
+  return { draft, header, footer, bytes, longer, needed, footerOffset };
+}
+
+/** True if the table is as long as it should be, and only the header says otherwise. */
+async function isOnlyCount({ draft, header, footer, longer, needed }: ShortTable): Promise<boolean> {
+  const blocks = await soundBlocksWith(draft, longer, footer.dataOffset);
+  if (blocks === undefined || blocks.findings.some(({ rule }) => rule === 'file.leaked')) return false;
+  const old = header.maxTableEntries;
+  const isInUse = blocks.context.table.nextAllocated(old) !== undefined;
+  const isSameSize = footer.originalSize === footer.currentSize && old > 0;
+  return isInUse || (isSameSize && batByteLength(old) === batByteLength(needed));
+}
+
+/** True if the blocks that the table has follow each other up to the footer: then none is missing. */
+async function isPacked({ draft, header, footer, bytes }: ShortTable): Promise<boolean> {
+  const attempt = await Draft.over(draft);
+  const smaller = encodeFooter({ ...footer, currentSize: header.maxTableEntries * header.blockSize });
+  await attempt.write(smaller, 0);
+  await attempt.write(smaller, (await attempt.size()) - smaller.length);
+  const blocks = await soundBlocksWith(attempt, bytes, footer.dataOffset);
+  return blocks?.findings.every(({ rule }) => rule !== 'file.leaked') === true;
+}
+
+/** Puts a table where the footer was, and that behind it. */
+async function moveTable({ draft, header, footer, longer, needed, footerOffset }: ShortTable): Promise<MendOutcome> {
   const table = await BlockTable.load(draft, header.tableOffset, header.maxTableEntries);
   const entries = new Uint8Array(batByteLength(needed)).fill(0xff);
   const view = viewOf(entries);
   for (const blockIndex of table.allocated()) view.setUint32(blockIndex * BAT_ENTRY_BYTES, table.sectorOf(blockIndex));
-  return entries;
-}
-
-/** Puts a table where the footer was, and that behind it. */
-async function moveTable(
-  { draft, footer, longer, needed, entries }: LongerTable,
-  footerOffset: number,
-): Promise<MendOutcome> {
   const tableOffset = alignUp(footerOffset, SECTOR_BYTES);
-  const moved = changedHeader(longer, (view) => writeUint64(view, HEADER.tableOffset, tableOffset));
+  const moved = changedHeader(longer, (changed) => writeUint64(changed, HEADER.tableOffset, tableOffset));
   await draft.write(entries, tableOffset);
   await endWith(draft, footer, tableOffset + entries.length);
   await draft.write(moved, footer.dataOffset);
