@@ -119,6 +119,8 @@ class Planning {
     for (const item of findings) {
       const mender = MENDERS[item.rule];
       const attempts = this.#attempts.get(item.rule) ?? 0;
+      // What was set aside has to be in the file still when it is looked for.
+      if (item.rule === 'file.leaked' && this.#losses.some(({ option }) => option === 'dropBlocks')) continue;
       if (mender === undefined || attempts === MAX_ATTEMPTS || this.#refused.has(item.rule)) continue;
       const outcome = await mender({ draft: this.draft, image, permits: this.#options.permits }, item);
       if (outcome.kind === 'mended') {

@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { examine } from '../disk/recognise.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import type { RuleId } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
@@ -69,7 +70,7 @@ export interface RepairResult {
   readonly needed: readonly RepairLoss[];
   /** What a check of the image by itself finds afterwards. */
   readonly findings: readonly CheckFinding[];
-  /** True if no errors are left and no option would mend more. */
+  /** True if no errors are left, nor warnings that an option would mend. */
   readonly ok: boolean;
   /** True if `undo` can take it back; false if nothing was changed, or more was cut than is kept. */
   readonly canUndo: boolean;
@@ -177,7 +178,8 @@ function stateOf(
   const { mended, losses, needed } = plan;
   const { type = null, virtualSize = null } = plan.after.examination;
   const findings = findingsOf(plan, path);
-  const ok = needed.length === 0 && findings.every(({ severity }) => severity !== 'error');
+  const isNeeded = (rule: RuleId): boolean => needed.some((loss) => loss.rule === rule);
+  const ok = findings.every(({ rule, severity }) => severity === 'note' || (severity === 'warning' && !isNeeded(rule)));
   return { path, type, virtualSize, mended, losses, needed, findings, ok };
 }
 
