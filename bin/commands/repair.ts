@@ -41,7 +41,7 @@ export function declare(command: Command, session: Session): void {
   addExamples(
     command,
     'vhd repair disk.vhd --dry-run',
-    'vhd repair grown.vhd --cut',
+    'vhd repair cut.vhd --zero-fill',
     'vhd repair disk.vhd -o whole.vhd',
   );
   command.action((image: string, flags: Flags) => repairVerb(session, image, flags));
