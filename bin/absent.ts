@@ -14,12 +14,9 @@ const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   cp: ([image]) => `7z x ${shellLine([image])} takes the files out`,
   ls: ([image]) => `7z l ${shellLine([image])} lists the files`,
   mount: ([image]) => `${shellLine(['vhd', 'convert', image, 'disk.raw'])} makes a file that mount -o loop takes`,
-  repair: ([image]) => `${shellLine(['vhd', 'convert', image, 'whole.vhd'])} makes a whole image of what can be read`,
   resize: larger,
   serve: ([image]) => `${shellLine(['vhd', 'convert', image, 'disk.raw'])}, and qemu-nbd -f raw disk.raw`,
-  set: ([image]) => `${shellLine(['vhd', 'convert', image, 'new.vhd'])} with --uuid, --creator, --chs or --timestamp`,
   tar: ([image]) => `7z x ${shellLine([image])} takes the files out`,
-  undo: () => 'keep a copy of an image before it is changed',
   upload: ([image]) =>
     `${shellLine(['vhd', 'convert', image, 'upload.vhd', '--to', 'fixed'])}, and azcopy copy upload.vhd URL`,
 };

@@ -5,12 +5,12 @@ import { checkBooleans, checkOptionNames, VhdError } from '../errors.ts';
 import { decodeParentName } from '../format/dynamic-header.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, type Journal, readJournal, strayError } from '../open-journal.ts';
+import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { refuseBreakingChildren } from './children.ts';
-import { carryOut, removeJournal, rollBack, writeJournal } from './journal.ts';
+import { carryOut, performJournal, removeJournal } from './journal.ts';
 import { refuseForPendingMerge } from './merge-pending.ts';
 import { parentDirectory } from './parent-directory.ts';
 import { refuseLoop } from './relink-loop.ts';
@@ -142,8 +142,7 @@ async function finishBegun({ storage, path, shown }: Child, { dryRun }: RelinkOp
   if (journal === undefined) return false;
   if (journal.verb !== 'relink' || dryRun === true) await checkJournal(shown, { writable: true });
   const { footer } = await examine(storage);
-  const uuid = footer === undefined ? journal.uuid : formatUuid(footer.uniqueId);
-  if (uuid !== journal.uuid) throw strayError(shown, journal.uuid, uuid);
+  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   checkModest(journal, shown);
   await carryOut(storage, journal);
   await removeJournal(path);
@@ -204,7 +203,7 @@ async function relinkTo(
   if (changed && options.dryRun !== true) {
     const uuid = formatUuid(image.footer.uniqueId);
     const startedAt = new Date((options.now ?? Math.floor(Date.now() / 1000)) * 1000).toISOString();
-    await perform(child, { verb: 'relink', uuid, startedAt, fileSize: image.fileSize, ...plan });
+    await performJournal(child, { verb: 'relink', uuid, startedAt, fileSize: image.fileSize, ...plan }, removeJournal);
   }
   const parentDir = await parentDirectory(child.shown, parent);
   return {
@@ -229,34 +228,6 @@ async function refuseChangedChildren(
 ): Promise<void> {
   const remedy = 'if the parent holds the same as the one before, they stay right: --allow-breaking-children';
   await refuseBreakingChildren(shown, { allow, remedy, signal });
-}
-
-/** Journal, writes, barrier, and the journal goes. */
-async function perform({ storage, path, shown }: Child, journal: Journal): Promise<void> {
-  await writeJournal(path, journal);
-  try {
-    await carryOut(storage, journal);
-  } catch (error) {
-    // Nothing was written yet: what is there is another program's.
-    if (error instanceof VhdError && error.code === 'ERR_VHD_JOURNAL') {
-      await removeJournal(path);
-      throw meddledError(shown, error);
-    }
-    // As when the disk is full. If not even that can be undone, the journal stays and says so.
-    const isUndone = await rollBack(storage, journal).then(
-      () => true,
-      () => false,
-    );
-    if (isUndone) await removeJournal(path);
-    throw error;
-  }
-  await removeJournal(path);
-}
-
-function meddledError(storage: string, { expected, found }: VhdError): VhdError {
-  const message = `another program changed it in this moment: expected ${expected ?? ''}, found ${found ?? ''}`;
-  const remedy = 'nothing was written to it: stop what uses it, then try again';
-  return new VhdError('ERR_VHD_IN_USE', message, { storage, expected, found, remedy });
 }
 
 async function resultFor(child: Child): Promise<Omit<Outcome, 'parent' | 'changed'>> {
