@@ -10,7 +10,6 @@ const MAKE_CHILD = 'vhd snapshot PARENT CHILD makes a differencing image';
 
 /** What does it today, for verbs that a version does not have. */
 const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
-  check: ([image]) => `${shellLine(['vhd', 'info', image])} tells what is wrong with its footer, header and table`,
   cat: ([image]) => `7z e -so ${shellLine([image])} FILE takes a file out`,
   compact: ([image]) => `${shellLine(['vhd', 'convert', image, 'smaller.vhd'])} leaves out what is zero`,
   compare: ([first, second]) => `cmp <(${shellLine(['vhd', 'read', first])}) <(${shellLine(['vhd', 'read', second])})`,

@@ -60,6 +60,10 @@ export type {
   Workload,
 } from './ops/bench-report.ts';
 export type { ParentState } from './ops/chain-index.ts';
+export type { CheckOptions } from './ops/check.ts';
+export { check } from './ops/check.ts';
+export type { Watched } from './ops/check-bitmaps.ts';
+export type { CheckFinding, CheckReport } from './ops/check-report.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
 export { convert } from './ops/convert.ts';

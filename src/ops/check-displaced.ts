@@ -1,4 +1,5 @@
 import type { Examination } from '../disk/recognise.ts';
+import { formatBytes } from '../format/byte-count.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import { readEnds } from '../inspect/containers.ts';
@@ -7,7 +8,6 @@ import { borrowed } from '../storage/borrowed.ts';
 import { PaddedStorage } from '../storage/padded.ts';
 import type { Storage } from '../storage/storage.ts';
 import { identifyDisplaced } from './identify-displaced.ts';
-import { displacedText } from './identify-displaced-remedy.ts';
 import { endsInFooter } from './identify-vhd.ts';
 
 /** An image whose footer is not at the end of its file. */
@@ -40,7 +40,10 @@ export async function findDisplacedImage(
     finding: finding('footer.displaced', {
       offset,
       expected: 'a footer that ends with the file',
-      found: displacedText({ offset, excessBytes }),
+      found:
+        excessBytes > 0
+          ? `${formatBytes(excessBytes)} behind it`
+          : `a footer without its last ${formatBytes(-excessBytes)}`,
       // The copy at offset 0 is what other programs, and this one, go by.
       severity: footer === undefined ? 'error' : 'warning',
     }),

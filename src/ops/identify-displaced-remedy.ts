@@ -48,10 +48,7 @@ export async function displacedRemedy(
 }
 
 /** Where a displaced footer is, in a few words. */
-export function displacedText(
-  { offset, excessBytes }: Pick<DisplacedFooter, 'offset' | 'excessBytes'>,
-  judgement = ' too many',
-): string {
+export function displacedText({ offset, excessBytes }: DisplacedFooter, judgement = ' too many'): string {
   const what =
     excessBytes > 0
       ? `${formatBytes(excessBytes)}${judgement} follow its footer`
