@@ -26,8 +26,6 @@ export interface TableFacts {
   readonly tableEnd: number;
   /** Byte offset behind the last block that any entry names, bitmap and whole block; 0 without blocks. */
   readonly blocksEnd: number;
-  /** Whether a copy of the footer at offset 0 stands right behind the blocks, or a sector further. */
-  readonly isFooterBehindBlocks: boolean;
   /** Whether blocks of a differencing image have bitmaps that are neither full nor empty. */
   readonly hasMixedBitmaps: boolean;
 }
@@ -50,22 +48,12 @@ export interface ParentFacts {
   readonly headerName: string;
 }
 
-/** What is wrong with an image for every program: its first error. */
-export interface DamageFacts {
-  /** What is wrong. */
-  readonly message: string;
-  /** What mends it. */
-  readonly remedy: string;
-}
-
 /** Everything about an image that decides what other programs make of it. */
 export interface ReaderFacts {
   /** Bytes of the file. */
   readonly fileSize: number;
   /** Whether its system stores the file with holes. */
   readonly isSparseFile: boolean;
-  /** Its first error; undefined if all of it can be read. */
-  readonly damage: DamageFacts | undefined;
   /** Type of the image. */
   readonly type: VhdType;
   /** Virtual size in bytes, the one that is right. */

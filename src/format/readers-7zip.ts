@@ -1,11 +1,10 @@
 import { entryCountFor } from './layout.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
-import { CONVERT, damagedRule, hasBytesUnderClearBits } from './readers-common.ts';
+import { CONVERT, hasBytesUnderClearBits } from './readers-common.ts';
 import { FOOTER_BYTES } from './spec.ts';
 
 /** What 7-Zip refuses or misreads. Tried on 26.02. */
 export const SEVEN_ZIP_RULES = {
-  'for.7zip.damaged': damagedRule('7-Zip'),
   'for.7zip.footer': {
     severity: 'error',
     message: '7-Zip does not find two equal, sound footers',
@@ -26,7 +25,9 @@ export const SEVEN_ZIP_RULES = {
     means: 'the image is refused',
     mend: CONVERT,
     when: ({ broken }) =>
-      ['footer.reserved', 'footer.hidden', 'footer.hidden-checksum', 'header.reserved', 'locator.reserved'].some((id) => broken.has(id)),
+      ['footer.reserved', 'footer.hidden', 'footer.hidden-checksum', 'header.reserved', 'locator.reserved'].some((id) =>
+        broken.has(id),
+      ),
   },
   'for.7zip.entries': {
     severity: 'error',
@@ -36,7 +37,9 @@ export const SEVEN_ZIP_RULES = {
     when: ({ header, virtualSize }) => {
       if (header === undefined) return false;
       const needed = entryCountFor(virtualSize, header.blockSize);
-      return header.maxTableEntries !== needed && { expected: `${needed} entries`, found: String(header.maxTableEntries) };
+      return (
+        header.maxTableEntries !== needed && { expected: `${needed} entries`, found: String(header.maxTableEntries) }
+      );
     },
   },
   'for.7zip.fixed-long': {
@@ -59,7 +62,8 @@ export const SEVEN_ZIP_RULES = {
   'for.7zip.parent': {
     severity: 'error',
     message: '7-Zip does not find the parent',
-    means: 'nothing can be extracted; it looks for a VHD under the relative name, else the name in the header, in the directory of the child',
+    means:
+      'nothing can be extracted; it looks for a VHD under the relative name, else the name in the header, in the directory of the child',
     mend: CONVERT,
     when: lacksParentBeside,
   },
@@ -69,10 +73,13 @@ function lacksFooters(facts: ReaderFacts): ReaderMatch | boolean {
   const { type, start, end, footerOffset } = facts;
   if (type === 'fixed') {
     // It searches for the footer of a fixed image, and finds it whatever follows.
-    const isSound = end.hasCookie ? end.isChecksumRight : footerOffset !== undefined && !facts.broken.has('footer.legacy');
+    const isSound = end.hasCookie
+      ? end.isChecksumRight
+      : footerOffset !== undefined && !facts.broken.has('footer.legacy');
     return !isSound && { offset: end.offset, expected: 'a footer', found: 'none that is valid' };
   }
-  if (!start.hasCookie || !start.isChecksumRight) return { offset: 0, expected: 'a footer', found: 'none that is valid' };
+  if (!start.hasCookie || !start.isChecksumRight)
+    return { offset: 0, expected: 'a footer', found: 'none that is valid' };
   return endOf(facts) === 'refusal' && { offset: end.offset, expected: 'the bytes at offset 0', found: 'others' };
 }
 

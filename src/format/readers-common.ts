@@ -1,21 +1,31 @@
-import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
+import type { ReaderFacts, ReaderMatch, ReaderName, ReaderRule } from './reader-facts.ts';
+import type { Rule } from './rule.ts';
 import { FOOTER_BYTES } from './spec.ts';
 
 /** The command that makes an image that every program reads. */
 export const CONVERT = 'vhd convert FILE NEW';
-/** The same, where the image itself cannot be read: what mends it stands in the finding. */
 const REPAIR = 'vhd repair FILE';
 
-/** An image that is damaged: no program can be relied on to give all of it. */
-export function damagedRule(program: string): ReaderRule {
+/** An image that is damaged: no program can be relied on to give all of it. What mends it stands in the finding. */
+function damagedRule(program: string): Rule {
   return {
     severity: 'error',
     message: `the image is damaged, whatever ${program} makes of it`,
-    means: 'some of the disk cannot be read, or cannot be told for certain; a program that takes the image shows the rest',
+    means: 'some of the disk cannot be read, or not for certain: a program that takes the image cannot show all of it',
     mend: REPAIR,
-    when: ({ damage }) => damage !== undefined && { found: damage.message, remedy: damage.remedy },
   };
 }
+
+/** What is told of images that are damaged. */
+export const DAMAGED_RULES = {
+  'for.azure.damaged': damagedRule('Azure'),
+  'for.hyperv.damaged': damagedRule('Hyper-V'),
+  'for.xenserver.damaged': damagedRule('XenServer'),
+  'for.virtualbox.damaged': damagedRule('VirtualBox'),
+  'for.qemu.damaged': damagedRule('qemu'),
+  'for.7zip.damaged': damagedRule('7-Zip'),
+  'for.libvhdi.damaged': damagedRule('libvhdi'),
+} as const satisfies Record<`for.${ReaderName}.damaged`, Rule>;
 
 /** A footer that is not, whole, in the last 512 bytes of the file: programs that look there only find none. */
 export function endFooterRule(program: string): ReaderRule {

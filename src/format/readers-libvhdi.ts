@@ -1,13 +1,12 @@
 import { NO_OFFSET } from './bytes.ts';
 import type { ReaderRule } from './reader-facts.ts';
-import { CONVERT, damagedRule, endFooterRule, hasBytesUnderClearBits, lacksParent } from './readers-common.ts';
+import { CONVERT, endFooterRule, hasBytesUnderClearBits, lacksParent } from './readers-common.ts';
 
 /** Smaller blocks it cannot read. */
 const LEAST_BLOCK_BYTES = 4096;
 
 /** What libvhdi (vhdiinfo, vhdimount, Autopsy and others) refuses or misreads. Tried on 20210425 and 20251119. */
 export const LIBVHDI_RULES = {
-  'for.libvhdi.damaged': damagedRule('libvhdi'),
   'for.libvhdi.footer': endFooterRule('libvhdi'),
   'for.libvhdi.size': {
     severity: 'error',
@@ -16,7 +15,10 @@ export const LIBVHDI_RULES = {
     mend: CONVERT,
     when: ({ end, virtualSize }) =>
       end.hasCookie &&
-      end.value.originalSize !== virtualSize && { expected: `${virtualSize} bytes`, found: `${end.value.originalSize} bytes` },
+      end.value.originalSize !== virtualSize && {
+        expected: `${virtualSize} bytes`,
+        found: `${end.value.originalSize} bytes`,
+      },
   },
   'for.libvhdi.data-offset': {
     severity: 'error',
@@ -30,7 +32,8 @@ export const LIBVHDI_RULES = {
     message: 'libvhdi does not read blocks of less than 4 KiB',
     means: 'reading fails',
     mend: CONVERT,
-    when: ({ header }) => header !== undefined && header.blockSize < LEAST_BLOCK_BYTES && { found: `${header.blockSize} bytes` },
+    when: ({ header }) =>
+      header !== undefined && header.blockSize < LEAST_BLOCK_BYTES && { found: `${header.blockSize} bytes` },
   },
   'for.libvhdi.zero': {
     severity: 'error',

@@ -1,7 +1,7 @@
 import { AZURE_MAX_BYTES, AZURE_MIN_BYTES, AZURE_STEP_BYTES } from './azure-limits.ts';
 import type { ReaderRule } from './reader-facts.ts';
-import { CONVERT, damagedRule, endFooterRule, hasOddLength, lacksParent } from './readers-common.ts';
-import { MAX_DYNAMIC_BYTES, SECTOR_BYTES } from './spec.ts';
+import { CONVERT, endFooterRule, hasOddLength, lacksParent } from './readers-common.ts';
+import { MAX_DYNAMIC_SIZE, SECTOR_BYTES } from './spec.ts';
 
 const FOR_AZURE = 'vhd convert FILE NEW --azure';
 /** The sizes of blocks that the specification says were tested. */
@@ -9,7 +9,6 @@ const TESTED_BLOCK_BYTES: readonly number[] = [512 * 1024, 2 * 1024 * 1024];
 
 /** What Azure refuses of an upload as a managed disk, by its documentation. */
 export const AZURE_RULES = {
-  'for.azure.damaged': damagedRule('Azure'),
   'for.azure.type': {
     severity: 'error',
     message: 'Azure takes fixed VHDs only',
@@ -49,21 +48,21 @@ export const AZURE_RULES = {
 
 /** What Hyper-V and Windows refuse, by their documentation and by public reports; not tried. */
 export const HYPERV_RULES = {
-  'for.hyperv.damaged': damagedRule('Hyper-V'),
   'for.hyperv.footer': endFooterRule('Hyper-V'),
   'for.hyperv.limit': {
     severity: 'error',
     message: 'Hyper-V takes no VHD above 2040 GiB',
     means: 'the image is refused; VHDX has no such limit',
     mend: 'vhd convert FILE NEW --to raw',
-    when: ({ virtualSize }) => virtualSize > MAX_DYNAMIC_BYTES && { found: `${virtualSize} bytes` },
+    when: ({ virtualSize }) => virtualSize > MAX_DYNAMIC_SIZE && { found: `${virtualSize} bytes` },
   },
   'for.hyperv.size': {
     severity: 'error',
     message: 'Hyper-V takes disks of whole sectors only',
     means: 'the image is refused',
     mend: FOR_AZURE,
-    when: ({ virtualSize }) => (virtualSize % SECTOR_BYTES !== 0 || virtualSize === 0) && { found: `${virtualSize} bytes` },
+    when: ({ virtualSize }) =>
+      (virtualSize % SECTOR_BYTES !== 0 || virtualSize === 0) && { found: `${virtualSize} bytes` },
   },
   'for.hyperv.length': {
     severity: 'error',

@@ -1,20 +1,17 @@
 import { geometryByteLength, isMaximumGeometry } from './geometry.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
-import { CONVERT, damagedRule, hasBytesUnderClearBits } from './readers-common.ts';
-import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from './spec.ts';
+import { CONVERT, hasBytesUnderClearBits } from './readers-common.ts';
+import { alignUp, FOOTER_BYTES, MAX_DYNAMIC_SIZE, SECTOR_BYTES } from './spec.ts';
 
 /** Creators whose size field qemu before version 10 believes. */
 const TRUSTED_BEFORE_10 = ['win ', 'qem2', 'd2v ', 'tap\0', 'CTXS'];
 /** Creators whose size field no version believes. */
 const DISTRUSTED = ['vpc ', 'qemu'];
-/** 2040 GiB: more sectors it does not take. */
-const MAX_SECTORS = 0xff00_0000;
 /** Below this, its reckoning gives a bitmap no byte. */
 const LEAST_BLOCK_BYTES = 4096;
 
 /** What qemu (qemu-img, `-f vpc`) refuses or misreads. Tried on 7.2 and 11.1; where they differ, the finding says so. */
 export const QEMU_RULES = {
-  'for.qemu.damaged': damagedRule('qemu'),
   'for.qemu.footer': {
     severity: 'error',
     message: 'qemu does not find the footer where it looks for it',
@@ -35,8 +32,8 @@ export const QEMU_RULES = {
     means: 'the image is refused',
     mend: 'vhd convert FILE NEW --to raw',
     when: ({ start, end, type, virtualSize }) =>
-      sizeSeen(type === 'fixed' ? end.value : start.value, false) > MAX_SECTORS * SECTOR_BYTES && {
-        expected: `at most ${MAX_SECTORS * SECTOR_BYTES} bytes`,
+      sizeSeen(type === 'fixed' ? end.value : start.value, false) > MAX_DYNAMIC_SIZE && {
+        expected: `at most ${MAX_DYNAMIC_SIZE} bytes`,
         found: String(virtualSize),
       },
   },
@@ -54,7 +51,9 @@ export const QEMU_RULES = {
     mend: CONVERT,
     when: ({ table, fileSize }) => {
       const reach = Math.max(table?.tableEnd ?? 0, table?.blocksEnd ?? 0);
-      return reach > alignUp(fileSize, SECTOR_BYTES) && { expected: `at least ${reach} bytes`, found: String(fileSize) };
+      return (
+        reach > alignUp(fileSize, SECTOR_BYTES) && { expected: `at least ${reach} bytes`, found: String(fileSize) }
+      );
     },
   },
   'for.qemu.block-size': {
@@ -62,7 +61,8 @@ export const QEMU_RULES = {
     message: 'qemu reads blocks of less than 4 KiB from the wrong place',
     means: 'it reckons with bitmaps of no bytes, and shows them as data',
     mend: CONVERT,
-    when: ({ header }) => header !== undefined && header.blockSize < LEAST_BLOCK_BYTES && { found: `${header.blockSize} bytes` },
+    when: ({ header }) =>
+      header !== undefined && header.blockSize < LEAST_BLOCK_BYTES && { found: `${header.blockSize} bytes` },
   },
   'for.qemu.bitmap': {
     severity: 'error',
@@ -82,7 +82,9 @@ export const QEMU_RULES = {
 
 function lacksFooter({ type, start, end, footerOffset, fileSize }: ReaderFacts): ReaderMatch | boolean {
   if (type !== 'fixed') {
-    return (!start.hasCookie || !start.isChecksumRight) && { offset: 0, expected: 'a footer', found: 'none that is valid' };
+    return (
+      (!start.hasCookie || !start.isChecksumRight) && { offset: 0, expected: 'a footer', found: 'none that is valid' }
+    );
   }
   // A fixed disk that begins with a footer is one that holds a VHD, or nothing: it is read as the dynamic one it is not.
   if (start.hasCookie) return { offset: 0, expected: 'no footer', found: "'conectix'" };

@@ -1,19 +1,19 @@
 import type { ReaderRule } from './reader-facts.ts';
-import { CONVERT, damagedRule, endFooterRule, lacksParent } from './readers-common.ts';
+import { CONVERT, endFooterRule, lacksParent } from './readers-common.ts';
 
 /** Smaller blocks were refused: of 4 KiB and 64 KiB. */
 const LEAST_BLOCK_BYTES = 512 * 1024;
 
 /** What VirtualBox refuses or misreads. Tried on 7.2.22 (vbox-img, VBoxManage clonemedium). */
 export const VIRTUALBOX_RULES = {
-  'for.virtualbox.damaged': damagedRule('VirtualBox'),
   'for.virtualbox.footer': endFooterRule('VirtualBox'),
   'for.virtualbox.block-size': {
     severity: 'error',
     message: 'VirtualBox takes no blocks of less than 512 KiB',
     means: 'the image is refused: "invalid image file header"',
     mend: CONVERT,
-    when: ({ header }) => header !== undefined && header.blockSize < LEAST_BLOCK_BYTES && { found: `${header.blockSize} bytes` },
+    when: ({ header }) =>
+      header !== undefined && header.blockSize < LEAST_BLOCK_BYTES && { found: `${header.blockSize} bytes` },
   },
   'for.virtualbox.zero': {
     severity: 'error',

@@ -1,31 +1,32 @@
 import { NO_OFFSET } from './bytes.ts';
 import { type Geometry, geometryFor } from './geometry.ts';
-import { unixMilliseconds } from './new-footer.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
-import { CONVERT, damagedRule, lacksParent } from './readers-common.ts';
-import { alignUp, DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_BYTES, SECTOR_BYTES } from './spec.ts';
+import { CONVERT, lacksParent } from './readers-common.ts';
+import { alignUp, DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_SIZE, SECTOR_BYTES, VHD_EPOCH_UNIX_SECONDS } from './spec.ts';
 
 /** So far ahead a clock may be. */
 const CLOCK_TOLERANCE_MILLISECONDS = 1_800_000;
-const ONLY_CHECKED = 'vhd-util check and scan refuse the image, and with them the storage manager; tapdisk alone reads it';
+const ONLY_CHECKED =
+  'vhd-util check and scan refuse the image, and with them the storage manager; tapdisk alone reads it';
 const FEATURES = 2;
 
 /** What XenServer and XCP-ng (blktap: vhd-util, tapdisk) refuse or misread, by the sources of 2024 and a run of libvhd. */
 export const XENSERVER_RULES = {
-  'for.xenserver.damaged': damagedRule('XenServer'),
   'for.xenserver.footer': {
     severity: 'error',
     message: 'XenServer does not find a sound footer at the end of the file',
     means: 'vhd-util says that the primary footer is invalid, and tapdisk does not open the image',
     mend: CONVERT,
-    when: ({ end, broken }) => (!end.hasCookie || !end.isChecksumRight) && !broken.has('footer.legacy') && !broken.has('footer.hidden-checksum'),
+    when: ({ end, broken }) =>
+      (!end.hasCookie || !end.isChecksumRight) && !broken.has('footer.legacy') && !broken.has('footer.hidden-checksum'),
   },
   'for.xenserver.features': {
     severity: 'error',
     message: 'XenServer wants the feature bits to be exactly 2',
     means: ONLY_CHECKED,
     mend: CONVERT,
-    when: ({ footer }) => footer.features !== FEATURES && { expected: String(FEATURES), found: String(footer.features) },
+    when: ({ footer }) =>
+      footer.features !== FEATURES && { expected: String(FEATURES), found: String(footer.features) },
   },
   'for.xenserver.geometry': {
     severity: 'error',
@@ -40,7 +41,7 @@ export const XENSERVER_RULES = {
     means: ONLY_CHECKED,
     mend: CONVERT,
     when: ({ footer, nowMilliseconds }) => {
-      const time = unixMilliseconds(footer.timestamp);
+      const time = (footer.timestamp + VHD_EPOCH_UNIX_SECONDS) * 1000;
       return time > nowMilliseconds + CLOCK_TOLERANCE_MILLISECONDS && { found: new Date(time).toISOString() };
     },
   },
@@ -70,14 +71,15 @@ export const XENSERVER_RULES = {
     message: 'XenServer is made for blocks of 2 MiB',
     means: 'tapdisk fails or reads wrong bytes with others',
     mend: `${CONVERT} --block-size 2M`,
-    when: ({ header }) => header !== undefined && header.blockSize !== DEFAULT_BLOCK_SIZE && { found: `${header.blockSize} bytes` },
+    when: ({ header }) =>
+      header !== undefined && header.blockSize !== DEFAULT_BLOCK_SIZE && { found: `${header.blockSize} bytes` },
   },
   'for.xenserver.limit': {
     severity: 'error',
     message: 'XenServer takes no VHD above 2040 GiB',
     means: 'the image is refused',
     mend: 'vhd convert FILE NEW --to raw',
-    when: ({ virtualSize }) => virtualSize > MAX_DYNAMIC_BYTES,
+    when: ({ virtualSize }) => virtualSize > MAX_DYNAMIC_SIZE,
   },
   'for.xenserver.fixed': {
     severity: 'warning',

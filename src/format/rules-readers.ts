@@ -1,10 +1,10 @@
+import type { ReaderRule } from './reader-facts.ts';
 import { SEVEN_ZIP_RULES } from './readers-7zip.ts';
 import { LIBVHDI_RULES } from './readers-libvhdi.ts';
 import { AZURE_RULES, HYPERV_RULES } from './readers-microsoft.ts';
 import { QEMU_RULES } from './readers-qemu.ts';
 import { VIRTUALBOX_RULES } from './readers-virtualbox.ts';
 import { XENSERVER_RULES } from './readers-xen.ts';
-import type { ReaderRule } from './reader-facts.ts';
 
 /**
  * What other programs refuse, misread or complain of. Sources: their sources and documentation, runs of them over the

@@ -45,9 +45,11 @@ function inHeader(edit: (header: Buffer) => void): Edit {
 
 const footer32 = (offset: number, value: number): Edit => inFooters((footer) => footer.writeUInt32BE(value, offset));
 const header32 = (offset: number, value: number): Edit => inHeader((header) => header.writeUInt32BE(value, offset));
-const currentSize = (size: number | bigint): Edit =>
-  inFooters((footer) => footer.writeBigUInt64BE(BigInt(size), 48));
-const entry = (index: number, value: number): Edit => (bytes) => bytes.writeUInt32BE(value, 1536 + 4 * index);
+const currentSize = (size: number | bigint): Edit => inFooters((footer) => footer.writeBigUInt64BE(BigInt(size), 48));
+const entry =
+  (index: number, value: number): Edit =>
+  (bytes) =>
+    bytes.writeUInt32BE(value, 1536 + 4 * index);
 const creator = (code: string): Edit => inFooters((footer) => footer.write(code, 28, 'latin1'));
 
 /** Changes bytes, or makes others of them. */
@@ -138,9 +140,22 @@ const edits: Record<string, Edit> = {
   'original size 0': inFooters((footer) => footer.writeBigUInt64BE(0n, 40)),
   'parent named': inHeader((header) => header.write('\0p', 64, 'latin1')),
   ...Object.fromEntries(
-    ['vpc ', 'vs  ', 'win ', 'wa\0\0', 'd2v\0', 'd2v ', 'vbox', 'qemu', 'qem2', 'tap\0', 'tap ', 'CTXS', 'xo  ', '\0\0\0\0'].map(
-      (code) => [`creator ${JSON.stringify(code)}`, creator(code)],
-    ),
+    [
+      'vpc ',
+      'vs  ',
+      'win ',
+      'wa\0\0',
+      'd2v\0',
+      'd2v ',
+      'vbox',
+      'qemu',
+      'qem2',
+      'tap\0',
+      'tap ',
+      'CTXS',
+      'xo  ',
+      '\0\0\0\0',
+    ].map((code) => [`creator ${JSON.stringify(code)}`, creator(code)]),
   ),
 };
 
@@ -171,7 +186,8 @@ export function defectiveImages(): Map<string, Buffer> {
     images.set(name, bytes);
   }
   for (const [name, reshape] of Object.entries(reshapes)) images.set(name, reshape(Buffer.from(sound)));
-  for (const size of [512, 1024, 2048, 4096, 65_536, 524_288, 16 * MIB]) images.set(`blocks of ${size}`, withBlocks(size));
+  for (const size of [512, 1024, 2048, 4096, 65_536, 524_288, 16 * MIB])
+    images.set(`blocks of ${size}`, withBlocks(size));
   return images;
 }
 
