@@ -78,8 +78,9 @@ function lacksFooters(facts: ReaderFacts): ReaderMatch | boolean {
       : footerOffset !== undefined && !facts.broken.has('footer.legacy');
     return !isSound && { offset: end.offset, expected: 'a footer', found: 'none that is valid' };
   }
-  if (!start.hasCookie || !start.isChecksumRight)
+  if (!start.hasCookie || !start.isChecksumRight) {
     return { offset: 0, expected: 'a footer', found: 'none that is valid' };
+  }
   return endOf(facts) === 'refusal' && { offset: end.offset, expected: 'the bytes at offset 0', found: 'others' };
 }
 

@@ -137,14 +137,28 @@ async function parentFacts(
 ): Promise<ParentFacts> {
   const { names } = await readParentNames(storage, examination);
   const named = (source: string): string | undefined => names.find((name) => name.source === source)?.text;
-  const uuid = parent?.isRaw === true ? undefined : parent?.examination.footer?.uniqueId;
   return {
-    type: parent?.isRaw === true ? 'raw' : parent?.examination.type,
-    isBeside: parent !== undefined && path !== undefined && dirname(resolve(parent.path)) === dirname(resolve(path)),
-    fileName: parent === undefined ? undefined : basename(parent.path),
-    hasSameUuid: uuid !== undefined && formatUuid(uuid) === formatUuid(examination.footer.uniqueId),
+    ...foundParent(path, examination, parent),
     relativeName: named('W2ru'),
     absoluteName: named('W2ku'),
     headerName: examination.header === undefined ? '' : decodeParentName(examination.header),
+  };
+}
+
+type FoundParent = Pick<ParentFacts, 'type' | 'isBeside' | 'fileName' | 'hasSameUuid'>;
+
+function foundParent(
+  path: string | undefined,
+  { footer }: SoundExamination,
+  parent: ResolvedLink | undefined,
+): FoundParent {
+  if (parent === undefined) return { type: undefined, isBeside: false, fileName: undefined, hasSameUuid: false };
+  const { isRaw, examination } = parent;
+  const uuid = isRaw ? undefined : examination.footer?.uniqueId;
+  return {
+    type: isRaw ? 'raw' : examination.type,
+    isBeside: path !== undefined && dirname(resolve(parent.path)) === dirname(resolve(path)),
+    fileName: basename(parent.path),
+    hasSameUuid: uuid !== undefined && formatUuid(uuid) === formatUuid(footer.uniqueId),
   };
 }

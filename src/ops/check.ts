@@ -5,6 +5,7 @@ import type { ReaderName } from '../format/reader-facts.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import type { TableFinding } from '../inspect/partition-table.ts';
 import { listPartitions } from '../inspect/partitions.ts';
+import type { ResolvedLink } from '../open-chain.ts';
 import { journalFindings } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from '../open-parent-options.ts';
 import { borrowed } from '../storage/borrowed.ts';
@@ -14,7 +15,7 @@ import type { Watched } from './check-bitmaps.ts';
 import { needsBitmaps, readerFindings, readersOf } from './check-for.ts';
 import { type CheckedImage, type CheckImageOptions, checkImage } from './check-image.ts';
 import { type CheckedParents, checkParents } from './check-parents.ts';
-import { type CheckReport, type PlacedFinding, sortedFindings, verdictsOf } from './check-report.ts';
+import { type CheckFinding, type CheckReport, type PlacedFinding, sortedFindings, verdictsOf } from './check-report.ts';
 
 /** What is checked, and how the image is looked at. */
 export interface CheckOptions extends ExamineOptions, ParentOptions, Watched {
@@ -62,24 +63,28 @@ export async function check(source: string | Storage, options: CheckOptions = {}
 }
 
 async function checkStorage(storage: Storage, path: string | undefined, options: CheckOptions): Promise<CheckReport> {
-  const ofUse = await useFindings(storage, path, options);
   const readers = readersOf(options.for ?? []);
   const reading = imageOptions(options, readers);
+  const ofUse = await useFindings(storage, path, options);
   const image = await checkImage(storage, reading);
-  const { examination } = image;
   const parents = await parentsOf(image, path, options);
   const own = [...ofUse, ...image.findings];
   const ofContents = own.some(isError) ? [] : await contentFindings(image, parents, options);
   await parents?.parent?.close();
+  const links = parents?.links ?? [];
   const findings = sortedFindings([
     ...[...own, ...ofContents].map((item) => ({ path: storage.name, finding: item })),
     ...(parents?.findings ?? []),
-    ...(options.chain === true ? await chainFindings(parents, reading) : []),
-    ...(await readerFindings(readers, { storage, path, image, parents: parents?.links ?? [] }, reading)),
+    ...(options.chain === true ? await chainFindings(links, reading) : []),
+    ...(await readerFindings(readers, { storage, path, image, parents: links }, reading)),
   ]);
-  const { type = null, virtualSize = null } = examination;
-  const report = { path: storage.name, type, virtualSize, ok: !findings.some(isError), findings };
+  const report = reportOf(storage, image, findings);
   return options.for === undefined ? report : { ...report, ...verdictsOf(readers, findings) };
+}
+
+function reportOf({ name }: Storage, { examination }: CheckedImage, findings: readonly CheckFinding[]): CheckReport {
+  const { type = null, virtualSize = null } = examination;
+  return { path: name, type, virtualSize, ok: !findings.some(isError), findings };
 }
 
 function imageOptions(
@@ -146,7 +151,7 @@ async function chainFindings(
   reading: CheckImageOptions,
 ): Promise<PlacedFinding[]> {
   const placed: PlacedFinding[] = [];
-  for (const { path, isRaw, findings } of parents?.links ?? []) {
+  for (const { path, isRaw, findings } of links) {
     if (isRaw) continue;
     const file = await FileStorage.open(path);
     try {

@@ -186,8 +186,9 @@ export function defectiveImages(): Map<string, Buffer> {
     images.set(name, bytes);
   }
   for (const [name, reshape] of Object.entries(reshapes)) images.set(name, reshape(Buffer.from(sound)));
-  for (const size of [512, 1024, 2048, 4096, 65_536, 524_288, 16 * MIB])
+  for (const size of [512, 1024, 2048, 4096, 65_536, 524_288, 16 * MIB]) {
     images.set(`blocks of ${size}`, withBlocks(size));
+  }
   return images;
 }
 
