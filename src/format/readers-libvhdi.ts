@@ -68,6 +68,6 @@ export const LIBVHDI_RULES = {
     message: 'libvhdi reads the name of the parent in the header only, and there is none',
     means: 'the programs built on it must be told where the parent is',
     mend: CONVERT,
-    when: ({ parent }) => parent !== undefined && parent.headerName === '',
+    when: ({ parent }) => parent?.headerName === '',
   },
 } as const satisfies Record<string, ReaderRule>;

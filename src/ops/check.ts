@@ -147,7 +147,7 @@ function ofGuest(item: TableFinding): Finding {
 
 /** The images behind the first, each checked by itself. */
 async function chainFindings(
-  parents: CheckedParents | undefined,
+  links: readonly ResolvedLink[],
   reading: CheckImageOptions,
 ): Promise<PlacedFinding[]> {
   const placed: PlacedFinding[] = [];

@@ -1,18 +1,21 @@
 // Images with one defect each, as the programs were tried on before (and a few more): checksums are right unless they are
 // the defect.
+import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { checksumOf } from '../../src/format/checksum.ts';
-import { buildImage, type ImageShape } from '../support/build-image.ts';
+import { encodeFooter } from '../../src/format/footer.ts';
+import { buildImage, footerOf, type ImageShape } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
 
-const MIB = 1024 * 1024;
-const SIZE = 16 * MIB;
+const BLOCK = 128 * 1024;
+const SIZE = 8 * BLOCK;
 
-/** A sound image of 16 MiB with two blocks, made for every reader. */
+/** A sound image of eight blocks, two of which are there. */
 export const SOUND_SHAPE: ImageShape = {
   size: SIZE,
+  blockSize: BLOCK,
   blocks: [
-    { index: 0, data: pattern(2 * MIB, 1) },
-    { index: 2, data: pattern(2 * MIB, 2) },
+    { index: 0, data: pattern(BLOCK, 1) },
+    { index: 2, data: pattern(BLOCK, 2) },
   ],
 };
 
@@ -59,9 +62,9 @@ const edits: Record<string, Edit> = {
   none: () => undefined,
   grown: (bytes) => {
     header32(28, 12)(bytes);
-    currentSize(24 * MIB)(bytes);
+    currentSize(12 * BLOCK)(bytes);
   },
-  shrunk: currentSize(8 * MIB),
+  shrunk: currentSize(4 * BLOCK),
   'bat +1': header32(28, 9),
   'bat -1': header32(28, 7),
   'header checksum': (bytes) => bytes.writeUInt8(1, 512 + 36),
@@ -114,16 +117,16 @@ const edits: Record<string, Edit> = {
   'type 4 at the start': inFooters((footer) => footer.writeUInt32BE(4, 60), 'start'),
   'type 9': footer32(60, 9),
   'type 0': footer32(60, 0),
-  'size differs at the end': inFooters((footer) => footer.writeBigUInt64BE(14n * 1024n * 1024n, 48), 'end'),
+  'size differs at the end': inFooters((footer) => footer.writeBigUInt64BE(BigInt(7 * BLOCK), 48), 'end'),
   'uuid differs at the end': inFooters((footer) => footer.fill(9, 68, 84), 'end'),
   'time differs at the end': inFooters((footer) => footer.writeUInt32BE(9, 24), 'end'),
   'entry beyond the end': entry(4, 0x0010_0000),
   'entry at the footer': (bytes) => entry(4, bytes.length / 512 - 1)(bytes),
-  'entry short by 3 KiB': (bytes) => entry(4, (bytes.length - 512 - 512 - 2 * MIB) / 512 + 6)(bytes),
+  'entry short by 3 KiB': (bytes) => entry(4, (bytes.length - 512 - 512 - BLOCK) / 512 + 6)(bytes),
   'entries equal': (bytes) => entry(4, bytes.readUInt32BE(1536))(bytes),
   'entry 0': entry(4, 0),
   'entry 1': entry(4, 1),
-  'block size 3 MiB': header32(32, 3 * MIB),
+  'block size 3 MiB': header32(32, 3 * 1024 * 1024),
   'block size 0': header32(32, 0),
   'max entries 2^32-1': header32(28, 0xffff_ffff),
   'table at 1 TiB': inHeader((header) => header.writeBigUInt64BE(1n << 40n, 16)),
@@ -136,7 +139,7 @@ const edits: Record<string, Edit> = {
   'size 2^63': currentSize(1n << 63n),
   'size 2^63-1': currentSize((1n << 63n) - 1n),
   'size -100': currentSize(SIZE - 100),
-  'original size': inFooters((footer) => footer.writeBigUInt64BE(8n * 1024n * 1024n, 40)),
+  'original size': inFooters((footer) => footer.writeBigUInt64BE(BigInt(4 * BLOCK), 40)),
   'original size 0': inFooters((footer) => footer.writeBigUInt64BE(0n, 40)),
   'parent named': inHeader((header) => header.write('\0p', 64, 'latin1')),
   ...Object.fromEntries(
@@ -165,15 +168,15 @@ const reshapes: Record<string, (bytes: Buffer) => Buffer> = {
   'end cut by 100': (bytes) => bytes.subarray(0, -100),
   'cut by 1 KiB': (bytes) => bytes.subarray(0, -1024),
   'cut by 700': (bytes) => bytes.subarray(0, -700),
-  'cut by 1 MiB': (bytes) => bytes.subarray(0, -MIB),
+  'cut by half a block': (bytes) => bytes.subarray(0, -BLOCK / 2),
   '512 behind': (bytes) => Buffer.concat([bytes, Buffer.alloc(512, 7)]),
   '512 zeros behind': (bytes) => Buffer.concat([bytes, Buffer.alloc(512)]),
   '100 behind': (bytes) => Buffer.concat([bytes, Buffer.alloc(100, 7)]),
-  '3 MiB behind': (bytes) => Buffer.concat([bytes, Buffer.alloc(3 * MIB, 7)]),
+  '3 blocks behind': (bytes) => Buffer.concat([bytes, Buffer.alloc(3 * BLOCK, 7)]),
   slack: (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(7 * 512), bytes.subarray(-512)]),
   'slack 100': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(100), bytes.subarray(-512)]),
   'slack of junk': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(7 * 512, 7), bytes.subarray(-512)]),
-  'slack of 3 MiB': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(3 * MIB), bytes.subarray(-512)]),
+  'slack of 3 blocks': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(3 * BLOCK), bytes.subarray(-512)]),
 };
 
 /** The dynamic images with one defect each, by name. */
@@ -196,6 +199,9 @@ function withBlocks(blockSize: number): Buffer {
   const size = Math.max(4 * blockSize, 17 * 4 * 512 * 8);
   return Buffer.from(buildImage({ size, blockSize, blocks: [{ index: 1, data: pattern(blockSize, 1) }] }));
 }
+
+const FIXED_SIZE = 256 * 1024;
+const FIXED = { dataOffset: NO_OFFSET, diskType: 2 };
 
 const fixedEdits: Record<string, (bytes: Buffer) => Buffer | undefined> = {
   none: () => undefined,
@@ -220,11 +226,11 @@ const fixedEdits: Record<string, (bytes: Buffer) => Buffer | undefined> = {
       temporary: (footer: Buffer) => footer.writeUInt32BE(3, 8),
       'type 3': (footer: Buffer) => footer.writeUInt32BE(3, 60),
       'type 9': (footer: Buffer) => footer.writeUInt32BE(9, 60),
-      'size -100': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(2 * MIB - 100), 48),
-      'size -512': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(2 * MIB - 512), 48),
-      'size +512': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(2 * MIB + 512), 48),
-      'original size': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(MIB), 40),
-      'original size +': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(3 * MIB), 40),
+      'size -100': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(FIXED_SIZE - 100), 48),
+      'size -512': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(FIXED_SIZE - 512), 48),
+      'size +512': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(FIXED_SIZE + 512), 48),
+      'original size': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(FIXED_SIZE / 2), 40),
+      'original size +': (footer: Buffer) => footer.writeBigUInt64BE(BigInt(2 * FIXED_SIZE), 40),
       'version 2.0': (footer: Buffer) => footer.writeUInt32BE(0x0002_0000, 12),
       'saved state': (footer: Buffer) => footer.writeUInt8(1, 84),
       'creator vbox': (footer: Buffer) => footer.write('vbox', 28),
@@ -243,12 +249,44 @@ function ofFooter(edit: (footer: Buffer) => unknown): (bytes: Buffer) => Buffer 
   };
 }
 
-/** Fixed images with one defect each, made of a sound one of 2 MiB. */
-export function defectiveFixedImages(sound: Uint8Array): Map<string, Buffer> {
+/** Fixed images with one defect each. */
+export function defectiveFixedImages(): Map<string, Buffer> {
+  const sound = Buffer.concat([pattern(FIXED_SIZE, 5), encodeFooter(footerOf({ size: FIXED_SIZE, footer: FIXED }))]);
   const images = new Map<string, Buffer>();
   for (const [name, edit] of Object.entries(fixedEdits)) {
     const bytes = Buffer.from(sound);
-    images.set(name, edit(bytes) ?? bytes);
+    images.set(`fixed: ${name}`, edit(bytes) ?? bytes);
   }
   return images;
+}
+
+/** Images of other layouts, cut and lengthened. */
+export function otherImages(): Map<string, Buffer> {
+  const build = (shape: Partial<ImageShape>): Buffer => Buffer.from(buildImage({ ...SOUND_SHAPE, ...shape }));
+  const behind = Buffer.alloc(512, 7);
+  const aligned = build({ alignment: 'aligned' });
+  const zeroed = Buffer.from(aligned).fill(0, aligned.length - 512);
+  return new Map([
+    ['aligned', aligned],
+    ['aligned, 512 behind', Buffer.concat([aligned, behind])],
+    ['aligned, end missing', aligned.subarray(0, -512)],
+    ['aligned, legacy end', aligned.subarray(0, -1)],
+    ['aligned, end zeroed', zeroed],
+    ['slack, 512 behind', Buffer.concat([build({ slackBytes: 512 }), behind])],
+    ['slack, end missing', build({ slackBytes: 4096 }).subarray(0, -512)],
+    ['empty', build({ blocks: [] })],
+    ['empty, end missing', build({ blocks: [] }).subarray(0, -512)],
+    ['empty and aligned, end missing', build({ blocks: [], alignment: 'aligned' }).subarray(0, -512)],
+    ['511 behind', Buffer.concat([build({}), Buffer.alloc(511, 7)])],
+    ['table behind the blocks', build({ tableOffset: 'behind-blocks' })],
+    ['last block short', build({ size: SIZE - BLOCK + 5120, blocks: [{ index: 7, data: 0, storedBytes: 5120 }] })],
+    ['entry behind the needed ones', withEntryBehind(build({ maxTableEntries: 9 }))],
+    ['bits clear over zeros', build({ blocks: [{ index: 1, data: 0, sectors: [] }] })],
+  ]);
+}
+
+/** One entry more than needed, which leads out of the file. */
+function withEntryBehind(bytes: Buffer): Buffer {
+  bytes.writeUInt32BE(0x0010_0000, 1536 + 4 * 8);
+  return bytes;
 }

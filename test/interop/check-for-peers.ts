@@ -34,7 +34,7 @@ const readers: Record<Installed, (image: string, folder: string) => Promise<Seen
     return { size: (await stat(raw)).size, sha256: await sha256Of(raw), complaint: '' };
   },
   '7zip': async (image) => {
-    const size = await sevenZipSize(image);
+    const size = await sevenZipSize(image, true);
     if (size > MAX_READ_BYTES) return { size, sha256: undefined, complaint: '' };
     const hash = createHash('sha256');
     let done = 0;
