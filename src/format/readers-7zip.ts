@@ -87,10 +87,11 @@ function lacksFooters(facts: ReaderFacts): ReaderMatch | boolean {
 /** What it makes of the end of a file. */
 function endOf({ type, areEndsEqual, end, table, fileSize }: ReaderFacts): 'fine' | 'complaint' | 'refusal' {
   if (type === 'fixed') return end.hasCookie ? 'fine' : 'complaint';
-  if (areEndsEqual || table === undefined) return 'fine';
-  // Behind the blocks it reads two sectors at once, and looks for the footer in both.
+  if (table === undefined) return 'fine';
   const behind = fileSize - Math.max(table.blocksEnd, table.tableEnd);
+  if (areEndsEqual) return behind < FOOTER_BYTES ? 'complaint' : 'fine';
   if (behind < FOOTER_BYTES) return table.blocksEnd === 0 ? 'refusal' : 'complaint';
+  // Behind the blocks it reads two sectors at once, and looks for the footer in both.
   return behind < 2 * FOOTER_BYTES ? 'refusal' : 'complaint';
 }
 
