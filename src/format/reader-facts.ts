@@ -88,8 +88,8 @@ export interface ReaderMatch {
   readonly expected?: string;
   /** What it finds. */
   readonly found?: string;
-  /** Overrides the remedy of the rule. */
-  readonly remedy?: string;
+  /** The command that mends it, where it is another than that of the rule. */
+  readonly mend?: string;
 }
 
 /** A rule about what a program makes of an image: broken where `when` says so. */

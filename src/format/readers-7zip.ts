@@ -1,6 +1,6 @@
 import { entryCountFor } from './layout.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
-import { CONVERT, hasBytesUnderClearBits } from './readers-common.ts';
+import { CONVERT, hasBytesUnderClearBits, lacksParent } from './readers-common.ts';
 import { FOOTER_BYTES } from './spec.ts';
 
 /** What 7-Zip refuses or misreads. Tried on 26.02. */
@@ -95,9 +95,11 @@ function endOf({ type, areEndsEqual, end, table, fileSize }: ReaderFacts): 'fine
   return behind < 2 * FOOTER_BYTES ? 'refusal' : 'complaint';
 }
 
-function lacksParentBeside({ parent }: ReaderFacts): ReaderMatch | boolean {
-  if (parent === undefined) return false;
+function lacksParentBeside(facts: ReaderFacts): ReaderMatch | boolean {
+  const { parent } = facts;
+  const missing = lacksParent(facts, false);
+  if (parent === undefined || missing !== false) return missing;
   const wanted = (parent.relativeName ?? parent.headerName).replace(/^\.\\/, '');
-  const isFound = parent.isBeside && parent.fileName === wanted && parent.type !== 'raw' && parent.type !== undefined;
+  const isFound = parent.isBeside && parent.fileName === wanted;
   return !isFound && { expected: 'a VHD beside the child', found: wanted === '' ? 'no name' : wanted };
 }

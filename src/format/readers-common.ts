@@ -4,7 +4,10 @@ import { FOOTER_BYTES } from './spec.ts';
 
 /** The command that makes an image that every program reads. */
 export const CONVERT = 'vhd convert FILE NEW';
-const REPAIR = 'vhd repair FILE';
+/** Why nothing mends a disk that is too large for a VHD. */
+export const NO_SUCH_SIZE = 'it takes no VHD of this size: make a raw disk of it (vhd convert FILE disk.raw)';
+/** The command that mends an image in place. */
+export const REPAIR = 'vhd repair FILE';
 
 /** An image that is damaged: no program can be relied on to give all of it. What mends it stands in the finding. */
 function damagedRule(program: string): Rule {
@@ -54,7 +57,13 @@ export function hasBytesUnderClearBits({ broken }: ReaderFacts): boolean {
   return broken.has('bitmap.data-under-clear-bit');
 }
 
-/** Whether its parent is not to be had. */
-export function lacksParent({ parent }: ReaderFacts): boolean {
-  return parent !== undefined && parent.type === undefined;
+/** A parent that is not there, or, where the program takes none, the bytes of a disk. */
+export function lacksParent({ parent }: ReaderFacts, takesRaw: boolean): ReaderMatch | false {
+  if (parent === undefined) return false;
+  if (parent.type === undefined)
+    {return { expected: 'a parent', found: 'none', mend: 'vhd relink FILE --parent PARENT' };}
+  return (
+    parent.type === 'raw' &&
+    !takesRaw && { expected: 'a VHD', found: 'a raw disk', mend: `${CONVERT} --allow-raw-parent` }
+  );
 }

@@ -61,7 +61,7 @@ export const LIBVHDI_RULES = {
     message: 'libvhdi has no parent for the image',
     means: 'it is refused; the parent must be a VHD that is there',
     mend: CONVERT,
-    when: (facts) => lacksParent(facts) || facts.parent?.type === 'raw',
+    when: (facts) => lacksParent(facts, false),
   },
   'for.libvhdi.parent-name': {
     severity: 'warning',

@@ -1,6 +1,6 @@
 import { AZURE_MAX_BYTES, AZURE_MIN_BYTES, AZURE_STEP_BYTES } from './azure-limits.ts';
 import type { ReaderRule } from './reader-facts.ts';
-import { CONVERT, endFooterRule, hasOddLength, lacksParent } from './readers-common.ts';
+import { CONVERT, endFooterRule, hasOddLength, lacksParent, NO_SUCH_SIZE } from './readers-common.ts';
 import { MAX_DYNAMIC_SIZE, SECTOR_BYTES } from './spec.ts';
 
 const FOR_AZURE = 'vhd convert FILE NEW --azure';
@@ -53,7 +53,7 @@ export const HYPERV_RULES = {
     severity: 'error',
     message: 'Hyper-V takes no VHD above 2040 GiB',
     means: 'the image is refused; VHDX has no such limit',
-    mend: 'vhd convert FILE NEW --to raw',
+    unmendable: NO_SUCH_SIZE,
     when: ({ virtualSize }) => virtualSize > MAX_DYNAMIC_SIZE && { found: `${virtualSize} bytes` },
   },
   'for.hyperv.size': {
@@ -92,8 +92,7 @@ export const HYPERV_RULES = {
     means: 'it follows the names W2ru and W2ku only, to a VHD; the image is refused',
     mend: CONVERT,
     when: (facts) =>
-      lacksParent(facts) ||
-      facts.parent?.type === 'raw' ||
+      lacksParent(facts, false) ||
       (facts.parent !== undefined &&
         facts.parent.relativeName === undefined &&
         facts.parent.absoluteName === undefined && { found: 'neither name' }),

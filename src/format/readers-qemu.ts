@@ -1,6 +1,6 @@
 import { geometryByteLength, isMaximumGeometry } from './geometry.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
-import { CONVERT, hasBytesUnderClearBits } from './readers-common.ts';
+import { CONVERT, hasBytesUnderClearBits, NO_SUCH_SIZE } from './readers-common.ts';
 import { alignUp, FOOTER_BYTES, MAX_DYNAMIC_SIZE, SECTOR_BYTES } from './spec.ts';
 
 /** Creators whose size field qemu before version 10 believes. */
@@ -30,7 +30,7 @@ export const QEMU_RULES = {
     severity: 'error',
     message: 'qemu takes no VHD above 2040 GiB',
     means: 'the image is refused',
-    mend: 'vhd convert FILE NEW --to raw',
+    unmendable: NO_SUCH_SIZE,
     when: ({ start, end, type, virtualSize }) =>
       sizeSeen(type === 'fixed' ? end.value : start.value, false) > MAX_DYNAMIC_SIZE && {
         expected: `at most ${MAX_DYNAMIC_SIZE} bytes`,

@@ -34,6 +34,6 @@ export const VIRTUALBOX_RULES = {
     message: 'VirtualBox needs a VHD that is there for a parent',
     means: 'the image is refused',
     mend: CONVERT,
-    when: (facts) => lacksParent(facts) || facts.parent?.type === 'raw',
+    when: (facts) => lacksParent(facts, false),
   },
 } as const satisfies Record<string, ReaderRule>;

@@ -1,7 +1,7 @@
 import { NO_OFFSET } from './bytes.ts';
 import { type Geometry, geometryFor } from './geometry.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
-import { CONVERT, lacksParent } from './readers-common.ts';
+import { CONVERT, lacksParent, NO_SUCH_SIZE } from './readers-common.ts';
 import { alignUp, DEFAULT_BLOCK_SIZE, MAX_DYNAMIC_SIZE, SECTOR_BYTES, VHD_EPOCH_UNIX_SECONDS } from './spec.ts';
 
 /** So far ahead a clock may be. */
@@ -78,7 +78,7 @@ export const XENSERVER_RULES = {
     severity: 'error',
     message: 'XenServer takes no VHD above 2040 GiB',
     means: 'the image is refused',
-    mend: 'vhd convert FILE NEW --to raw',
+    unmendable: NO_SUCH_SIZE,
     when: ({ virtualSize }) => virtualSize > MAX_DYNAMIC_SIZE,
   },
   'for.xenserver.fixed': {
@@ -93,7 +93,7 @@ export const XENSERVER_RULES = {
     message: 'XenServer needs a dynamic VHD, or a raw disk, for a parent',
     means: 'the parent is not there, or its type is not followed: reading fails',
     mend: CONVERT,
-    when: (facts) => lacksParent(facts) || facts.parent?.type === 'fixed',
+    when: (facts) => lacksParent(facts, true) || facts.parent?.type === 'fixed',
   },
   'for.xenserver.parent-name': {
     severity: 'error',

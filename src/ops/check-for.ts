@@ -1,7 +1,7 @@
 import type { Examination, SoundExamination } from '../disk/recognise.ts';
 import type { ReaderFacts, ReaderMatch, ReaderName, ReaderRule } from '../format/reader-facts.ts';
 import { READERS } from '../format/reader-facts.ts';
-import { CONVERT } from '../format/readers-common.ts';
+import { CONVERT, REPAIR } from '../format/readers-common.ts';
 import { commandFor, type Finding, finding, remedyOf } from '../format/rules.ts';
 import { READER_RULES, type ReaderRuleId } from '../format/rules-readers.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -85,18 +85,17 @@ function brokenRules(readers: readonly ReaderName[], facts: ReaderFacts, path: s
     if (!readers.some((name) => id.startsWith(`for.${name}.`))) continue;
     const match = rule.when(facts);
     if (match === false) continue;
-    findings.push(finding(id, { ...(match === true ? {} : match), remedy: remedyIn(rule, match, facts, path) }));
+    const { mend, ...place } = match === true ? ({} as ReaderMatch) : match;
+    const command = commandIn(mend ?? rule.mend, facts);
+    findings.push(finding(id, { ...place, remedy: command === undefined ? undefined : commandFor(command, path) }));
   }
   return findings;
 }
 
-/** A fixed image is mended as one. */
-function remedyIn(
-  { mend }: ReaderRule,
-  match: ReaderMatch | true,
-  { type }: ReaderFacts,
-  path: string,
-): string | undefined {
-  if (match !== true && match.remedy !== undefined) return match.remedy;
-  return type === 'fixed' && mend === CONVERT ? commandFor(`${CONVERT} --to fixed`, path) : undefined;
+/** The command that mends an image: a fixed one is mended as one. */
+function commandIn(mend: string | undefined, { type, broken }: ReaderFacts): string | undefined {
+  if (type !== 'fixed' || mend === undefined) return mend;
+  // Its footer is nowhere else: without it nothing is converted.
+  if (broken.has('footer.displaced')) return REPAIR;
+  return mend === CONVERT ? `${CONVERT} --to fixed` : mend;
 }

@@ -146,10 +146,7 @@ function ofGuest(item: TableFinding): Finding {
 }
 
 /** The images behind the first, each checked by itself. */
-async function chainFindings(
-  links: readonly ResolvedLink[],
-  reading: CheckImageOptions,
-): Promise<PlacedFinding[]> {
+async function chainFindings(links: readonly ResolvedLink[], reading: CheckImageOptions): Promise<PlacedFinding[]> {
   const placed: PlacedFinding[] = [];
   for (const { path, isRaw, findings } of links) {
     if (isRaw) continue;

@@ -27,7 +27,8 @@ const BETTER: Readonly<Record<string, string>> = {
   'for.xenserver.hidden': 'the same',
   'for.libvhdi.differencing chain-dfvfs-ntfs/ntfs-differential.vhd': 'by luck: the fault shows with some bitmaps only',
   'for.qemu.differencing chain-go-vhd-win8/win8-child.vhd': 'its parent is empty',
-  'for.xenserver.block-size gen-andreiw-vhdtool/aw-dyn-blk512k.vhd': 'libvhd reads some images with such blocks, not others',
+  'for.xenserver.block-size gen-andreiw-vhdtool/aw-dyn-blk512k.vhd':
+    'libvhd reads some images with such blocks, not others',
   'for.xenserver.block-size gen-minivhd/mv-dyn40-small.vhd': 'the same',
 };
 
@@ -65,7 +66,8 @@ describeWithCorpus('what is told of programs is what they did with images of the
           .filter(({ rule, severity }) => severity === 'error' && rule.startsWith(`for.${program}.`))
           .map(({ rule }) => rule);
         if (isRight === false) expect({ program, isRight, rules: rules.length }).not.toMatchObject({ rules: 0 });
-        if (isRight === true) expect({ program, rules: rules.filter((rule) => !isExplained(rule, image)) }).toEqual({ program, rules: [] });
+        if (isRight === true)
+          {expect({ program, rules: rules.filter((rule) => !isExplained(rule, image)) }).toEqual({ program, rules: [] });}
       }
     });
   }

@@ -11,9 +11,9 @@ import { READERS } from '../../src/format/reader-facts.ts';
 import { check } from '../../src/ops/check.ts';
 import type { CheckReport } from '../../src/ops/check-report.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
+import { defectiveFixedImages, defectiveImages, otherImages } from '../support/check-for-defects.ts';
 import { describeWithPeers, runPeer } from '../support/peers.ts';
 import { useTempFolder } from '../support/temp.ts';
-import { defectiveFixedImages, defectiveImages, otherImages } from './check-for-defects.ts';
 import { INSTALLED, type Installed, type Seen, seenBy } from './check-for-peers.ts';
 import { rawDigest } from './digests.ts';
 
@@ -111,7 +111,9 @@ describeWithPeers(['qemu-img', '7z', 'vhdiinfo', 'vhdimount'], 'the programs do 
   }
 
   test.runIf(HOW === 'record')('write it down', async () => {
-    const lines = Object.entries(now).map(([name, verdicts]) => `  ${JSON.stringify(name)}: ${JSON.stringify(verdicts)}`);
+    const lines = Object.entries(now).map(
+      ([name, verdicts]) => `  ${JSON.stringify(name)}: ${JSON.stringify(verdicts)}`,
+    );
     await writeFile(RECORD, `{\n${lines.join(',\n')}\n}\n`);
   });
 });

@@ -3,8 +3,8 @@
 import { NO_OFFSET } from '../../src/format/bytes.ts';
 import { checksumOf } from '../../src/format/checksum.ts';
 import { encodeFooter } from '../../src/format/footer.ts';
-import { buildImage, footerOf, type ImageShape } from '../support/build-image.ts';
-import { pattern } from '../support/bytes.ts';
+import { buildImage, footerOf, type ImageShape } from './build-image.ts';
+import { pattern } from './bytes.ts';
 
 const BLOCK = 128 * 1024;
 const SIZE = 8 * BLOCK;
@@ -176,7 +176,8 @@ const reshapes: Record<string, (bytes: Buffer) => Buffer> = {
   slack: (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(7 * 512), bytes.subarray(-512)]),
   'slack 100': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(100), bytes.subarray(-512)]),
   'slack of junk': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(7 * 512, 7), bytes.subarray(-512)]),
-  'slack of 3 blocks': (bytes) => Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(3 * BLOCK), bytes.subarray(-512)]),
+  'slack of 3 blocks': (bytes) =>
+    Buffer.concat([bytes.subarray(0, -512), Buffer.alloc(3 * BLOCK), bytes.subarray(-512)]),
 };
 
 /** The dynamic images with one defect each, by name. */
