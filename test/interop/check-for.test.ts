@@ -47,7 +47,7 @@ describe.skipIf(HOW === 'record')('what is told of a program is what it does, re
       if (verdicts === undefined) throw new Error('not recorded: VHDKIT_READERS=record');
       for (const program of INSTALLED) {
         const [size, sha256, complained] = verdicts[program];
-        const isRight = ours !== undefined && size === ours.size && sha256 === short(ours.sha256);
+        const isRight = size === ours?.size && sha256 === short(ours.sha256);
         const told = { program, accepted: report.acceptedBy?.includes(program), rules: rulesFor(report, program) };
         if (told.rules.includes(`for.${program}.damaged`) && isDamaged(report)) continue;
         const expected = isRight && BETTER[`${program}: ${name}`] === undefined;
