@@ -34,6 +34,8 @@ export interface TableFacts {
 export interface ParentFacts {
   /** Its type; `raw` for the bytes of a disk; undefined if it was not found, or cannot be opened. */
   readonly type: VhdType | 'raw' | undefined;
+  /** Its virtual size in bytes; undefined if it was not found. */
+  readonly virtualSize: number | undefined;
   /** Whether it lies in the directory of the child. */
   readonly isBeside: boolean;
   /** Its file name; undefined if it was not found. */

@@ -61,9 +61,9 @@ export const SEVEN_ZIP_RULES = {
   },
   'for.7zip.parent': {
     severity: 'error',
-    message: '7-Zip does not find the parent',
+    message: '7-Zip does not find a parent that fits',
     means:
-      'nothing can be extracted; it looks for a VHD under the relative name, else the name in the header, in the directory of the child',
+      'nothing is extracted: it wants a VHD, no smaller, in the directory of the child under the relative name or that of the header',
     mend: CONVERT,
     when: lacksParentBeside,
   },
@@ -100,6 +100,9 @@ function lacksParentBeside(facts: ReaderFacts): ReaderMatch | boolean {
   const missing = lacksParent(facts, false);
   if (parent === undefined || missing !== false) return missing;
   const wanted = (parent.relativeName ?? parent.headerName).replace(/^\.\\/, '');
-  const isFound = parent.isBeside && parent.fileName === wanted;
-  return !isFound && { expected: 'a VHD beside the child', found: wanted === '' ? 'no name' : wanted };
+  if (!parent.isBeside || parent.fileName !== wanted) {
+    return { expected: 'a VHD beside the child', found: wanted === '' ? 'no name' : wanted };
+  }
+  const size = parent.virtualSize ?? 0;
+  return size < facts.virtualSize && { expected: `a parent of ${facts.virtualSize} bytes`, found: `${size} bytes` };
 }

@@ -60,9 +60,9 @@ export const HYPERV_RULES = {
     severity: 'error',
     message: 'Hyper-V takes disks of whole sectors only',
     means: 'the image is refused',
-    mend: FOR_AZURE,
+    mend: 'vhd resize FILE --round 512',
     when: ({ virtualSize }) =>
-      (virtualSize % SECTOR_BYTES !== 0 || virtualSize === 0) && { found: `${virtualSize} bytes` },
+      virtualSize % SECTOR_BYTES !== 0 && { found: `${virtualSize} bytes` },
   },
   'for.hyperv.length': {
     severity: 'error',

@@ -145,18 +145,19 @@ async function parentFacts(
   };
 }
 
-type FoundParent = Pick<ParentFacts, 'type' | 'isBeside' | 'fileName' | 'hasSameUuid'>;
+type FoundParent = Pick<ParentFacts, 'type' | 'virtualSize' | 'isBeside' | 'fileName' | 'hasSameUuid'>;
 
 function foundParent(
   path: string | undefined,
   { footer }: SoundExamination,
   parent: ResolvedLink | undefined,
 ): FoundParent {
-  if (parent === undefined) return { type: undefined, isBeside: false, fileName: undefined, hasSameUuid: false };
+  if (parent === undefined) return { type: undefined, virtualSize: undefined, isBeside: false, fileName: undefined, hasSameUuid: false };
   const { isRaw, examination } = parent;
   const uuid = isRaw ? undefined : examination.footer?.uniqueId;
   return {
     type: isRaw ? 'raw' : examination.type,
+    virtualSize: isRaw ? examination.fileSize : examination.virtualSize,
     isBeside: path !== undefined && dirname(resolve(parent.path)) === dirname(resolve(path)),
     fileName: basename(parent.path),
     hasSameUuid: uuid !== undefined && formatUuid(uuid) === formatUuid(footer.uniqueId),

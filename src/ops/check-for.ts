@@ -2,8 +2,9 @@ import type { Examination, SoundExamination } from '../disk/recognise.ts';
 import type { ReaderFacts, ReaderMatch, ReaderName, ReaderRule } from '../format/reader-facts.ts';
 import { READERS } from '../format/reader-facts.ts';
 import { CONVERT, REPAIR } from '../format/readers-common.ts';
-import { commandFor, type Finding, finding, remedyOf } from '../format/rules.ts';
+import { commandFor, type Finding, finding, RULES, remedyOf } from '../format/rules.ts';
 import { READER_RULES, type ReaderRuleId } from '../format/rules-readers.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { FileStorage } from '../storage/file.ts';
 import { type FactOptions, type ReadImage, readerFacts } from './check-for-facts.ts';
 import { type CheckImageOptions, checkImage } from './check-image.ts';
@@ -93,8 +94,11 @@ function brokenRules(readers: readonly ReaderName[], facts: ReaderFacts, path: s
 }
 
 /** The command that mends an image: a fixed one is mended as one. */
-function commandIn(mend: string | undefined, { type, broken }: ReaderFacts): string | undefined {
-  if (type !== 'fixed' || mend === undefined) return mend;
+function commandIn(mend: string | undefined, { type, broken, virtualSize }: ReaderFacts): string | undefined {
+  if (mend === undefined) return mend;
+  // A size that is no whole number of sectors is converted by nobody.
+  if (virtualSize % SECTOR_BYTES !== 0) return RULES['footer.size-sectors'].mend;
+  if (type !== 'fixed') return mend;
   // Its footer is nowhere else: without it nothing is converted.
   if (broken.has('footer.displaced')) return REPAIR;
   return mend === CONVERT ? `${CONVERT} --to fixed` : mend;
