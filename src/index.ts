@@ -62,6 +62,8 @@ export type {
 } from './ops/bench-report.ts';
 export type { ParentState } from './ops/chain-index.ts';
 export type { CheckOptions } from './ops/check.ts';
+export type { ReaderName } from './format/reader-facts.ts';
+export { READERS } from './format/reader-facts.ts';
 export { check } from './ops/check.ts';
 export type { Watched } from './ops/check-bitmaps.ts';
 export type { CheckFinding, CheckReport } from './ops/check-report.ts';
