@@ -29,6 +29,8 @@ const MAX_CONTENT_BYTES = 2 * 1024 * 1024;
 /** Files up to this are checked with all their bitmaps. */
 const MAX_DEEP_BYTES = 4 * 1024 * 1024;
 const MAX_RUNS = 3000;
+/** Disks with more blocks are not mapped: it takes time for each. */
+const MAX_MAPPED_BLOCKS = 20_000;
 
 /** A mutated image and its parents, which may be mutated too. */
 interface Subject {
@@ -151,6 +153,7 @@ async function informOf({ storage }: Subject): Promise<void> {
 
 async function mapImage(subject: Subject): Promise<void> {
   const disk = await openSubject(subject, subject.storage);
+  if ((disk.blockSize ?? disk.size) * MAX_MAPPED_BLOCKS < disk.size) return;
   let [end, count] = [0, 0];
   for await (const { start, length } of mapRuns(disk)) {
     must(start === end, `a run from ${start} behind ${end}`);

@@ -9,8 +9,10 @@ import type { Random } from './seed.ts';
 
 const HEADER_BYTES = 1024;
 const FOOTER_BYTES = 512;
-/** Offset and width of the fields that matter. */
-const FOOTER_FIELDS = [
+type Field = readonly [offset: number, width: number];
+
+/** The fields that matter, those that matter most more than once. */
+const FOOTER_FIELDS: readonly [Field, ...Field[]] = [
   [8, 4],
   [12, 4],
   [16, 8],
@@ -24,8 +26,8 @@ const FOOTER_FIELDS = [
   [68, 16],
   [84, 1],
   [85, 1],
-] as const;
-const HEADER_FIELDS = [
+];
+const HEADER_FIELDS: readonly [Field, ...Field[]] = [
   [8, 8],
   [16, 8],
   [16, 8],
@@ -44,7 +46,7 @@ const HEADER_FIELDS = [
   [600, 24],
   [608, 4],
   [616, 8],
-] as const;
+];
 const NUMBERS = [0n, 1n, 2n, 3n, 4n, 7n, 255n, 256n, 511n, 512n, 513n, 1024n, 1536n, 4096n, 65_536n] as const;
 const LARGE_NUMBERS = [
   1n << 21n,

@@ -77,7 +77,7 @@ export async function fuzzTable(random: Random): Promise<Ending> {
   const { partitions, findings } = await listPartitions(disk);
   for (const { start, length } of partitions) must(Number.isSafeInteger(start + length), 'a partition past all numbers');
   must(findings.length <= 120, `${findings.length} findings`);
-  await identifyFileSystem(disk);
+  await identifyFileSystem(disk, 0, bytes.length);
   const read = async (target: Uint8Array, position: number): Promise<void> => disk.read(target, position);
   const newSize = 512 * random.below(4000);
   const patches = await orRefused(() => planGptMove(read, bytes.length, newSize));
