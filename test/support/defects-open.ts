@@ -9,6 +9,7 @@ import { MemoryStorage } from '../../src/storage/memory.ts';
 import { decodeVhd } from '../../src/stream/decode.ts';
 import { firstDifference } from './bytes.ts';
 import type { Defect, Opening, Unreadable } from './defects.ts';
+import { type BaseName, baseOf } from './defects-bases.ts';
 import { bytesOf, ChunkSource } from './streams-sources.ts';
 
 /** What reading comes to. */
@@ -27,6 +28,27 @@ const PIECE_BYTES = 64 * 1024;
 /** What a defect is expected to come to. */
 export function expectedOutcome({ reading = 'opens', unreadable }: Defect): Outcome {
   return { opening: reading, unreadable: reading === 'opens' ? unreadable : undefined, difference: -1 };
+}
+
+/** What opening for writing is expected to come to. */
+export function expectedWriting({ writing, reading = 'opens' }: Defect): Opening {
+  return writing ?? reading;
+}
+
+/** What decoding as a stream is expected to come to. */
+export function expectedStream(defect: Defect): Opening {
+  const { stream, unreadable, reading = 'opens' } = defect;
+  if (stream !== undefined) return stream;
+  return isChild(defect) ? 'ERR_VHD_DIFFERENCING' : (unreadable?.code ?? reading);
+}
+
+/** A sound base in the form of an image with a defect. */
+export function soundImage(base: BaseName): Defect {
+  const sound = baseOf(base);
+  const none = { name: base, base, what: 'nothing', rule: 'file.leaked', repair: 'identical' } as const;
+  const content = (): Uint8Array => sound.content;
+  const parent = (): Uint8Array | undefined => sound.parent?.image;
+  return { ...none, sound, image: () => sound.image, parent, expected: content, repaired: content };
 }
 
 /** Puts image and parent into a folder; the path of the image. */
