@@ -75,7 +75,7 @@ export async function relinkAll(directory: string, options: RelinkAllOptions = {
   const isTold = ({ path }: IndexedImage): boolean => begun.some((image) => image.path === path);
   for (const link of links) {
     signal?.throwIfAborted();
-    const isChild = link.image.isListed && link.image.parentUuid !== null && link.state !== 'none';
+    const isChild = link.image.isListed && link.image.parentUuid !== null && link.state !== 'raw';
     if (isChild && !isTold(link.image)) images.push(await relinkOne(link, options));
   }
   const count = (...outcomes: RelinkOutcome[]): number =>
