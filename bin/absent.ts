@@ -15,7 +15,6 @@ const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   compare: ([first, second]) => `cmp <(${shellLine(['vhd', 'read', first])}) <(${shellLine(['vhd', 'read', second])})`,
   completion: () => 'the name of a file completes as everywhere',
   cp: ([image]) => `7z x ${shellLine([image])} takes the files out`,
-  hash: ([image]) => `${shellLine(['vhd', 'read', image])} | sha256sum`,
   id: ([image]) => shellLine(['vhd', 'info', image]),
   ls: ([image]) => `7z l ${shellLine([image])} lists the files`,
   map: ([image]) => shellLine(['qemu-img', 'map', '-f', 'vpc', image]),
@@ -29,7 +28,6 @@ const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   tree: () => 'vhd info shows the parent of each image',
   upload: ([image]) =>
     `${shellLine(['vhd', 'convert', image, 'upload.vhd', '--to', 'fixed'])}, and azcopy copy upload.vhd URL`,
-  verify: ([image]) => `${shellLine(['vhd', 'read', image])} | sha256sum`,
 };
 
 const OPTIONS_TODAY: Readonly<Record<string, string>> = {

@@ -1,9 +1,7 @@
 import { escapeControls } from '../src/format/bytes.ts';
 import type { MapRun } from '../src/ops/map.ts';
 import type { MapFigures } from '../src/ops/map-figures.ts';
-
-/** Text is handed on in pieces of about this many characters. */
-const PIECE_CHARACTERS = 64 * 1024;
+import { JsonListing, TextWriter } from './json-listing.ts';
 
 /** A list of runs as text, written while it is made: the largest disks have a million of them. */
 export interface RunListing {
@@ -13,43 +11,12 @@ export interface RunListing {
   finish(figures: MapFigures): Promise<void>;
 }
 
-/** Gathers small pieces of text and writes large ones. */
-class TextWriter {
-  readonly #write: (text: string) => Promise<void>;
-  #pending = '';
-
-  constructor(write: (text: string) => Promise<void>) {
-    this.#write = write;
-  }
-
-  async add(text: string): Promise<void> {
-    this.#pending += text;
-    if (this.#pending.length >= PIECE_CHARACTERS) await this.flush();
-  }
-
-  async flush(): Promise<void> {
-    const text = this.#pending;
-    this.#pending = '';
-    if (text !== '') await this.#write(text);
-  }
-}
-
 /** The runs as one object of JSON, a run a line, between the fields known before and the figures known behind. */
 export function jsonListing(head: object, tail: object, write: (text: string) => Promise<void>): RunListing {
-  const writer = new TextWriter(write);
-  const opening = JSON.stringify({ schema: 'vhdkit/map/1', ...head }, undefined, 2).replace(/\n\}$/, '');
-  let separator = `${opening},\n  "runs": [\n    `;
+  const listing = new JsonListing<MapRun>({ verb: 'map', list: 'runs', head }, write);
   return {
-    add: async (run) => {
-      await writer.add(`${separator}${JSON.stringify(run)}`);
-      separator = ',\n    ';
-    },
-    finish: async (figures) => {
-      const rest = JSON.stringify({ ...figures, ...tail }, undefined, 2).replace(/^\{/, '');
-      const closing = separator.startsWith(',') ? '\n  ],' : `${opening},\n  "runs": [],`;
-      await writer.add(`${closing}${rest}\n`);
-      await writer.flush();
-    },
+    add: (run) => listing.add(run),
+    finish: (figures) => listing.finish({ ...figures, ...tail }),
   };
 }
 

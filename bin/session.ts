@@ -84,7 +84,8 @@ export class Session {
   }
 }
 
-function writeText(stream: Writable, text: string): Promise<void> {
+/** Writes text to a stream; resolves when there is room for more. */
+export function writeText(stream: Writable, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     stream.write(text, (error) => {
       if (error === null || error === undefined) resolve();

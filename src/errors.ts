@@ -31,7 +31,8 @@ export type VhdErrorCode =
   | 'ERR_VHD_EXISTS'
   | 'ERR_VHD_SAME_FILE'
   | 'ERR_VHD_SOURCE_CHANGED'
-  | 'ERR_VHD_STREAM';
+  | 'ERR_VHD_STREAM'
+  | 'ERR_VHD_MANIFEST';
 
 /** Every code a {@link VhdWarning} can carry; they never change within a major version. */
 export type VhdWarningCode = 'WARN_VHD_UNFLUSHED' | 'WARN_VHD_NOT_LOCKED';

@@ -1,17 +1,28 @@
 import { createHash } from 'node:crypto';
-import { JOURNAL_VERBS, type Journal, type JournalCut, type JournalVerb, type JournalWrite } from './open-journal.ts';
+import {
+  JOURNAL_VERBS,
+  type Journal,
+  type JournalCut,
+  type JournalLink,
+  type JournalVerb,
+  type JournalWrite,
+} from './open-journal.ts';
 
 const SCHEMA = 'vhdkit/journal/1';
 const MAX_WRITES = 65_536;
 const MAX_TEXT = 32_768;
 const MAX_DETAILS = 64;
+/** Links of a chain, and directories. */
+const MAX_ITEMS = 65_536;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/;
+const PATH = /^[^\0]+$/;
 const NAME = /^[a-z][A-Za-z0-9]{0,63}$/;
 /** Fields that are no details. */
 const FIELDS: readonly string[] = [
   ...['schema', 'verb', 'uuid', 'startedAt', 'fileSize', 'fileSizeAfter', 'uuidAfter', 'childUuid'],
   ...['childPath', 'writes', 'cut'],
+  ...['links', 'parentDirs'],
 ];
 
 /** A journal as a file: a line of JSON, and a line with the SHA-256 of that. */
@@ -57,7 +68,9 @@ function parse(bytes: Uint8Array): Journal {
     fileSizeAfter: countOf(fields['fileSizeAfter'], 'fileSizeAfter'),
     ...(fields['uuidAfter'] === undefined ? {} : { uuidAfter: textOf(fields, 'uuidAfter', UUID) }),
     ...(fields['childUuid'] === undefined ? {} : { childUuid: textOf(fields, 'childUuid', UUID) }),
-    ...(fields['childPath'] === undefined ? {} : { childPath: textOf(fields, 'childPath', /^[^\0]+$/) }),
+    ...(fields['childPath'] === undefined ? {} : { childPath: textOf(fields, 'childPath', PATH) }),
+    ...(fields['links'] === undefined ? {} : { links: listOf(fields, 'links', linkOf) }),
+    ...(fields['parentDirs'] === undefined ? {} : { parentDirs: listOf(fields, 'parentDirs', pathOf) }),
     details: detailsOf(fields),
     writes: writesOf(fields['writes']),
     ...(fields['cut'] === undefined ? {} : { cut: cutOf(fields['cut']) }),
@@ -81,6 +94,21 @@ function textOf(fields: Record<string, unknown>, name: string, pattern: RegExp):
   const value = fields[name];
   if (typeof value === 'string' && value.length <= MAX_TEXT && pattern.test(value)) return value;
   throw new Problem(`its field ${name} cannot be right`);
+}
+
+function listOf<T>(fields: Record<string, unknown>, name: string, itemOf: (item: unknown) => T): T[] {
+  const items = fields[name];
+  if (Array.isArray(items) && items.length <= MAX_ITEMS) return items.map((item: unknown) => itemOf(item));
+  throw new Problem(`its field ${name} cannot be right`);
+}
+
+function linkOf(item: unknown): JournalLink {
+  const fields = objectOf(item, 'one of its links');
+  return { uuid: textOf(fields, 'uuid', UUID), path: textOf(fields, 'path', PATH) };
+}
+
+function pathOf(item: unknown): string {
+  return textOf({ path: item }, 'path', PATH);
 }
 
 function countOf(value: unknown, name: string): number {

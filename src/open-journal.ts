@@ -4,6 +4,7 @@ import { VhdError } from './errors.ts';
 import { type Finding, finding } from './format/rules.ts';
 import { shellPath } from './format/shell.ts';
 import { formatUuid } from './format/uuid.ts';
+import { shortest } from './open-error-paths.ts';
 import { FileStorage } from './storage/file.ts';
 
 /** The verbs that change an image in place, and may leave a journal. */
@@ -27,6 +28,14 @@ export interface JournalCut {
   readonly offset: number;
   /** What stood there. */
   readonly before: Uint8Array;
+}
+
+/** A link that lay between the child and the image when a merge was begun. */
+export interface JournalLink {
+  /** Its identifier, the 16 bytes in file order. */
+  readonly uuid: string;
+  /** Its path, to be told and not to be opened. */
+  readonly path: string;
 }
 
 /**
@@ -54,6 +63,10 @@ export interface Journal {
   readonly childUuid?: string | undefined;
   /** Merge: the child's path, to be told and not to be opened. */
   readonly childPath?: string | undefined;
+  /** Merge: the links between the child and the image, from the child down; undefined if there are none. */
+  readonly links?: readonly JournalLink[] | undefined;
+  /** Merge: where else parents were looked for, to be told. */
+  readonly parentDirs?: readonly string[] | undefined;
   /** Further fields of a verb: names of letters and digits. */
   readonly details?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
@@ -120,14 +133,14 @@ async function readJournalFile(path: string): Promise<Journal | undefined> {
 export interface JournalCheck {
   /** True if it is to be written to. */
   readonly writable?: boolean | undefined;
-  /** Identifiers of the links above it in the chain that is being opened, 16 bytes each. Default: none. */
+  /** Identifiers of the links above it in the chain that is being opened, the child first, 16 bytes each. Default: none. */
   readonly uuidsAbove?: readonly Uint8Array[] | undefined;
 }
 
 /**
  * Refuses an image that an operation in place was begun on and not finished: to writers always, to readers if it cannot
- * be read as it stands. A merge into it may have changed sectors that the merged child owns: through that child, and only
- * so, everything reads as before.
+ * be read as it stands. A merge into it may have changed sectors that the merged child owns, or a link between: through that
+ * child and those links, and only so, everything reads as before.
  * @throws VhdError `ERR_VHD_JOURNAL`, with the command that finishes it as remedy
  */
 export async function checkJournal(image: string, { writable, uuidsAbove = [] }: JournalCheck = {}): Promise<void> {
@@ -135,8 +148,24 @@ export async function checkJournal(image: string, { writable, uuidsAbove = [] }:
   if (journal === undefined) return;
   const uuid = await uuidOf(image);
   checkJournalOf(image, journal, uuid);
-  const isCovered = uuidsAbove.some((above) => formatUuid(above) === journal.childUuid);
-  if (writable === true || journal.verb !== 'merge' || !isCovered) throw pendingError(image, journal);
+  if (writable === true) throw pendingError(image, journal);
+  refuseUncovered(image, journal, uuidsAbove);
+}
+
+/**
+ * Refuses what is pending unless it is a merge that was begun from the very chain that ends here.
+ * @param uuidsAbove identifiers of the links above the image, the child first, 16 bytes each
+ * @throws VhdError `ERR_VHD_JOURNAL`
+ */
+export function refuseUncovered(image: string, journal: Journal, uuidsAbove: readonly Uint8Array[]): void {
+  const { verb, childUuid, links = [] } = journal;
+  const uuids = uuidsAbove.map(formatUuid);
+  if (verb !== 'merge' || childUuid === undefined || !uuids.includes(childUuid)) throw pendingError(image, journal);
+  const chain = [childUuid, ...links.map(({ uuid }) => uuid)];
+  const above = uuids.slice(-chain.length);
+  if (above.length !== chain.length || chain.some((uuid, index) => uuid !== above[index])) {
+    throw otherChainError(image, journal);
+  }
 }
 
 /** What is to be said of the journal beside an image, for reports; nothing if there is none. Rejects only if reading fails. */
@@ -154,12 +183,26 @@ export async function journalFindings(image: string): Promise<Finding[]> {
 }
 
 /** The command that finishes an operation. */
-export function finishCommand(image: string, { verb, childPath }: Pick<Journal, 'verb' | 'childPath'>): string {
+export function finishCommand(image: string, journal: Pick<Journal, FinishFields>): string {
+  const { verb, childPath, parentDirs = [], details = {} } = journal;
   if (verb !== 'merge') return `vhd ${verb} ${shellPath(image)}`;
-  return `vhd merge ${shellPath(childPath ?? 'CHILD')} --into ${shellPath(image)}`;
+  const places = parentDirs.map((directory) => ` --parent-dir ${shellPath(shortest(directory))}`);
+  const flags = Object.entries(MERGE_FLAGS).map(([name, flag]) => (details[name] === true ? ` ${flag}` : ''));
+  const child = childPath === undefined ? 'CHILD' : shellPath(shortest(childPath));
+  return `vhd merge ${child} --into ${shellPath(image)}${[...places, ...flags].join('')}`;
 }
 
-function pendingError(image: string, journal: Journal): VhdError {
+type FinishFields = 'verb' | 'childPath' | 'parentDirs' | 'details';
+
+/** What a merge was called with, by the name of the detail that tells it: finishing it needs the same. */
+const MERGE_FLAGS: Readonly<Record<string, string>> = {
+  followParents: '--follow-parents',
+  allowRawParent: '--allow-raw-parent',
+  deleteMerged: '--delete-merged',
+};
+
+/** An operation was begun on an image and not finished. */
+export function pendingError(image: string, journal: Journal): VhdError {
   const message = `a ${journal.verb} was begun on it at ${journal.startedAt} and not finished`;
   const remedy = `${finishCommand(image, journal)}   (finishes it)`;
   return new VhdError('ERR_VHD_JOURNAL', message, { storage: image, rule: 'file.journal', remedy });
@@ -175,8 +218,22 @@ export function checkJournalOf(image: string, journal: Pick<Journal, 'uuid' | 'u
   throw strayError(image, journal.uuid, uuid);
 }
 
+/** The child is another image's child than it was when the merge was begun: what it owned, and what not, has changed. */
+function otherChainError(image: string, journal: Journal): VhdError {
+  const { links = [], startedAt } = journal;
+  const child = journal.childPath === undefined ? 'CHILD' : shellPath(shortest(journal.childPath));
+  const paths = links.map(({ path }) => shortest(path));
+  const between = paths.map((path) => shellPath(path)).join(', ') || 'nothing';
+  const message = `a merge of ${child} was begun on it at ${startedAt}, and the chain between them is another now`;
+  const [parent = image] = paths;
+  return new VhdError('ERR_VHD_JOURNAL', `${message}: expected ${between} between them`, {
+    ...{ storage: image, rule: 'file.journal', expected: `${between} between the child and this image` },
+    remedy: `vhd relink ${child} --parent ${shellPath(parent)} --allow-uuid-mismatch, if nothing was written since; then ${finishCommand(image, journal)}`,
+  });
+}
+
 /** A journal that was left behind by an image which had that name before. */
-function strayError(image: string, expected: string, found: string): VhdError {
+export function strayError(image: string, expected: string, found: string): VhdError {
   const message = `the journal beside it is of another image: expected identifier ${expected}, found ${found}`;
   const remedy = `if that image was replaced by this one, remove the journal: rm ${shellPath(journalPath(image))}`;
   return new VhdError('ERR_VHD_JOURNAL', message, { storage: image, rule: 'file.journal', expected, found, remedy });

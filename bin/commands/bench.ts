@@ -52,6 +52,7 @@ async function bench(session: Session, directory: string, flags: Flags): Promise
     if (svg !== '-') await session.print(session.isJson ? jsonText('bench', report) : benchText(report));
     session.files = { input: directory, output: svg };
     await target?.write(await chartText(report));
+    await target?.finish();
   } catch (error) {
     await target?.discard();
     throw error;

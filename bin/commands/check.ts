@@ -36,7 +36,7 @@ export function declare(command: Command, session: Session): void {
   addExamples(
     addLongFlags(command),
     'vhd check disk.vhd',
-    'vhd check --deep --chain child.vhd',
+    'vhd check --deep --chain base.vhd child.vhd',
     'vhd check --json *.vhd',
   );
   command.action((images: string[], flags: Flags) => checkAll(session, images, flags));
@@ -61,9 +61,8 @@ async function checkOne(session: Session, image: string, flags: Flags): Promise<
     throw new UsageError('check needs both ends of an image: expected a file, found -', 'save it to a file first');
   }
   const { chain, deep, sizeFrom, footer, lock } = flags;
-  const { strictParent: _strict, ...parents } = parentOptions(flags);
   const progress = new ProgressDisplay(session, flags);
-  const options: CheckOptions = { chain, deep, sizeFrom, footer, lock, ...parents };
+  const options: CheckOptions = { chain, deep, sizeFrom, footer, lock, ...parentOptions(flags) };
   try {
     return await check(image, { ...options, signal: session.io.signal, onProgress: progress.listener });
   } finally {

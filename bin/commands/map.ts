@@ -109,6 +109,7 @@ async function mapOpened(session: Session, job: Job, flags: Flags): Promise<void
   await opened.checkUnchanged();
   await views.listing?.finish(figures);
   if (views.svg !== undefined) await target?.write(views.svg.text(figures, views.fill, problem));
+  await target?.finish();
   if (views.listing === undefined) await show(session, { about, figures, views }, flags);
   if (problem !== undefined) await session.fail(unknownError(image, figures, problem));
   // Where the image is damaged, what the partition table suffers from that has been told already.

@@ -38,7 +38,7 @@ export const RULES = {
 export type RuleId = keyof typeof RULES;
 
 /** The id of a rule about a partition table. */
-export type PartitionRuleId = keyof typeof PARTITION_RULES;
+export type PartitionRuleId = Extract<RuleId, `partition.${string}`>;
 
 /** Where and what of a finding; the rest comes from the rule table. */
 export interface FindingDetail {

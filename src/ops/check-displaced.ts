@@ -31,9 +31,8 @@ export async function findDisplacedImage(
   const ends = await readEnds(file);
   if (endsInFooter(ends)) return undefined;
   const found = await identifyDisplaced({ storage, file, ends, searchBytes: DEFAULT_SEARCH_BYTES }, footer);
-  const offset = found?.footerOffset ?? undefined;
-  const excessBytes = found?.excessBytes ?? undefined;
-  if (found === undefined || offset === undefined || excessBytes === undefined) return undefined;
+  const { footerOffset: offset, excessBytes } = { footerOffset: null, excessBytes: null, ...found };
+  if (offset === null || excessBytes === null) return undefined;
   const end = offset + FOOTER_BYTES;
   return {
     storage: new PaddedStorage(borrowed(storage), Math.min(fileSize, end), end),

@@ -96,8 +96,8 @@ async function parentsOf(
   options: CheckOptions,
 ): Promise<CheckedParents | undefined> {
   if (examination.type !== 'differencing' || examination.refusal !== undefined) return undefined;
-  const { parentDirs, followParents, maxChainLength, allowRawParent } = options;
-  const where = { parentDirs, followParents, maxChainLength, allowRawParent };
+  const { parentDirs, followParents, strictParent, maxChainLength, allowRawParent } = options;
+  const where = { parentDirs, followParents, strictParent, maxChainLength, allowRawParent };
   return checkParents({ storage, path, examination }, where);
 }
 

@@ -12,8 +12,9 @@ import {
   undoPath,
 } from '../open-journal.ts';
 import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
+import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
-import { OutputFile, syncDirectory } from './output-file.ts';
+import { renameFile, syncDirectory } from './output-file.ts';
 
 /**
  * Writes down what is going to be done to an image, durably: after a crash there is a whole journal or none. Lock the image
@@ -27,20 +28,35 @@ export async function writeJournal(image: string, journal: Journal, replace = fa
   const { problem } = decodeJournal(bytes);
   if (problem !== undefined) throw new Error(`a journal that could not be read back: ${problem}`);
   if (bytes.length > MAX_JOURNAL_BYTES) throw tooManyChanges(image);
-  const output = await OutputFile.create(path, { force: replace, lock: false });
+  // Told of the directory: a file that cannot be made in it is none that anybody named.
+  await fs.access(dirname(path), fs.constants.W_OK);
+  const unfinished = unfinishedPath(path);
+  // What a call left that was killed: whoever writes a journal has the image locked.
+  await fs.rm(unfinished, { force: true });
+  const storage = await FileStorage.open(unfinished, { writable: true, create: 'new' });
   try {
-    await output.storage.write(bytes, 0);
-    await output.commit();
+    await storage.write(bytes, 0);
+    await storage.flush();
+    await storage.close();
+    await renameFile(unfinished, path, replace);
   } catch (error) {
-    await output.discard();
+    await storage.close();
+    await fs.rm(unfinished, { force: true });
     throw error;
   }
+  await syncDirectory(dirname(path));
+}
+
+/** A journal that is not whole yet. */
+function unfinishedPath(path: string): string {
+  return `${path}.tmp`;
 }
 
 /** Removes the journal of an image, durably: what it tells of is done and flushed. */
 export async function removeJournal(image: string): Promise<void> {
   const path = (await findJournalPath(image)) ?? journalPath(image);
   await fs.rm(path, { force: true });
+  await fs.rm(unfinishedPath(path), { force: true });
   await syncDirectory(dirname(path));
 }
 

@@ -70,13 +70,14 @@ async function resolveRestored(childPath: string, options: MergeOptions): Promis
  * Looks for a fixed image that a merge of this child was making longer when the power failed: it can be left without its
  * footer, and is no image then that a chain could be found through. True if there was one, and it has its footer again.
  */
-async function restoreEnds(childPath: string, { into, lock, onWarning, dryRun }: MergeOptions): Promise<boolean> {
+async function restoreEnds(childPath: string, options: MergeOptions): Promise<boolean> {
+  const { lock, onWarning, dryRun } = options;
   if (dryRun === true) return false;
   const storage = await FileStorage.open(childPath);
   const { footer } = await examine(storage).finally(() => storage.close());
   if (footer === undefined) return false;
   let isRestored = false;
-  for (const image of into === undefined ? await imagesWithJournal(dirname(childPath)) : [into]) {
+  for (const image of await possibleTargets(childPath, options)) {
     const journal = await readJournal(image).catch(() => undefined);
     if (journal?.verb !== 'merge' || journal.childUuid !== formatUuid(footer.uniqueId)) continue;
     const target = await openWritableFile(image, { lock, onWarning });
@@ -90,10 +91,20 @@ async function restoreEnds(childPath: string, { into, lock, onWarning, dryRun }:
   return isRestored;
 }
 
-async function imagesWithJournal(directory: string): Promise<string[]> {
+/** Images that a merge of this child may have been begun into, as far as they are not to be found through the chain. */
+export async function possibleTargets(
+  childPath: string,
+  { into, parentDirs = [] }: Pick<MergeOptions, 'into' | 'parentDirs'>,
+): Promise<readonly string[]> {
+  if (into !== undefined) return [into];
   const ending = journalPath('');
-  const names = await readdir(directory);
-  return names.filter((name) => name.endsWith(ending)).map((name) => join(directory, name.slice(0, -ending.length)));
+  const found: string[] = [];
+  for (const directory of new Set([dirname(childPath), ...parentDirs])) {
+    const names = await readdir(directory).catch(() => []);
+    const journals = names.filter((name) => name.endsWith(ending));
+    found.push(...journals.map((name) => join(directory, name.slice(0, -ending.length))));
+  }
+  return found;
 }
 
 async function positionOf(

@@ -1,14 +1,16 @@
+import { resolve } from 'node:path';
 import type { Disk } from '../disk/disk.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, type Journal, readJournal } from '../open-journal.ts';
+import { checkJournal, type Journal, readJournal, refuseUncovered } from '../open-journal.ts';
 import { listenerFor } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
 import { type MergeChain, openLinks, UnreadDisk } from './merge-chain.ts';
 import { carryOutMerge } from './merge-copy.ts';
+import { deleteMerged } from './merge-delete.ts';
 import type { MergeOptions, MergePlan, MergeResult } from './merge-options.ts';
 import { type CopyPlan, planCopy } from './merge-plan.ts';
 
@@ -65,12 +67,20 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
       return { ...planned, ...sizes, copiedBytes: plan.mergedBytes, skippedBytes: 0, grown, warnings };
     }
     options.signal?.throwIfAborted();
-    if (journal === undefined) await writeJournal(path, journalFor(chain, image, sizes));
+    const begun = journal ?? journalFor(chain, { image, sizes, options });
+    if (journal === undefined) await writeJournal(path, begun);
     const moved = await carryOutMerge({ plan, storage, source, below: base, type: image.type }, options).catch(
       (error: unknown) => {
         throw causeOf(error);
       },
     );
+    if (options.deleteMerged === true) {
+      await deleteMerged(
+        path,
+        begun,
+        chain.above.map((link) => link.path),
+      );
+    }
     await removeJournal(path);
     return { ...planned, ...sizes, ...moved, fileSize: await storage.size(), grown, warnings };
   } finally {
@@ -128,10 +138,11 @@ function checkMayChange({ findings, footer }: SoundExamination, name: string): v
 }
 
 /**
- * The journal of an earlier call for the same child; undefined if there is none.
+ * The journal of an earlier call for the same child and the same links; undefined if there is none.
  * @throws VhdError `ERR_VHD_JOURNAL` if it is of something else
  */
-async function pendingJournal({ above: [child], target }: MergeChain): Promise<Journal | undefined> {
+async function pendingJournal({ above, target }: MergeChain): Promise<Journal | undefined> {
+  const [child] = above;
   const journal = await readJournal(target.path);
   if (journal === undefined) return undefined;
   const isOurs =
@@ -139,6 +150,11 @@ async function pendingJournal({ above: [child], target }: MergeChain): Promise<J
     journal.uuid === formatUuid(target.examination.footer.uniqueId) &&
     journal.childUuid === formatUuid(child.examination.footer.uniqueId);
   if (!isOurs) await checkJournal(target.path, { writable: true });
+  refuseUncovered(
+    target.path,
+    journal,
+    above.map(({ examination }) => examination.footer.uniqueId),
+  );
   return journal;
 }
 
@@ -148,7 +164,14 @@ function sizeBefore(journal: Journal | undefined, image: SoundExamination): numb
   return typeof told === 'number' ? told : image.virtualSize;
 }
 
-function journalFor({ above: [child], target }: MergeChain, image: SoundExamination, sizes: Sizes): Journal {
+function journalFor(
+  { above: [child, ...between], target }: MergeChain,
+  { image, sizes, options }: { image: SoundExamination; sizes: Sizes; options: MergeOptions },
+): Journal {
+  const { parentDirs, followParents = false, allowRawParent = false, deleteMerged = false } = options;
+  const links = between.map(({ path, examination }) => {
+    return { uuid: formatUuid(examination.footer.uniqueId), path: resolve(path) };
+  });
   return {
     verb: 'merge',
     uuid: formatUuid(target.examination.footer.uniqueId),
@@ -157,8 +180,15 @@ function journalFor({ above: [child], target }: MergeChain, image: SoundExaminat
     fileSizeAfter: Math.max(image.fileSize, sizes.fileSize),
     writes: [],
     childUuid: formatUuid(child.examination.footer.uniqueId),
-    childPath: child.path,
-    details: { sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
+    childPath: resolve(child.path),
+    ...(links.length === 0 ? {} : { links }),
+    ...(parentDirs === undefined || parentDirs.length === 0
+      ? {}
+      : { parentDirs: parentDirs.map((path) => resolve(path)) }),
+    details: {
+      ...{ sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
+      ...{ followParents, allowRawParent, deleteMerged },
+    },
   };
 }
 

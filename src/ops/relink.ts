@@ -10,6 +10,7 @@ import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { carryOut, performJournal, removeJournal } from './journal.ts';
+import { refuseForPendingMerge } from './merge-pending.ts';
 import { refuseLoop } from './relink-loop.ts';
 import { planRelink, type RelinkImage } from './relink-plan.ts';
 
@@ -159,6 +160,8 @@ async function relinkTo(child: Child, parent: string, options: RelinkOptions): P
   await checkJournal(parent, { uuidsAbove: [image.footer.uniqueId] });
   const found = await parentOf(parent, image, options);
   const warnings = checkParent(image, found, { parent, child: child.shown, allow: options.allowUuidMismatch === true });
+  const isOther = formatUuid(image.header.parentUniqueId) !== formatUuid(found.uniqueId);
+  await refuseForPendingMerge({ storage: child.storage, path: child.path, parent, isOther });
   const reference = await parentReferenceFor(child.path, parent, found);
   const plan = await planRelink(image, reference);
   const changed = plan.writes.length > 0;

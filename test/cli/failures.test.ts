@@ -41,6 +41,7 @@ const EXIT_CODES: Readonly<Record<VhdErrorCode, number>> = {
   ERR_VHD_SIZE: 3,
   ERR_VHD_IN_USE: 3,
   ERR_VHD_STREAM: 3,
+  ERR_VHD_MANIFEST: 3,
   ERR_VHD_EXISTS: 2,
   ERR_VHD_SAME_FILE: 2,
   ERR_VHD_SOURCE_CHANGED: 4,

@@ -9,6 +9,7 @@ import { buildImage } from '../support/build-image.ts';
 import { pattern } from '../support/bytes.ts';
 import { vhd } from '../support/cli.ts';
 import { collect } from '../support/collect.ts';
+import { partitionedDisk } from '../support/partitioned-disk.ts';
 import { useTempFolder } from '../support/temp.ts';
 import { parseXml } from '../support/xml.ts';
 
@@ -16,24 +17,6 @@ const folder = useTempFolder('cli-map');
 const KiB = 1024;
 const MiB = 1024 ** 2;
 const UTF8 = { LC_ALL: 'C.UTF-8' };
-
-/** A disk of 16 MiB with an MBR that names two partitions, and some data in both. */
-function partitioned(): Uint8Array {
-  const bytes = new Uint8Array(16 * MiB);
-  const view = new DataView(bytes.buffer);
-  for (const [index, [type, start, length]] of [
-    [0x0c, MiB, 4 * MiB],
-    [0x83, 8 * MiB, 8 * MiB],
-  ].entries()) {
-    const entry = 446 + 16 * index;
-    view.setUint8(entry + 4, type ?? 0);
-    view.setUint32(entry + 8, (start ?? 0) / 512, true);
-    view.setUint32(entry + 12, (length ?? 0) / 512, true);
-  }
-  bytes.set([0x55, 0xaa], 510);
-  bytes.set(pattern(2 * MiB), 8 * MiB);
-  return bytes;
-}
 
 const shape = {
   size: 8 * MiB,
@@ -45,7 +28,7 @@ const shape = {
 };
 
 beforeAll(async () => {
-  const raw = new FlatDisk(new MemoryStorage(partitioned()), 16 * MiB, true);
+  const raw = new FlatDisk(new MemoryStorage(partitionedDisk()), 16 * MiB, true);
   const encoded = await encodeVhd(raw, { type: 'dynamic', blockSize: 512 * KiB });
   await writeFile(folder.file('parts.vhd'), Buffer.concat(await collect(encoded.stream as AsyncIterable<Buffer>)));
   await writeFile(folder.file('disk.vhd'), buildImage(shape));

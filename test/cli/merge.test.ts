@@ -203,7 +203,8 @@ describe('vhd merge', () => {
     const [uuid, childUuid] = [await uuidOf(base), formatUuid(disk.footer.uniqueId)];
     await disk.close();
     const journal = { verb: 'merge', uuid, startedAt: '2026-01-01T00:00:00Z', fileSize: 1, fileSizeAfter: 1 } as const;
-    const begun = { ...journal, writes: [], childPath: child };
+    const links = [{ uuid: await uuidOf(link), path: link }];
+    const begun = { ...journal, writes: [], childPath: child, links, parentDirs: ["it's there"] };
     await writeJournal(base, { ...begun, childUuid: uuid });
     expect(await refused([child, '--into', base])).toMatchObject({ code: 'ERR_VHD_JOURNAL' });
     await removeJournal(base);
@@ -211,11 +212,70 @@ describe('vhd merge', () => {
     const { code, message, remedy } = await refused([link, '--into', base]);
     expect(code).toBe('ERR_VHD_JOURNAL');
     expect(message).toContain('a merge was begun');
-    expect(remedy).toContain(`vhd merge ${child} --into ${base}`);
+    expect(remedy).toContain(`vhd merge ${child} --into ${base} --parent-dir 'it'\\''s there'`);
     const { stdout, stderr } = await vhd(['merge', child, '--into', base]);
     expect(stderr).toMatch(/^vhd: going on with merging /);
     expect(stdout).toMatch(/^merged /);
     expect(await readJournal(base)).toBeUndefined();
+  });
+
+  it('notices that the chain is another than when the merge was begun, and keeps it from becoming one', async () => {
+    const { base, link, child } = names;
+    const wanted = await contentOf(child);
+    const [uuid, childUuid] = [await uuidOf(base), await uuidOf(child)];
+    const journal = { verb: 'merge', uuid, startedAt: '2026-01-01T00:00:00Z', fileSize: 1, fileSizeAfter: 1 } as const;
+    const links = [{ uuid: await uuidOf(link), path: link }];
+    const stranger = temp.file(`${folder}-stranger.vhd`);
+    await createImage(stranger, { size: SIZE });
+    const relinkTo = async (parent: string): Promise<void> => {
+      const { code, stderr } = await vhd(['relink', child, '--parent', parent, '--allow-uuid-mismatch', '--json']);
+      expect(code).toBe(3);
+      expect(JSON.parse(stderr)).toMatchObject({ code: 'ERR_VHD_JOURNAL', path: base });
+    };
+    await writeJournal(base, { ...journal, writes: [], childUuid, childPath: child, links });
+    await whileUnchanged([child, link, base], async () => {
+      for (const parent of [base, stranger]) await relinkTo(parent);
+      // The same parent in the same chain is no other chain.
+      expect((await vhd(['relink', child, '--parent', link, '-q'])).code).toBe(0);
+    });
+    await removeJournal(base);
+    // Another program does it all the same: nobody takes the half merged image for what it was.
+    expect((await vhd(['relink', child, '--parent', base, '--allow-uuid-mismatch', '-q'])).code).toBe(0);
+    await writeJournal(base, { ...journal, writes: [], childUuid, childPath: child, links });
+    await expect(openVhd(child)).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL', storage: base });
+    const { code, message, remedy } = await refused([child, '--into', base, '--allow-breaking-children']);
+    expect(code).toBe('ERR_VHD_JOURNAL');
+    expect(message).toContain(`expected ${link} between them`);
+    expect(remedy).toContain(`vhd relink ${child} --parent ${link} --allow-uuid-mismatch`);
+    expect((await vhd(['relink', child, '--parent', link, '--allow-uuid-mismatch', '-q'])).code).toBe(0);
+    expect((await vhd(['merge', child, '--into', base, '-q'])).code).toBe(0);
+    expect(firstDifference(await contentOf(base), wanted)).toBe(-1);
+  });
+
+  it('refuses another merge while one is pending that needs the chain', async () => {
+    const { base, link, child } = names;
+    const [uuid, childUuid] = [await uuidOf(base), await uuidOf(child)];
+    const journal = { verb: 'merge', startedAt: '2026-01-01T00:00:00Z', fileSize: 1, fileSizeAfter: 1 } as const;
+    const links = [{ uuid: await uuidOf(link), path: link }];
+    await writeJournal(base, { ...journal, writes: [], uuid, childUuid, childPath: child, links });
+    await whileUnchanged([base, link, child], async () => {
+      const { code, remedy } = await refused([child, '--delete-merged']);
+      expect(code).toBe('ERR_VHD_JOURNAL');
+      expect(remedy).toContain(`vhd merge ${child} --into ${base}`);
+    });
+    await removeJournal(base);
+    await writeJournal(link, { ...journal, writes: [], uuid: await uuidOf(link), childUuid, childPath: child });
+    await whileUnchanged([base, link, child], async () => {
+      expect(await refused([child, '--into', base, '--delete-merged'])).toMatchObject({
+        code: 'ERR_VHD_JOURNAL',
+        path: link,
+      });
+    });
+    // Whom it breaks was asked for when it was begun.
+    await createImage(temp.file(`${folder}-other.vhd`), { parent: base });
+    await removeJournal(link);
+    await writeJournal(base, { ...journal, writes: [], uuid, childUuid, childPath: child, links });
+    expect((await vhd(['merge', child, '--into', base, '-q'])).code).toBe(0);
   });
 
   async function uuidOf(path: string): Promise<string> {

@@ -2,7 +2,9 @@
 // makes a file of the same name gets it out of the way first. Another file than these: add it here.
 import { copyFile, mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openDisk } from '../../src/open.ts';
 import { convert } from '../../src/ops/convert.ts';
+import { hashDisk } from '../../src/ops/hash.ts';
 import { relink } from '../../src/ops/relink.ts';
 import { childImage, parentImage } from './child-images.ts';
 import { findProgram, runPeer } from './peers.ts';
@@ -46,6 +48,7 @@ export const EXAMPLE_FILES: Readonly<Record<string, ExampleFile>> = {
   'disk.raw.gz': { what: 'disk.raw, compressed', make: packed('gzip') },
   'disk.raw.xz': { what: 'disk.raw, compressed', make: packed('xz') },
   'disk.raw.zst': { what: 'disk.raw, compressed', make: packed('zstd') },
+  'disk.json': { what: 'the manifest of disk.vhd', make: makeManifest },
   images: { what: 'a directory with a copy of disk.vhd', make: copyInto, isStrange: true },
   'base.vhd': { what: 'a dynamic image, the parent of child.vhd', make: (path) => writeFile(path, parentImage()) },
   'child.vhd': { what: 'a child of base.vhd', make: makeChild },
@@ -66,6 +69,12 @@ export const EXAMPLE_FILES: Readonly<Record<string, ExampleFile>> = {
     isStrange: true,
   },
 };
+
+async function makeManifest(path: string, folder: string): Promise<void> {
+  const { disk } = await openDisk(join(folder, 'disk.vhd'));
+  await using _ = disk;
+  await writeFile(path, JSON.stringify({ schema: 'vhdkit/hash/1', ...(await hashDisk(disk)) }));
+}
 
 async function makeChild(path: string, folder: string): Promise<void> {
   await writeFile(path, childImage());

@@ -1,0 +1,111 @@
+import { escapeControls } from '../src/format/bytes.ts';
+import type { ChangedPartition, ChangedRange, Verification } from '../src/ops/verify.ts';
+import { columnTable, keyValueTable, paint, type Row } from './report.ts';
+import { formatBytes, formatExactly } from './sizes.ts';
+
+/** Further ranges are counted and not listed. */
+const MAX_LISTED = 20;
+
+/** A hash and a name as sha256sum prints them: what does not fit in a line is escaped, and the line begins with a backslash. */
+export function sumLine(sha256: string, name: string): string {
+  const escaped = name.replace(/[\\\n\r]/g, (character) => ESCAPES[character] ?? '');
+  return `${escaped === name ? '' : '\\'}${sha256}  ${escaped}\n`;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r' };
+
+/** What was hashed, for a summary. */
+export interface HashedImage {
+  readonly path: string;
+  readonly type: string;
+  readonly virtualSize: number;
+  readonly blockSize: number;
+  /** How many of its blocks are not all zeros. */
+  readonly dataBlocks: number;
+  readonly root: string;
+}
+
+/** The summary of a hash. */
+export function hashRows({ type, virtualSize, blockSize, dataBlocks, root }: HashedImage): Row[] {
+  const blockCount = Math.ceil(virtualSize / blockSize);
+  return [
+    ['type', type],
+    ['virtual size', formatExactly(virtualSize)],
+    ['with data', `${dataBlocks} of ${blockCount} blocks of ${formatBytes(blockSize)}`],
+    ['root', root],
+  ];
+}
+
+/** A verification, and what was held against what. */
+export interface VerifiedImage extends Verification {
+  readonly path: string;
+  readonly manifest: string;
+}
+
+/** The answer for people. */
+export function verifyText(verified: VerifiedImage, coloured: boolean): string {
+  const { path, manifest, ok, ranges, partitions } = verified;
+  const names = `${escapeControls(path)}: `;
+  if (ok) return `${names}${paint('green', 'unchanged', coloured)}, as in ${escapeControls(manifest)}\n`;
+  const heading = `${names}${paint('red', 'changed', coloured)}, not as in ${escapeControls(manifest)}\n`;
+  if (ranges === null || partitions === null) return `${heading}  a sha256 does not tell where\n`;
+  return [
+    heading,
+    keyValueTable(differenceRows(verified), coloured),
+    partitionsTable(partitions, coloured),
+    rangesTable(ranges, partitions, coloured),
+  ].join('');
+}
+
+function differenceRows({ virtualSize, expectedSize, blockSize, changedBytes }: VerifiedImage): Row[] {
+  const isOtherSize = expectedSize !== null && virtualSize !== expectedSize;
+  const blocks = Math.ceil((changedBytes ?? 0) / (blockSize ?? 1));
+  return [
+    ['virtual size', formatExactly(virtualSize)],
+    ['expected', isOtherSize ? formatExactly(expectedSize) : undefined],
+    ['changed', changesText(blocks, isOtherSize ? Math.min(virtualSize, expectedSize) : undefined)],
+  ];
+}
+
+function changesText(blocks: number, sharedBytes: number | undefined): string {
+  if (blocks === 0) return sharedBytes === undefined ? 'nothing' : `nothing up to ${formatBytes(sharedBytes)}`;
+  return blocks === 1 ? '1 block of 2 MiB' : `${blocks} blocks of 2 MiB`;
+}
+
+function indented(title: string, rows: readonly (readonly string[])[], sides: string, coloured: boolean): string {
+  const lines = columnTable(rows, sides).trimEnd().split('\n');
+  return `\n  ${paint('dim', title, coloured)}\n${lines.map((line) => `    ${line}\n`).join('')}`;
+}
+
+function partitionsTable(partitions: readonly ChangedPartition[], coloured: boolean): string {
+  if (partitions.length === 0) return '';
+  const rows = partitions.map(({ number, length, changedBytes, type, typeName, name, fileSystem }) => [
+    String(number),
+    escapeControls(fileSystem?.type ?? typeName ?? type),
+    escapeControls(fileSystem?.label ?? name ?? ''),
+    `${formatBytes(changedBytes)} of ${formatBytes(length)}`,
+  ]);
+  return indented('partitions with changes', rows, 'rl', coloured);
+}
+
+function rangesTable(
+  ranges: readonly ChangedRange[],
+  partitions: readonly ChangedPartition[],
+  coloured: boolean,
+): string {
+  if (ranges.length === 0) return '';
+  const rows = ranges
+    .slice(0, MAX_LISTED)
+    .map((range) => [`${range.start}`, `${range.length}`, partitions.length === 0 ? '' : placeOf(range, partitions)]);
+  const more = ranges.length - rows.length;
+  const rest = more === 0 ? '' : `    and ${more} more: --json lists all\n`;
+  return indented('changed blocks: start, length', rows, 'rrl', coloured) + rest;
+}
+
+function placeOf({ start, length }: ChangedRange, partitions: readonly ChangedPartition[]): string {
+  const numbers = partitions
+    .filter((partition) => partition.start < start + length && start < partition.start + partition.length)
+    .map(({ number }) => number);
+  if (numbers.length === 0) return 'in no partition';
+  return `partition${numbers.length === 1 ? '' : 's'} ${numbers.join(', ')}`;
+}

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { FlatDisk } from '../../../src/disk/flat.ts';
+import { VhdError } from '../../../src/errors.ts';
+import { hashDisk, RootDigest } from '../../../src/ops/hash.ts';
+import { decodeManifests, hasBlocks, manifestFor } from '../../../src/ops/manifest.ts';
+import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { pattern } from '../../support/bytes.ts';
+import { mix, numberFromEnv, Random } from '../../support/seed.ts';
+
+const MiB = 1024 ** 2;
+const size = 7 * MiB + 512;
+const bytes = new Uint8Array(size);
+bytes.set(pattern(100, 1), 0);
+bytes.set(pattern(512, 2), size - 512);
+const hash = await hashDisk(new FlatDisk(new MemoryStorage(bytes), size, true));
+const manifest = { schema: 'vhdkit/hash/1', path: 'dir/a.vhd', ...hash };
+const json = JSON.stringify(manifest, undefined, 2);
+const HEX = 'ab'.repeat(32);
+
+const decode = (text: string) => decodeManifests(Buffer.from(text), 'm.json');
+const FAULT = expect.objectContaining({ name: 'VhdError', code: 'ERR_VHD_MANIFEST', storage: 'm.json' }) as unknown;
+
+function failureOf(text: string | Uint8Array): unknown {
+  try {
+    return decodeManifests(typeof text === 'string' ? Buffer.from(text) : text, 'm.json');
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('manifests', () => {
+  it('are read back, however they are spaced and whatever else they say', () => {
+    const expected = [{ path: 'dir/a.vhd', ...hash }];
+    expect(decode(json)).toEqual(expected);
+    expect(decode(`\n ${JSON.stringify({ more: [1, { deep: null }], ...manifest })}\r\n`)).toEqual(expected);
+    expect(decode(JSON.stringify({ ...manifest, path: undefined }))).toEqual([{ path: null, ...hash }]);
+  });
+
+  it('are read as a Windows shell writes them', () => {
+    expect(decodeManifests(Buffer.from(`\ufeff${json}`, 'utf16le'))).toEqual(decode(json));
+    expect(decodeManifests(Buffer.from(`\ufeff${json}`))).toEqual(decode(json));
+  });
+
+  it('may be several, one a line', () => {
+    const lines = ['x/a.vhd', 'b.vhd'].map((path) => JSON.stringify({ ...manifest, path }));
+    const found = decode(`${lines.join('\n')}\n`);
+    expect(found.map(({ path }) => path)).toEqual(['x/a.vhd', 'b.vhd']);
+    expect(failureOf(`${lines.join('\n')}\n{"schema":`)).toEqual(FAULT);
+    expect((failureOf(`${lines[0]}\n{}`) as Error).message).toMatch(/^line 2: /);
+  });
+
+  it('may be lines of sha256sum', () => {
+    expect(decode(`${HEX}  a b.vhd\n${HEX.toUpperCase()} *c\\n.raw\r\n\\${HEX}  d\\\\e\\nf\n`)).toEqual([
+      { path: 'a b.vhd', sha256: HEX },
+      { path: 'c\\n.raw', sha256: HEX },
+      { path: 'd\\e\nf', sha256: HEX },
+    ]);
+  });
+
+  it.each([
+    ['', 'an empty file'],
+    ['\n\n', 'an empty file'],
+    ['null', 'something else in line 1'],
+    ['[]', 'something else in line 1'],
+    [`${HEX}\n`, 'something else in line 1'],
+    [`${HEX}  a\n${HEX.slice(1)}  b\n`, 'something else in line 2'],
+    ['{}', "expected schema 'vhdkit/hash/1', found none"],
+    [json.replace('hash/1', 'hash/2'), "found 'vhdkit/hash/2'"],
+    [json.slice(0, -1), 'something else in line 1'],
+  ])('%j is none', (text, why) => {
+    expect(failureOf(text)).toEqual(FAULT);
+    expect((failureOf(text) as Error).message).toContain(why);
+  });
+
+  it('are no bytes that are no text, nor too many', () => {
+    expect(failureOf(Uint8Array.of(0x7b, 0xff, 0x7d))).toEqual(FAULT);
+    expect(failureOf(Uint8Array.of(0xff, 0xfe, 0x7b))).toEqual(FAULT);
+    expect(failureOf(new Uint8Array(128 * MiB + 1))).toMatchObject({ code: 'ERR_VHD_LIMIT', storage: 'm.json' });
+    expect(failureOf('['.repeat(1_000_000))).toEqual(FAULT);
+    expect(failureOf(`{"blocks":${'['.repeat(1_000_000)}`)).toEqual(FAULT);
+  });
+
+  const [first, last] = hash.blocks;
+  const hostile: Record<string, unknown> = {
+    ...{ nothing: null, number: -1, half: 0.5, huge: 2 ** 53, infinite: 1e999, text: 'x', long: 'x'.repeat(1e6) },
+    ...{ empty: [], object: {}, true: true, '__proto__ of a list': [{ ['__proto__']: first }] },
+    twice: [first, first],
+    backwards: [last, first],
+    'one missing': [last],
+    'beyond the end': [first, last, { ...last, start: 8 * MiB }],
+    'between blocks': [first, { ...last, start: 512 }],
+    'upper case': [first, { ...last, sha256: last?.sha256.toUpperCase() }],
+    'a short hash': [first, { ...last, sha256: last?.sha256.slice(1) }],
+    'holes in the list': [null, undefined],
+    'a great deal of nothing': Array.from({ length: 1e5 }, () => 0),
+  };
+  it.each(Object.keys(hostile))('with %s in any field are refused', (name) => {
+    for (const field of ['schema', 'virtualSize', 'blockSize', 'root', 'blocks']) {
+      expect([field, failureOf(JSON.stringify({ ...manifest, [field]: hostile[name] }))]).toEqual([field, FAULT]);
+    }
+    for (const field of ['start', 'sha256']) {
+      const blocks = [{ ...first, [field]: hostile[name] }, last];
+      expect([field, failureOf(JSON.stringify({ ...manifest, blocks }))]).toEqual([field, FAULT]);
+    }
+  });
+
+  it.each([
+    [0, 2 * MiB],
+    [6 * MiB, MiB + 512],
+  ])('with the zeros of the block at %d in the list are refused, though their root is right', (start, length) => {
+    const zeros = { start, sha256: createHash('sha256').update(new Uint8Array(length)).digest('hex') };
+    const digest = new RootDigest(size);
+    digest.add(zeros);
+    const found = failureOf(JSON.stringify({ ...manifest, root: digest.hex(), blocks: [zeros] }));
+    expect(found).toEqual(FAULT);
+    expect((found as Error).message).toContain('block 0 not to be all zeros');
+  });
+
+  it('say no more than fits, whatever they hold', () => {
+    const { message } = failureOf(JSON.stringify({ ...manifest, root: 'x'.repeat(1e6) })) as Error;
+    expect(message.length).toBeLessThan(300);
+  });
+
+  it('changed anywhere are refused, or say the same', () => {
+    const seed = numberFromEnv('VHDKIT_SEED', 1);
+    const plain = `${HEX}  a.vhd\n\\${HEX}  b\\\\c.vhd\n`;
+    const outcomes = { refused: 0, read: 0 };
+    const runs = numberFromEnv('VHDKIT_RUNS', 2000);
+    for (let run = 0; run < runs; run++) {
+      const random = new Random(mix(seed, run));
+      const mutated = mutate(Buffer.from(random.oneIn(4) ? plain : json), random);
+      const found = failureOf(mutated);
+      if (found instanceof VhdError) {
+        expect([run, found]).toEqual([run, FAULT]);
+        outcomes.refused++;
+        continue;
+      }
+      outcomes.read++;
+      for (const item of found as ReturnType<typeof decodeManifests>) {
+        if (hasBlocks(item)) expect([run, { ...item, path: '' }]).toEqual([run, { path: '', ...hash }]);
+        else expect([run, item.sha256]).toEqual([run, expect.stringMatching(/^[0-9a-f]{64}$/)]);
+      }
+    }
+    expect(outcomes.refused).toBeGreaterThan(runs / 4);
+    expect(outcomes.read).toBeGreaterThan(runs / 40);
+  });
+});
+
+/** A few bytes changed, cut out, doubled or put elsewhere. */
+function mutate(source: Buffer, random: Random): Buffer {
+  let result = Buffer.from(source);
+  for (let count = 1 + random.below(2); count > 0; count--) {
+    const [from, to] = [random.below(result.length), random.below(result.length)].sort((a, b) => a - b) as [
+      number,
+      number,
+    ];
+    const part = result.subarray(from, to);
+    switch (random.below(5)) {
+      case 0:
+        result[from] = random.below(256);
+        break;
+      case 1:
+        result = result.subarray(0, to);
+        break;
+      case 2:
+        result = Buffer.concat([result.subarray(0, from), result.subarray(to)]);
+        break;
+      case 3:
+        result = Buffer.concat([result.subarray(0, to), part, result.subarray(to)]);
+        break;
+      default:
+        result[from] = '0123456789{}[]",:-e.\\'.charCodeAt(random.below(21));
+    }
+  }
+  return result;
+}
+
+describe('the manifest for an image', () => {
+  const of = (...paths: string[]) => paths.map((path, index) => ({ path, sha256: String(index) }));
+
+  it('is the only one, whatever its name', () => {
+    expect(manifestFor(of('other.raw'), 'a.vhd')).toMatchObject({ sha256: '0' });
+  });
+
+  it('is of several that with its path, else that with its name', () => {
+    expect(manifestFor(of('x/a.vhd', 'a.vhd', 'b.vhd'), 'a.vhd')).toMatchObject({ sha256: '1' });
+    expect(manifestFor(of('x/a.vhd', 'b.vhd'), '/y/a.vhd')).toMatchObject({ sha256: '0' });
+  });
+
+  it.each([
+    [['x/a.vhd', 'y/a.vhd'], 2],
+    [['b.vhd', 'c.vhd'], 0],
+  ])('of %j cannot be told', (paths, count) => {
+    expect(() => manifestFor(of(...paths), 'a.vhd', 'm')).toThrow(
+      expect.objectContaining({ code: 'ERR_VHD_MANIFEST', storage: 'm', found: `${count} among 2` }) as Error,
+    );
+  });
+});
