@@ -50,7 +50,9 @@ describe('the defects', () => {
 
   it('break every rule that one defect can break', () => {
     const broken = new Set(defects.map(({ rule }) => rule));
-    const missing = (Object.keys(RULES) as RuleId[]).filter((rule) => !broken.has(rule));
+    // What other programs refuse has images of its own: check-for-defects.ts.
+    const ours = (Object.keys(RULES) as RuleId[]).filter((rule) => !rule.startsWith('for.'));
+    const missing = ours.filter((rule) => !broken.has(rule));
     expect(missing.sort()).toEqual(Object.keys(NOT_BY_ONE_DEFECT).sort());
   });
 
