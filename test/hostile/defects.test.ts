@@ -26,7 +26,6 @@ import { useTempFolder } from '../support/temp.ts';
 const NOT_BY_ONE_DEFECT: Partial<Record<RuleId, string>> = {
   'file.in-use': 'it takes another program that has the file open (test/cli/locks.test.ts)',
   'file.journal': 'it takes a second file (test/unit/open-journal.test.ts, and the journals of the fuzzer)',
-  'footer.cookie': 'a footer without its cookie is no footer: it is told as missing, at the end or at both',
   'bat.limit': 'a disk that needs such a table, without one, breaks bat.short first (size-beyond-numbers)',
   'bat.unaligned': 'no defect: every packed image is so (the base `packed`)',
   'parent.unavailable': 'it takes a file that may not be looked at (test/cli/chain-reading.test.ts)',
