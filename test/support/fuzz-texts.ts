@@ -15,7 +15,7 @@ import { decodeManifests, hasBlocks } from '../../src/ops/manifest.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { decompress } from '../../src/stream/decompress.ts';
 import { firstDifference, pattern } from './bytes.ts';
-import { SAMPLE, SAMPLES } from './compressed.ts';
+import { concatenated, SAMPLE, SAMPLES } from './compressed.ts';
 import type { Ending } from './fuzz-images.ts';
 import { must, orRefused } from './fuzz-oracle.ts';
 import type { Random } from './seed.ts';
@@ -28,7 +28,7 @@ const MiB = 1024 * 1024;
 
 /** A few bytes changed, cut, repeated or put in. */
 function mutateBytes(original: Uint8Array, random: Random, hot = original.length): Uint8Array {
-  let bytes = Uint8Array.from(original);
+  let bytes: Uint8Array = Uint8Array.from(original);
   for (let change = random.below(4); change >= 0 && bytes.length > 0; change--) {
     const at = random.below(random.oneIn(3) ? bytes.length : Math.min(hot, bytes.length));
     const kind = random.below(8);
@@ -36,14 +36,14 @@ function mutateBytes(original: Uint8Array, random: Random, hot = original.length
     else if (kind === 4) bytes.fill(random.below(256), at, at + random.pick([2, 4, 8, 16]));
     else if (kind === 5) bytes = bytes.slice(0, at);
     else if (kind === 6) bytes.copyWithin(at, random.below(bytes.length), random.below(bytes.length));
-    else bytes = new Uint8Array([...bytes.subarray(0, at), ...pattern(random.below(20), 3), ...bytes.subarray(at)]);
+    else bytes = concatenated(bytes.subarray(0, at), pattern(random.below(20), 3), bytes.subarray(at));
   }
   return bytes;
 }
 
 let tables: readonly Uint8Array[] | undefined;
 
-function tableDisks(): readonly Uint8Array[] {
+function makeTables(): readonly Uint8Array[] {
   const entries = [
     { type: LINUX, first: 40, last: 99, name: 'one\u202e\u001b[31m' },
     { type: LINUX, first: 100, last: 199, name: 'two' },
@@ -63,13 +63,12 @@ function tableDisks(): readonly Uint8Array[] {
     100 * 512,
   );
   const superblocks = superblockImages().map(({ bytes }) => bytes);
-  tables ??= [gptDisk({ sectorCount: SECTORS, entries }), chained, ...superblocks];
-  return tables;
+  return [gptDisk({ sectorCount: SECTORS, entries }), chained, ...superblocks];
 }
 
 /** A partition table or a file system with changed bytes. */
 export async function fuzzTable(random: Random): Promise<Ending> {
-  const disks = tableDisks();
+  const disks = (tables ??= makeTables());
   const original = disks[random.below(random.oneIn(2) ? 2 : disks.length)] ?? new Uint8Array(0);
   const bytes = mutateBytes(original, random, 2048);
   if (random.oneIn(2) && bytes.length >= 1024) resealHeader(bytes, 512);
