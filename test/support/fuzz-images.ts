@@ -128,7 +128,10 @@ async function writeImage(subject: Subject, samples: readonly Sample[], random: 
 
 /** What samples of before hold after the writes; and the writes, as far as later ones leave them. */
 function overlaid(samples: readonly Sample[], written: readonly Sample[]): Sample[] {
-  const all = [...samples.map((sample) => ({ sample, from: 0 })), ...written.map((sample, index) => ({ sample, from: index + 1 }))];
+  const all = [
+    ...samples.map((sample) => ({ sample, from: 0 })),
+    ...written.map((sample, index) => ({ sample, from: index + 1 })),
+  ];
   return all.map(({ sample, from }) => {
     if (sample.bytes === undefined) return sample;
     const bytes = Uint8Array.from(sample.bytes);

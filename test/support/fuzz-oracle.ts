@@ -39,7 +39,10 @@ export function checkError(error: unknown): void {
   if (!(error instanceof VhdError)) throw error;
   must(CODES.has(error.code), `an undocumented code ${error.code}`);
   const texts = [error.message, error.expected, error.found, error.remedy];
-  must(!texts.some((text) => text !== undefined && CONTROLS.test(text)), `control characters: ${JSON.stringify(texts)}`);
+  must(
+    !texts.some((text) => text !== undefined && CONTROLS.test(text)),
+    `control characters: ${JSON.stringify(texts)}`,
+  );
 }
 
 /** Findings must be of rules that there are, in plain sentences. */
@@ -66,7 +69,8 @@ export async function sampleDisk(disk: Disk, random: Random): Promise<Sample[]> 
     const length = Math.min(disk.size, 1 + random.below(MAX_PIECE));
     const room = disk.size - length;
     const near = random.below(Math.min(room, 0xffff_ffff) + 1);
-    const position = piece === 0 ? 0 : piece === 1 ? room : random.oneIn(2) ? near : Math.floor((room * random.below(1000)) / 1000);
+    const position =
+      piece === 0 ? 0 : piece === 1 ? room : random.oneIn(2) ? near : Math.floor((room * random.below(1000)) / 1000);
     samples.push({ position, length, bytes: await readFilled(disk, position, length) });
   }
   return samples;
