@@ -58,8 +58,8 @@ async function run(): Promise<number> {
   return conclude(tally);
 }
 
-function count(tally: Tally, { kind, ending = 'failed', failure, milliseconds }: CaseResult): void {
-  const what = `${kind} ${ending}`;
+function count(tally: Tally, { kind, ending, failure, milliseconds }: CaseResult): void {
+  const what = `${kind} ${ending ?? 'failed'}`;
   tally.counts.set(what, (tally.counts.get(what) ?? 0) + 1);
   tally.slowest = Math.max(tally.slowest, milliseconds);
   tally.largest = Math.max(tally.largest, process.memoryUsage.rss());
