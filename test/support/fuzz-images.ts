@@ -114,8 +114,10 @@ async function writeImage(subject: Subject, samples: readonly Sample[], random: 
     const length = Math.min(disk.size, 1 + random.below(random.oneIn(3) ? 20_000 : 1024));
     const position = random.below(Math.min(disk.size - length, 0xffff_ffff) + 1);
     const bytes = pattern(length, random.below(1000));
-    if ((await orRefused(() => disk.write(bytes, position).then(() => true))) !== true) break;
-    written.push({ position, length, bytes });
+    const isWritten = await orRefused(() => disk.write(bytes, position).then(() => true));
+    // What a write leaves that fails half-way is not known.
+    written.push({ position, length, bytes: isWritten === true ? bytes : undefined });
+    if (isWritten !== true) break;
     if (random.oneIn(3)) await orRefused(() => disk.flush());
   }
   const isClosed = await orRefused(() => disk.close().then(() => true));
@@ -138,9 +140,9 @@ function overlaid(samples: readonly Sample[], written: readonly Sample[]): Sampl
     for (const later of written.slice(from)) {
       const start = Math.max(sample.position, later.position);
       const end = Math.min(sample.position + sample.length, later.position + later.length);
-      if (start < end) {
-        bytes.set(later.bytes?.subarray(start - later.position, end - later.position) ?? [], start - sample.position);
-      }
+      if (start >= end) continue;
+      if (later.bytes === undefined) return { ...sample, bytes: undefined };
+      bytes.set(later.bytes.subarray(start - later.position, end - later.position), start - sample.position);
     }
     return { ...sample, bytes };
   });
