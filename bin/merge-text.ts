@@ -4,7 +4,7 @@ import { formatBytes, formatExactly, formatRate } from './sizes.ts';
 
 /** What is about to be done, in one line. */
 export function planText(plan: MergePlan, isNew: boolean): string {
-  const { child, path, mergedBytes, newBlocks, freeBytes, grownFrom, isResumed } = plan;
+  const { child, path, mergedBytes, newBlocks, freeBytes, grownFrom, isResumed, outdated } = plan;
   if (isNew) return `writing ${formatBytes(mergedBytes)} of ${child} into ${path}, and changing nothing else\n`;
   const parts = [
     `${isResumed ? 'going on with merging' : 'merging'} ${formatBytes(mergedBytes)} of ${child} into ${path}`,
@@ -12,7 +12,12 @@ export function planText(plan: MergePlan, isNew: boolean): string {
     grownFrom === undefined ? undefined : `larger than its ${formatBytes(grownFrom)}`,
     freeBytes === undefined ? undefined : `free ${formatBytes(freeBytes)}`,
   ];
-  return `${parts.filter((part) => part !== undefined).join(', ')}\n`;
+  const text = `${parts.filter((part) => part !== undefined).join(', ')}\n`;
+  return outdated.length === 0 ? text : `${text}     ${outdatedText(outdated)} afterwards\n`;
+}
+
+function outdatedText(paths: readonly string[]): string {
+  return `${paths.join(', ')} no longer ${paths.length === 1 ? 'reads what it' : 'read what they'} did`;
 }
 
 /** What was merged, for people. */
@@ -31,15 +36,19 @@ export function mergeText(result: MergeResult, { isNew, isDryRun }: { isNew: boo
     [isDryRun ? 'at most' : 'copied', formatBytes(copiedBytes)],
     ['empty', isDryRun || skippedBytes === 0 ? undefined : `${formatBytes(skippedBytes)}, skipped`],
     ['time', isDryRun ? undefined : `${seconds.toFixed(2)} s${formatRate(copiedBytes, seconds)}`],
-    ...rowsOfMerged(result),
+    ...rowsOfMerged(result, isDryRun),
   ];
   return summaryText(heading, rows);
 }
 
-function rowsOfMerged({ merged, deleted, safeToDelete, relinks }: MergeResult): Row[] {
+function rowsOfMerged({ merged, deleted, safeToDelete, outdated, relinks }: MergeResult, isDryRun: boolean): Row[] {
   return [
     ['deleted', deleted ? merged.join(', ') : undefined],
     ['safe to delete', safeToDelete.length > 0 ? safeToDelete.join(', ') : undefined],
+    [
+      'outdated',
+      outdated.length > 0 && !isDryRun ? `${outdatedText(outdated)}; merging it would undo this` : undefined,
+    ],
     ...relinks.map((command): Row => ['still a child', command]),
   ];
 }

@@ -55,6 +55,7 @@ async function mergeVerb(session: Session, child: string, flags: Flags): Promise
   checkFlags(child, flags);
   session.files = { input: child, output: output ?? into ?? child };
   const heard = new HeardWarnings();
+  const told = new Set<string>();
   const progress = new ProgressDisplay(session, flags);
 
   const options: MergeOptions = {
@@ -62,7 +63,7 @@ async function mergeVerb(session: Session, child: string, flags: Flags): Promise
     ...parentOptions(flags),
     blockingWrites: true,
     onWarning: heard.listener,
-    onPlan: (plan) => tellPlan(session, plan, flags),
+    onPlan: (plan) => tellPlan(session, plan, { flags, told }),
     onProgress: progress.listener,
     signal: session.io.signal,
   };
@@ -73,7 +74,7 @@ async function mergeVerb(session: Session, child: string, flags: Flags): Promise
     progress.clear();
   }
   session.aftermath = undefined;
-  await tell(session, result, { heard, flags });
+  await tell(session, result, { heard, told, flags });
 }
 
 function checkFlags(child: string, { output, deleteMerged, force }: Flags): void {
@@ -93,25 +94,32 @@ function checkFlags(child: string, { output, deleteMerged, force }: Flags): void
 }
 
 /** From here on a failure leaves something behind that the same command goes on with. */
-async function tellPlan(session: Session, plan: MergePlan, { output, quiet, dryRun }: Flags): Promise<void> {
-  const isNew = output !== undefined;
-  if (!isNew && dryRun !== true) {
-    session.files = { input: plan.child, output: plan.path };
-    const command = `vhd merge ${shellPath(plan.child)} --into ${shellPath(plan.path)}`;
-    session.aftermath = `nothing is lost: ${plan.child} reads as before, and ${command} goes on`;
+async function tellPlan(
+  session: Session,
+  plan: MergePlan,
+  { flags: { output, quiet, dryRun }, told }: { flags: Flags; told: Set<string> },
+): Promise<void> {
+  const { child, path, finishCommand } = plan;
+  if (finishCommand !== undefined && dryRun !== true) {
+    session.files = { input: child, output: path };
+    session.aftermath = `nothing is lost: ${child} reads as before, and ${finishCommand} goes on`;
   }
-  if (!session.isJson && quiet !== true) await session.note(`vhd: ${planText(plan, isNew)}`);
+  if (session.isJson) return;
+  // Before anything is written.
+  for (const warning of plan.warnings) await session.warn(warning);
+  for (const warning of plan.warnings) told.add(warning);
+  if (quiet !== true) await session.note(`vhd: ${planText(plan, output !== undefined)}`);
 }
 
 async function tell(
   session: Session,
   result: MergeResult,
-  { heard, flags }: { heard: HeardWarnings; flags: Flags },
+  { heard, told, flags }: { heard: HeardWarnings; told: ReadonlySet<string>; flags: Flags },
 ): Promise<void> {
   const isDryRun = flags.dryRun === true;
   const ofFiles = heard.warnings.map(({ storage, message }) => `${storage}: ${message}`);
-  const warnings = [...result.warnings.map((warning) => `${result.into}: ${warning}`), ...ofFiles];
-  for (const warning of warnings) await session.warn(warning);
+  const warnings = [...result.warnings, ...ofFiles];
+  for (const warning of warnings.filter((text) => !told.has(text))) await session.warn(warning);
   if (session.isJson) {
     await session.print(jsonText('merge', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
   } else if (flags.quiet !== true) {

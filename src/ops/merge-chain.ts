@@ -5,6 +5,7 @@ import { restoreFixedEnd } from '../disk/grow-image.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
+import { describeFinding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { closeLinks, type ResolvedLink, resolveChain } from '../open-chain.ts';
@@ -48,6 +49,14 @@ export async function openMergeChain(childPath: string, options: MergeOptions): 
     await closeLinks(links);
     throw error;
   }
+}
+
+/** What is to be said of parents that have changed since their children were made, as far as time stamps tell. */
+export function changedParents(links: readonly ResolvedLink[]): string[] {
+  return links.flatMap(({ path, findings }) => {
+    const found = findings.filter(({ rule, severity }) => rule === 'parent.timestamp' && severity === 'warning');
+    return found.map((item) => `${path}: ${describeFinding(item)}`);
+  });
 }
 
 /** Closes all of them. */

@@ -5,7 +5,7 @@ import { DEFAULT_BLOCK_SIZE } from '../format/spec.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
 import { encodeVhd } from '../stream/encode.ts';
 import { measureDisk, writeDiskToFile } from './convert-disk.ts';
-import { closeMergeChain, type MergeChain, openLinks } from './merge-chain.ts';
+import { changedParents, closeMergeChain, type MergeChain, openLinks } from './merge-chain.ts';
 import type { MergeOutcome } from './merge-in-place.ts';
 import type { MergeOptions } from './merge-options.ts';
 import { checkTarget, OutputFile } from './output-file.ts';
@@ -28,11 +28,13 @@ export async function mergeToNew(chain: MergeChain, output: string, options: Mer
     const size = Math.max(disk.size, virtualSize);
     const base = ancestorOf(disk, above.length);
     const whole = size > disk.size ? new TailDisk(disk, base) : disk;
+    const warnings = changedParents(above);
     await options.onPlan?.({
       ...{ child: above[0].path, path: output, mergedBytes: size, newBlocks: 0, neededBytes: 0 },
       ...{ freeBytes: undefined, grownFrom: undefined, isResumed: false },
+      ...{ outdated: [], warnings, finishCommand: undefined },
     });
-    const outcome = { path: output, type, virtualSize: size, newBlocks: 0, warnings: [], resumed: false };
+    const outcome = { path: output, type, virtualSize: size, newBlocks: 0, warnings, resumed: false };
     const grown = size > virtualSize;
     const written =
       type === 'differencing'

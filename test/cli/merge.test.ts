@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { encodeFooter } from '../../src/format/footer.ts';
 import { formatUuid } from '../../src/format/uuid.ts';
@@ -89,9 +89,44 @@ describe('vhd merge', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       schema: 'vhdkit/merge/1',
       ...{ path: base, into: base, type: 'dynamic', virtualSize: SIZE, merged: [child, link] },
-      ...{ safeToDelete: [child, link], relinks: [], deleted: false, grown: false, resumed: false, warnings: [] },
+      ...{
+        safeToDelete: [child, link],
+        outdated: [link],
+        relinks: [],
+        deleted: false,
+        grown: false,
+        resumed: false,
+        warnings: [],
+      },
     });
     expect(firstDifference(await contentOf(base), wanted)).toBe(-1);
+  });
+
+  it('says before and after which links no longer read what they did', async () => {
+    const { base, link, child } = names;
+    const dry = await vhd(['merge', child, '--into', base, '--dry-run']);
+    expect(dry.stderr).toContain(`${link} no longer reads what it did afterwards`);
+    const { stdout, stderr } = await vhd(['merge', child, '--into', base]);
+    expect(stderr).toContain(`${link} no longer reads what it did afterwards`);
+    expect(stdout).toContain(`${link} no longer reads what it did; merging it would undo this`);
+  });
+
+  it('warns, before it writes, of a parent that is not as its child knows it, and refuses it if told to', async () => {
+    const { base, child } = names;
+    const bytes = await readFile(base);
+    await using disk = await openVhd(base);
+    const footer = encodeFooter({ ...disk.footer, timestamp: disk.footer.timestamp + 60 });
+    await disk.close();
+    bytes.set(footer, 0);
+    bytes.set(footer, bytes.length - 512);
+    await writeFile(base, bytes);
+    // That of the file would do as well.
+    await utimes(base, 1e9, 1e9);
+    expect(await refused([child, '--into', base, '--strict-parent'])).toMatchObject({ code: 'ERR_VHD_PARENT_CHANGED' });
+    const { code, stderr } = await vhd(['merge', child, '--into', base]);
+    expect(code).toBe(0);
+    expect(stderr.match(/another time stamp than its child knows/g)).toHaveLength(1);
+    expect(stderr.indexOf('another time stamp')).toBeLessThan(stderr.indexOf('merging'));
   });
 
   it('writes nothing with --dry-run', async () => {
