@@ -143,7 +143,6 @@ export const OTHER_VERBS: ReadonlyMap<string, string> = new Map(
     detect: 'id',
     file: 'id',
     blocks: 'map',
-    doctor: 'check',
     fsck: 'check',
     test: 'check',
     validate: 'check',

@@ -1,7 +1,7 @@
 import { Command, CommanderError, type Option } from 'commander';
 import { UsageError } from './errors.ts';
 import { type Io, type Output, Session } from './session.ts';
-import { declaredVerb, isVerb, VERBS } from './verbs.ts';
+import { declaredVerb, isVerb, unaliased, VERBS } from './verbs.ts';
 import { asksForVersionReport, version } from './version.ts';
 
 const EXIT_CODES = `
@@ -37,7 +37,8 @@ function asksForJson(argv: readonly string[]): boolean {
   return argv.slice(0, end < 0 ? argv.length : end).includes('--json');
 }
 
-async function parse(argv: readonly string[], session: Session): Promise<void> {
+async function parse(called: readonly string[], session: Session): Promise<void> {
+  const argv = unaliased(called);
   const help = { out: '', error: '' };
   const program = newProgram(help, session.io);
   const asked = argv[0] === 'help' ? argv[1] : argv[0];

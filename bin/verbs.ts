@@ -26,12 +26,25 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   hash: { summary: 'hash what is on disks, whatever their format', load: () => import('./commands/hash.ts') },
   verify: { summary: 'tell what changed since a disk was hashed', load: () => import('./commands/verify.ts') },
+  check: { summary: 'look for damage, and say what mends it', load: () => import('./commands/check.ts') },
   merge: { summary: 'merge a differencing image into an ancestor', load: () => import('./commands/merge.ts') },
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },
   tree: { summary: 'show the chains in a directory', load: () => import('./commands/tree.ts') },
+  repair: { summary: 'mend what check calls repairable', load: () => import('./commands/repair.ts') },
+  undo: { summary: 'take the last repair, resize or set back', load: () => import('./commands/undo.ts') },
+  set: { summary: 'set identifier, creator, geometry or time stamp', load: () => import('./commands/set.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },
   completion: { summary: 'print a script that completes in a shell', load: () => import('./commands/completion.ts') },
 };
+
+/** Other names of verbs, which help does not show. */
+const ALIASES: Readonly<Record<string, string>> = { doctor: 'check' };
+
+/** A call with the verb by the name that it has here. */
+export function unaliased(argv: readonly string[]): readonly string[] {
+  const at = argv[0] === 'help' ? 1 : 0;
+  return argv.map((word, index) => (index === at && Object.hasOwn(ALIASES, word) ? (ALIASES[word] ?? word) : word));
+}
 
 /** True if there is a verb of that name. */
 export function isVerb(name: string): boolean {

@@ -45,6 +45,7 @@ export type { CreateOptions, OpenDiskOptions, OpenedDisk, OpenOptions } from './
 export { createVhd, openDisk, openRaw, openVhd } from './open.ts';
 export type { ResolvedLink } from './open-chain.ts';
 export { resolveChain } from './open-chain.ts';
+export type { JournalVerb } from './open-journal.ts';
 export type { ChainOptions, ParentOptions } from './open-parent-options.ts';
 export { parentReferenceFor } from './open-parent-reference.ts';
 export type { OpenRawOptions } from './open-raw.ts';
@@ -60,6 +61,12 @@ export type {
   Workload,
 } from './ops/bench-report.ts';
 export type { ParentState } from './ops/chain-index.ts';
+export type { CheckOptions } from './ops/check.ts';
+export type { ReaderName } from './format/reader-facts.ts';
+export { READERS } from './format/reader-facts.ts';
+export { check } from './ops/check.ts';
+export type { Watched } from './ops/check-bitmaps.ts';
+export type { CheckFinding, CheckReport } from './ops/check-report.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
 export { convert } from './ops/convert.ts';
@@ -87,8 +94,16 @@ export type { RelinkOptions, RelinkResult } from './ops/relink.ts';
 export { relink } from './ops/relink.ts';
 export type { RelinkAllOptions, RelinkAllResult, RelinkedImage, RelinkOutcome } from './ops/relink-all.ts';
 export { relinkAll } from './ops/relink-all.ts';
+export type { RepairOptions, RepairResult } from './ops/repair.ts';
+export { repair } from './ops/repair.ts';
+export type { LossOption, LostRange, RepairLoss } from './ops/repair-context.ts';
+export type { MendedFinding } from './ops/repair-plan.ts';
+export type { SetField, SetOptions, SetResult } from './ops/set.ts';
+export { setIdentity } from './ops/set.ts';
 export type { TreeImage, TreeOptions, TreeReport } from './ops/tree.ts';
 export { readTree } from './ops/tree.ts';
+export type { UndoOptions, UndoResult } from './ops/undo.ts';
+export { undo } from './ops/undo.ts';
 export type { ChangedPartition, ChangedRange, Verification } from './ops/verify.ts';
 export { verifyDisk } from './ops/verify.ts';
 export { BlobStorage } from './storage/blob.ts';

@@ -30,6 +30,14 @@ export interface JournalLink {
   readonly path: string;
 }
 
+/** Bytes of the image that are cut off. */
+export interface JournalCut {
+  /** Byte offset in the file as it was before. */
+  readonly offset: number;
+  /** What stood there. */
+  readonly before: Uint8Array;
+}
+
 /**
  * What an operation in place wrote down before it began, so that the same command finishes it after a crash. It is input
  * like any file: nothing in it is believed that the image does not confirm, and no path in it is followed.
@@ -39,6 +47,8 @@ export interface Journal {
   readonly verb: JournalVerb;
   /** Identifier of the image that is changed, the 16 bytes in file order. */
   readonly uuid: string;
+  /** The identifier that it gets; undefined if it keeps its own. */
+  readonly uuidAfter?: string | undefined;
   /** When the operation began, ISO 8601 UTC. */
   readonly startedAt: string;
   /** Bytes of the file before. */
@@ -47,6 +57,8 @@ export interface Journal {
   readonly fileSizeAfter: number;
   /** Every byte that changes, in file order; empty where the verb finds out again what to do. */
   readonly writes: readonly JournalWrite[];
+  /** What is cut off the end of the file and is not zero, in file order; undefined if nothing is, or it is not kept. */
+  readonly cut?: readonly JournalCut[] | undefined;
   /** Merge: identifier of the child that is merged, which owns every sector that changes. */
   readonly childUuid?: string | undefined;
   /** Merge: the child's path, to be told and not to be opened. */
@@ -60,7 +72,7 @@ export interface Journal {
 }
 
 /** Largest journal that is read, in bytes. */
-const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
+export const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
 /** Where the journal of an image is; `image` is its path, behind all symbolic links. */
 export function journalPath(image: string): string {
@@ -74,13 +86,30 @@ export async function findJournalPath(image: string): Promise<string | undefined
 }
 
 /**
+ * Where the journal of the last repair, resize or set stands when that is done: what `undo` takes it back by. It keeps nobody
+ * from using the image. `image` is its path, behind all symbolic links.
+ */
+export function undoPath(image: string): string {
+  return `${image}.vhd-undo`;
+}
+
+/**
  * Reads the journal beside an image; undefined if there is none.
  * @throws VhdError `ERR_VHD_JOURNAL` if there is one that is damaged, too large, or no regular file
  */
 export async function readJournal(image: string): Promise<Journal | undefined> {
-  const path = await findJournalPath(image);
-  const stats = path === undefined ? undefined : await orUndefined(lstat(path));
-  if (path === undefined || stats === undefined) return undefined;
+  const path = await orUndefined(realpath(image));
+  return path === undefined ? undefined : readJournalFile(journalPath(path));
+}
+
+/** The same for what was kept of the last change that can be undone. */
+export async function readUndo(image: string): Promise<Journal | undefined> {
+  return readJournalFile(undoPath(await realpath(image)));
+}
+
+async function readJournalFile(path: string): Promise<Journal | undefined> {
+  const stats = await orUndefined(lstat(path));
+  if (stats === undefined) return undefined;
   if (!stats.isFile()) throw damagedError(path, 'it is no regular file');
   const file = await FileStorage.open(path);
   try {
@@ -118,7 +147,7 @@ export async function checkJournal(image: string, { writable, uuidsAbove = [] }:
   const journal = await readJournal(image);
   if (journal === undefined) return;
   const uuid = await uuidOf(image);
-  if (uuid !== undefined && uuid !== journal.uuid) throw strayError(image, journal.uuid, uuid);
+  checkJournalOf(image, journal, uuid);
   if (writable === true) throw pendingError(image, journal);
   refuseUncovered(image, journal, uuidsAbove);
 }
@@ -193,8 +222,18 @@ function otherChainError(image: string, journal: Journal): VhdError {
   });
 }
 
+/**
+ * Checks that a journal is of the image that it stands beside.
+ * @param uuid identifier of the image as it stands; undefined if that cannot be told
+ * @throws VhdError `ERR_VHD_JOURNAL`
+ */
+export function checkJournalOf(image: string, journal: Pick<Journal, 'uuid' | 'uuidAfter'>, uuid?: string): void {
+  if (uuid === undefined || uuid === journal.uuid || uuid === journal.uuidAfter) return;
+  throw strayError(image, journal.uuid, uuid);
+}
+
 /** A journal that was left behind by an image which had that name before. */
-export function strayError(image: string, expected: string, found: string): VhdError {
+function strayError(image: string, expected: string, found: string): VhdError {
   const message = `the journal beside it is of another image: expected identifier ${expected}, found ${found}`;
   const remedy = `if that image was replaced by this one, remove the journal: rm ${shellPath(journalPath(image))}`;
   return new VhdError('ERR_VHD_JOURNAL', message, { storage: image, rule: 'file.journal', expected, found, remedy });

@@ -47,6 +47,8 @@ export class BlockBitmaps {
    * set that are known by then.
    */
   readonly #reading = new Map<number, Promise<Uint8Array | 'full'>>();
+  /** How often a block was freed. */
+  #forgotten = 0;
 
   /** For `entryCount` blocks, of which nothing is known yet. */
   constructor(storage: Storage, layout: BlockLayout, entryCount: number, cache: BitmapCache) {
@@ -70,24 +72,33 @@ export class BlockBitmaps {
 
   /** The bitmap of the block at an offset of the file, read from there where it is not known. */
   async of(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
+    const forgotten = this.#forgotten;
     for (;;) {
       const known = this.known(blockIndex);
       if (known !== undefined) return known;
       const reading = this.#reading.get(blockIndex);
-      if (reading === undefined) return this.#read(blockIndex, blockOffset);
+      // Where a block was freed since, this may be the place it had then: nothing is to be learned from there.
+      if (reading === undefined) return this.#read(blockIndex, blockOffset, forgotten === this.#forgotten);
       // One that is read with others fails with them; that says nothing of this one.
       const bitmap = await reading.catch(() => undefined);
       if (bitmap !== undefined) return bitmap;
     }
   }
 
-  #read(blockIndex: number, blockOffset: number): Promise<Uint8Array | 'full'> {
+  #read(blockIndex: number, blockOffset: number, isToLearn: boolean): Promise<Uint8Array | 'full'> {
     const bitmap = new Uint8Array(this.#layout.bitmapBytes);
-    return this.#whileReading(blockIndex, bitmap, this.#storage.read(bitmap, blockOffset));
+    const arrival = this.#storage.read(bitmap, blockOffset);
+    return isToLearn ? this.#whileReading(blockIndex, bitmap, arrival) : arrival.then(() => bitmap);
   }
 
   #whileReading(blockIndex: number, bitmap: Uint8Array, arrival: Promise<void>): Promise<Uint8Array | 'full'> {
-    const reading = arrival.then(() => this.learn(blockIndex, bitmap)).finally(() => this.#reading.delete(blockIndex));
+    // Not any more once the block was freed: it may have got another place by the time this one answers.
+    const isCurrent = (): boolean => this.#reading.get(blockIndex) === reading;
+    const reading: Promise<Uint8Array | 'full'> = arrival
+      .then(() => (isCurrent() ? this.learn(blockIndex, bitmap) : bitmap))
+      .finally(() => {
+        if (isCurrent()) this.#reading.delete(blockIndex);
+      });
     this.#reading.set(blockIndex, reading);
     return reading;
   }
@@ -139,7 +150,9 @@ export class BlockBitmaps {
 
   /** The block has no place any more; what is read of it still says nothing of the next place it gets. */
   forget(blockIndex: number): void {
+    this.#forgotten++;
     this.#cache.drop(this.#image, blockIndex);
+    this.#reading.delete(blockIndex);
     this.#held.delete(blockIndex);
     this.#isFull[blockIndex >> 3] = (this.#isFull[blockIndex >> 3] ?? 0) & ~(1 << (blockIndex & 7));
   }

@@ -2,7 +2,7 @@ import { readLatin1, readUint64, viewOf } from '../format/bytes.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
 import type { Footer } from '../format/footer.ts';
 import { batByteLength } from '../format/layout.ts';
-import { locatorSpaceBytes, NO_PLATFORM } from '../format/parent-locator.ts';
+import { locatorSpaceBytes, MAX_NAME_BYTES, NO_PLATFORM } from '../format/parent-locator.ts';
 import { BAT_ENTRY_BYTES, DYNAMIC_HEADER_BYTES, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { FileRange } from './placement.ts';
@@ -35,6 +35,8 @@ export async function metadataRanges(
   for (const locator of header.parentLocators) {
     const { platformCode, dataOffset: start, dataByteLength } = locator;
     if (platformCode === NO_PLATFORM || start < 0 || start + dataByteLength > dataLimit) continue;
+    // What is no name takes nothing from the blocks.
+    if (dataByteLength > MAX_NAME_BYTES) continue;
     // What is behind the name in its room is nothing yet; the unit of the room is not even certain.
     needed.push({ start, end: start + dataByteLength });
     if (start + locatorSpaceBytes(locator) <= dataLimit) ends.push(start + locatorSpaceBytes(locator));

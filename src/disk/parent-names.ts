@@ -1,7 +1,13 @@
 import { quote } from '../format/bytes.ts';
 import { decodeParentName } from '../format/dynamic-header.ts';
 import { decodeLocatorName, nameProblem } from '../format/locator-name.ts';
-import { locatorSpaceBytes, NO_PLATFORM, type ParentLocator, PLATFORM_CODES } from '../format/parent-locator.ts';
+import {
+  locatorSpaceBytes,
+  MAX_NAME_BYTES,
+  NO_PLATFORM,
+  type ParentLocator,
+  PLATFORM_CODES,
+} from '../format/parent-locator.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Examination } from './recognise.ts';
@@ -27,9 +33,6 @@ export interface ParentNames {
 
 /** Locators in the order in which their names are tried: relative names outlive a move, new forms what is deprecated. */
 const ORDER = ['W2ru', 'W2ku', 'MacX', 'Wi2r', 'Wi2k'] as const;
-
-/** Longest name that is read from a file: the longest path of Windows, 32767 characters of two bytes. */
-const MAX_NAME_BYTES = 65_534;
 
 /** Byte offset of the name field in the dynamic header. */
 const NAME_FIELD_OFFSET = 64;

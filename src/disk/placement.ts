@@ -91,7 +91,7 @@ export function findPlacement(context: PlacementContext): Placement {
     if (rule !== undefined) bad.add(rule, blockIndex);
     else dataEnd = Math.max(dataEnd, offset + layout.bitmapBytes + layout.blockSize);
   }
-  for (const blockIndex of findOverlaps(context, bad)) bad.add('bat.overlap', blockIndex);
+  addOverlaps(context, bad);
   return { dataEnd, isAligned, bad };
 }
 
@@ -110,34 +110,53 @@ function brokenRule(
   return context.metadata.some((range) => offset < range.end && end > range.start) ? 'bat.in-metadata' : undefined;
 }
 
-/** Blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
-function findOverlaps(context: PlacementContext, bad: BadBlocks): number[] {
-  const { table } = context;
+/** Notes the blocks that share bytes with another one. Sorts the sector numbers unless the table already is in file order. */
+function addOverlaps(context: PlacementContext, bad: BadBlocks): void {
+  const { table, layout } = context;
   // Blocks that lie nowhere sensible cannot take anything from those that do.
   const isPlaced = (blockIndex: number): boolean => bad.ruleOf(blockIndex) === undefined;
-  const sectors = new Uint32Array(context.table.allocatedCount);
+  const sectors = new Uint32Array(table.allocatedCount);
   let count = 0;
-  for (const blockIndex of context.table.allocated()) {
+  for (const blockIndex of table.allocated()) {
     if (isPlaced(blockIndex)) sectors[count++] = table.sectorOf(blockIndex);
   }
   const placed = sectors.subarray(0, count);
   if (!isAscending(placed)) placed.sort();
-  const { bitmapBytes, blockSize } = context.layout;
-  const blockSectors = (bitmapBytes + blockSize) / SECTOR_BYTES;
-  const shared = new Set<number>();
-  for (let index = 1; index < placed.length; index++) {
-    const previous = placed[index - 1] ?? 0;
-    const sector = placed[index] ?? 0;
-    if (sector - previous < blockSectors) shared.add(previous).add(sector);
+  const shared = findShared(placed, (layout.bitmapBytes + layout.blockSize) / SECTOR_BYTES);
+  if (shared.count === 0) return;
+  const suspects: number[] = [];
+  for (const blockIndex of table.allocated()) {
+    if (!isPlaced(blockIndex) || shared.flags[firstIndexOf(placed, table.sectorOf(blockIndex))] !== 1) continue;
+    // All of them can be a million: only two are held against each other.
+    if (shared.count === 2) suspects.push(blockIndex);
+    else bad.add('bat.overlap', blockIndex);
   }
-  if (shared.size === 0) return [];
-  const isSuspect = (blockIndex: number): boolean => shared.has(table.sectorOf(blockIndex)) && isPlaced(blockIndex);
-  const suspects = [...context.table.allocated()].filter(isSuspect);
-  return suspects.length === 2 ? withoutShortTail(context, suspects) : suspects;
+  for (const blockIndex of withoutShortTail(context, suspects)) bad.add('bat.overlap', blockIndex);
+}
+
+/** Which of ascending sectors are nearer to a neighbour than a block is long; a flag for each, and how many are set. */
+function findShared(placed: Uint32Array, blockSectors: number): { readonly flags: Uint8Array; readonly count: number } {
+  const flags = new Uint8Array(placed.length);
+  for (let index = 1; index < placed.length; index++) {
+    if ((placed[index] ?? 0) - (placed[index - 1] ?? 0) < blockSectors) flags.fill(1, index - 1, index + 1);
+  }
+  return { flags, count: flags.reduce((sum, flag) => sum + flag, 0) };
+}
+
+/** The first place of a number in an ascending array that has it. */
+function firstIndexOf(placed: Uint32Array, sector: number): number {
+  let [low, high] = [0, placed.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((placed[middle] ?? 0) < sector) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Two neighbours do not share bytes if the first is the disk's last block and ends before the second begins. */
 function withoutShortTail(context: PlacementContext, suspects: number[]): number[] {
+  if (suspects.length === 0) return [];
   const [first = 0, second = 0] = [...suspects].sort((a, b) => context.table.sectorOf(a) - context.table.sectorOf(b));
   const distance = (context.table.sectorOf(second) - context.table.sectorOf(first)) * SECTOR_BYTES;
   return distance >= context.layout.bitmapBytes + neededBytes(context, first) && distance > 0 ? [] : suspects;

@@ -83,7 +83,9 @@ export function decodeFooter(bytes: Uint8Array, fileOffset = 0): Decoded<Footer>
     savedState: view.getUint8(84),
     reserved: whole.slice(RESERVED_OFFSET),
   };
-  const findings = [...findInIdentity(whole, view, fileOffset), ...findInFields(value, view, fileOffset)];
+  const identity = findInIdentity(whole, view, fileOffset);
+  // Where 0xc7 stands everywhere there are no fields that could say anything.
+  const findings = isOverwritten(whole) ? identity : [...identity, ...findInFields(value, view, fileOffset)];
   if (bytes.length !== FOOTER_BYTES) findings.push(finding('footer.legacy', { offset: fileOffset }));
   return { value, findings };
 }
@@ -111,7 +113,11 @@ function findInIdentity(bytes: Uint8Array, view: DataView, fileOffset: number): 
 
 /** blktap overwrites the footer with 0xc7 while an image is open for writing, and with `v_poison` to disable it. */
 function isPoison(bytes: Uint8Array): boolean {
-  return readLatin1(bytes, 0, 8) === POISONED_COOKIE || bytes.every((byte) => byte === 0xc7);
+  return readLatin1(bytes, 0, 8) === POISONED_COOKIE || isOverwritten(bytes);
+}
+
+function isOverwritten(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0xc7);
 }
 
 function findInFields(footer: Footer, view: DataView, fileOffset: number): Finding[] {
@@ -199,6 +205,14 @@ export function encodeFooter(footer: Footer): Uint8Array {
 export function isFooter(decoded: Decoded<Footer>): boolean {
   const fatal: readonly string[] = ['footer.cookie', 'footer.checksum', 'footer.poisoned'];
   return decoded.findings.every((item) => !fatal.includes(item.rule));
+}
+
+/** A footer with its cookie put back, where only that is damaged: the checksum has to fit then. Undefined otherwise. */
+export function withCookie(bytes: Uint8Array): Uint8Array | undefined {
+  const whole = new Uint8Array(FOOTER_BYTES);
+  whole.set(bytes);
+  writeLatin1(whole, 0, FOOTER_COOKIE);
+  return viewOf(whole).getUint32(CHECKSUM_OFFSET) === checksumOf(whole, CHECKSUM_OFFSET) ? whole : undefined;
 }
 
 /** Empty reserved bytes, for footers made anew. */

@@ -8,6 +8,8 @@ export const LOCATOR_BYTES = 24;
 export const LOCATOR_COUNT = 8;
 /** Platform codes of the specification; an unused entry has four NULs. */
 export const PLATFORM_CODES = ['Wi2r', 'Wi2k', 'W2ru', 'W2ku', 'Mac ', 'MacX'] as const;
+/** Longest name that is read from a file: the longest path of Windows, 32767 characters of two bytes. */
+export const MAX_NAME_BYTES = 65_534;
 /** The platform code of an entry that is not used. */
 export const NO_PLATFORM = '\0\0\0\0';
 

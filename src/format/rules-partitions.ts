@@ -1,6 +1,7 @@
 import type { Rule } from './rule.ts';
 
-const BY_PARTITIONING = 'the table is the guest’s: mend it with the partitioning program of the system on the disk';
+const BY_PARTITIONING =
+  'the table belongs to the guest: mend it with the partitioning program of the system on the disk';
 
 /** What can be wrong with the partition table on the disk. Offsets are on the virtual disk. */
 export const PARTITION_RULES = {

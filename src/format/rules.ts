@@ -1,8 +1,10 @@
+import { DAMAGED_RULES } from './readers-common.ts';
 import type { Rule, Severity } from './rule.ts';
 import { BLOCK_RULES } from './rules-blocks.ts';
 import { FILE_AND_FOOTER_RULES } from './rules-footer.ts';
 import { PARENT_RULES } from './rules-parent.ts';
 import { PARTITION_RULES } from './rules-partitions.ts';
+import { READER_RULES } from './rules-readers.ts';
 import { remedyFor, shellPath } from './shell.ts';
 
 /** Something about an image that is not as it should be. Data, so that programs can act on it. */
@@ -32,13 +34,15 @@ export const RULES = {
   ...BLOCK_RULES,
   ...PARENT_RULES,
   ...PARTITION_RULES,
+  ...DAMAGED_RULES,
+  ...READER_RULES,
 } as const satisfies Record<string, Rule>;
 
 /** The id of a rule, stable like an error code. */
 export type RuleId = keyof typeof RULES;
 
 /** The id of a rule about a partition table. */
-export type PartitionRuleId = keyof typeof PARTITION_RULES;
+export type PartitionRuleId = Extract<RuleId, `partition.${string}`>;
 
 /** Where and what of a finding; the rest comes from the rule table. */
 export interface FindingDetail {
@@ -90,7 +94,12 @@ export function warningsOf(findings: readonly Finding[]): string[] {
 export function remedyOf({ rule, remedy }: Pick<Finding, 'rule' | 'remedy'>, path: string): string {
   if (remedy !== undefined) return remedy;
   const { mend, unmendable = '' }: Rule = RULES[rule];
-  return mend === undefined ? unmendable : remedyFor(mend.replace(/\bNEW\b/, shellPath(newName(path))), path);
+  return mend === undefined ? unmendable : commandFor(mend, path);
+}
+
+/** The command of a rule for the image at `path`, with a name for what it makes. */
+export function commandFor(mend: string, path: string): string {
+  return remedyFor(mend.replace(/\bNEW\b/, shellPath(newName(path))), path);
 }
 
 /** A name for a mended copy beside an image. */

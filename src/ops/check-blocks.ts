@@ -61,15 +61,17 @@ function truncation(
 }
 
 /** Data on 4 KiB, or none of it: a few blocks that are not are odd among others that are. */
-function alignmentFindings({ table, layout, tableOffset }: PlacementContext, { isAligned }: Placement): Finding[] {
+function alignmentFindings({ table, layout, tableOffset }: PlacementContext, { isAligned, bad }: Placement): Finding[] {
   if (isAligned) return [];
   let count = 0;
   let firstBlock: number | undefined;
   for (const blockIndex of table.allocated()) {
-    if ((table.sectorOf(blockIndex) * SECTOR_BYTES + layout.bitmapBytes) % DATA_ALIGNMENT_BYTES === 0) continue;
+    const data = table.sectorOf(blockIndex) * SECTOR_BYTES + layout.bitmapBytes;
+    if (data % DATA_ALIGNMENT_BYTES === 0 || bad.ruleOf(blockIndex) !== undefined) continue;
     firstBlock ??= blockIndex;
     count++;
   }
+  if (count === 0) return [];
   const isMinority = count * 2 < table.allocatedCount;
   const found = `${count} of ${table.allocatedCount} blocks elsewhere, the first is block ${firstBlock ?? 0}`;
   const offset = tableOffset + (firstBlock ?? 0) * BAT_ENTRY_BYTES;

@@ -1,4 +1,5 @@
 import type { Examination } from '../disk/recognise.ts';
+import { formatBytes } from '../format/byte-count.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import { FOOTER_BYTES } from '../format/spec.ts';
 import { readEnds } from '../inspect/containers.ts';
@@ -7,7 +8,6 @@ import { borrowed } from '../storage/borrowed.ts';
 import { PaddedStorage } from '../storage/padded.ts';
 import type { Storage } from '../storage/storage.ts';
 import { identifyDisplaced } from './identify-displaced.ts';
-import { displacedText } from './identify-displaced-remedy.ts';
 import { endsInFooter } from './identify-vhd.ts';
 
 /** An image whose footer is not at the end of its file. */
@@ -31,16 +31,18 @@ export async function findDisplacedImage(
   const ends = await readEnds(file);
   if (endsInFooter(ends)) return undefined;
   const found = await identifyDisplaced({ storage, file, ends, searchBytes: DEFAULT_SEARCH_BYTES }, footer);
-  const offset = found?.footerOffset ?? undefined;
-  const excessBytes = found?.excessBytes ?? undefined;
-  if (found === undefined || offset === undefined || excessBytes === undefined) return undefined;
+  const { footerOffset: offset, excessBytes } = { footerOffset: null, excessBytes: null, ...found };
+  if (offset === null || excessBytes === null) return undefined;
   const end = offset + FOOTER_BYTES;
   return {
     storage: new PaddedStorage(borrowed(storage), Math.min(fileSize, end), end),
     finding: finding('footer.displaced', {
       offset,
       expected: 'a footer that ends with the file',
-      found: displacedText({ offset, excessBytes }),
+      found:
+        excessBytes > 0
+          ? `${formatBytes(excessBytes)} behind it`
+          : `a footer without its last ${formatBytes(-excessBytes)}`,
       // The copy at offset 0 is what other programs, and this one, go by.
       severity: footer === undefined ? 'error' : 'warning',
     }),

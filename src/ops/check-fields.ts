@@ -23,7 +23,7 @@ export function fieldFindings(examination: Examination, nowMilliseconds: number)
   return [
     ...lengthFindings(examination, footer),
     ...identityFindings(footer, offset, nowMilliseconds),
-    ...sizeFindings(footer, offset),
+    ...(examination.findings.some((item) => item.rule === 'footer.size') ? [] : sizeFindings(footer, offset)),
     ...dataOffsetFindings(examination, footer, offset),
     ...(header === undefined ? [] : parentFieldFindings(examination, header)),
   ];

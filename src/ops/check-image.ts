@@ -36,7 +36,7 @@ export async function checkImage(storage: Storage, options: CheckImageOptions): 
   const examination = displaced === undefined ? atEnds : await examine(image, reading);
   const findings = [
     ...(displaced === undefined ? [] : [displaced.finding]),
-    ...(await withFormat(storage, examination)),
+    ...(await withFormat(storage, withoutGuesses(examination))),
     ...fieldFindings(examination, options.nowMilliseconds),
     ...(isSound(examination) ? await tableFindings(image, examination, options) : []),
   ];
@@ -45,6 +45,13 @@ export async function checkImage(storage: Storage, options: CheckImageOptions): 
 
 function isSound(examination: Examination): examination is SoundExamination {
   return examination.refusal === undefined;
+}
+
+/** Of a footer that cannot be believed nothing but that is told. */
+function withoutGuesses(examination: Examination): Examination {
+  return examination.footer === undefined
+    ? { ...examination, findings: examination.findings.slice(0, 1) }
+    : examination;
 }
 
 /** What is no VHD may be another format: then that is what is wrong. */

@@ -1,4 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
+import { readParentNames } from '../disk/parent-names.ts';
 import { VhdError, type VhdErrorCode } from '../errors.ts';
 import { type Finding, finding, type RuleId } from '../format/rules.ts';
 import { remedyFor } from '../format/shell.ts';
@@ -30,13 +31,23 @@ const PARENT_RULES: Partial<Record<VhdErrorCode, RuleId>> = {
 export async function checkParents(start: ChainStart, options: ParentOptions): Promise<CheckedParents> {
   // A finding is no reason to stop looking.
   const where: ParentOptions = { ...options, strictParent: false };
-  const { links, parents, error } = await tryParents(start, { ...where, bitmap: 'honour', lock: false });
+  const { links: found, parents, error } = await tryParents(start, { ...where, bitmap: 'honour', lock: false });
+  const links = options.strictParent === true ? found.map(strictly) : found;
   const [child, ...behind] = links;
   const path = child?.path ?? start.storage.name;
-  const own: Finding[] = [...(child?.findings ?? []), ...sameIdentity(start, behind[0])];
+  const named = behind.length === 0 ? (await readParentNames(start.storage, start.examination)).findings : [];
+  const own: Finding[] = [...named, ...(child?.findings ?? []), ...sameIdentity(start, behind[0])];
   const findings = own.map((item) => ({ path, finding: item }));
   if (error !== undefined) findings.push(problemOf(error, path, links.at(-1)?.path ?? path));
   return { links: behind, parent: parents?.parent, findings };
+}
+
+/** A parent that may have been changed is none. */
+function strictly(link: ResolvedLink): ResolvedLink {
+  const findings = link.findings.map((item): Finding => {
+    return item.rule === 'parent.timestamp' && item.severity === 'warning' ? { ...item, severity: 'error' } : item;
+  });
+  return { ...link, findings };
 }
 
 function sameIdentity({ examination }: ChainStart, parent: ResolvedLink | undefined): Finding[] {

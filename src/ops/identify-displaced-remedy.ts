@@ -48,10 +48,7 @@ export async function displacedRemedy(
 }
 
 /** Where a displaced footer is, in a few words. */
-export function displacedText(
-  { offset, excessBytes }: Pick<DisplacedFooter, 'offset' | 'excessBytes'>,
-  judgement = ' too many',
-): string {
+export function displacedText({ offset, excessBytes }: DisplacedFooter, judgement = ' too many'): string {
   const what =
     excessBytes > 0
       ? `${formatBytes(excessBytes)}${judgement} follow its footer`
@@ -60,7 +57,7 @@ export function displacedText(
 }
 
 /** Why what follows a footer may be something; undefined if it is certainly nothing. */
-async function doubtAbout(file: ReadableDisk, offset: number, path: string): Promise<string | undefined> {
+export async function doubtAbout(file: ReadableDisk, offset: number, path: string): Promise<string | undefined> {
   const { reachOf } = await import('../inspect/displaced-footer-reach.ts');
   const reach = await reachOf(file);
   // What covers the footer has been written by what takes the file for a raw disk.

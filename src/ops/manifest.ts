@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { VhdError } from '../errors.ts';
+import { quote } from '../format/bytes.ts';
 import { type BlockHash, type DiskHash, HASH_BLOCK_BYTES, HASH_SCHEMA, RootDigest } from './hash.ts';
 
 /** Larger manifests are refused: those of the largest dynamic disks have 110 MB. */
@@ -66,7 +67,7 @@ export function manifestFor(manifests: readonly Manifest[], image: string, name 
   const [found] = candidates.find((some) => some.length === 1) ?? [];
   if (found !== undefined) return found;
   const count = manifests.filter((manifest) => isNamed(manifest)).length;
-  throw manifestError(name, `one entry for '${basename(image)}'`, `${count} among ${manifests.length}`);
+  throw manifestError(name, `one entry for ${quote(basename(image))}`, `${count} among ${manifests.length}`);
 }
 
 /** The error of a manifest that is larger than any can be. */
@@ -181,7 +182,7 @@ function isByteCount(value: unknown): value is number {
 /** A value out of a file, short enough to be told. */
 function described(value: unknown): string {
   if (value === undefined) return 'none';
-  if (typeof value === 'string') return value.length <= 80 ? `'${value}'` : `a text of ${value.length} characters`;
+  if (typeof value === 'string') return value.length <= 80 ? quote(value) : `a text of ${value.length} characters`;
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
   return JSON.stringify(value);
 }

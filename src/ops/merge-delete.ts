@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { warningsOf } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { type Journal, type JournalLink, pendingError, readJournal, strayError } from '../open-journal.ts';
+import { checkJournalOf, type Journal, type JournalLink, pendingError, readJournal } from '../open-journal.ts';
 import { openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
@@ -77,7 +77,7 @@ async function examineTarget(storage: FileStorage, { path, journal }: Target): P
   if (footer === undefined || type === undefined || virtualSize === undefined) {
     throw new Error('a sound image has these');
   }
-  if (formatUuid(footer.uniqueId) !== journal.uuid) throw strayError(path, journal.uuid, formatUuid(footer.uniqueId));
+  checkJournalOf(path, journal, formatUuid(footer.uniqueId));
   return { ...image, footer, type, virtualSize };
 }
 

@@ -162,8 +162,8 @@ describe('decodeFooter', () => {
   it('knows both marks of an image in use', () => {
     const disabled = encodeFooter(SOUND);
     disabled.set(new TextEncoder().encode('v_poison'));
-    for (const bytes of [disabled, new Uint8Array(512).fill(0xc7), new Uint8Array(512).fill(0xc7)]) {
-      expect(rulesOf(bytes)[0]).toBe('footer.poisoned');
+    for (const bytes of [disabled, new Uint8Array(512).fill(0xc7)]) {
+      expect(rulesOf(bytes)).toEqual(['footer.poisoned']);
       expect(isFooter(decodeFooter(bytes))).toBe(false);
     }
   });

@@ -30,6 +30,11 @@ function failureOf(text: string | Uint8Array): unknown {
 }
 
 describe('manifests', () => {
+  it('are told without control characters', () => {
+    const text = JSON.stringify({ ...manifest, schema: '\u001b[31m\n' });
+    expect(failureOf(text)).toMatchObject({ found: "'\\u{1b}[31m\\u{a}'" });
+  });
+
   it('are read back, however they are spaced and whatever else they say', () => {
     const expected = [{ path: 'dir/a.vhd', ...hash }];
     expect(decode(json)).toEqual(expected);
