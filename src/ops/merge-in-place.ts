@@ -3,8 +3,16 @@ import type { Disk } from '../disk/disk.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
+import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, finishCommand, type Journal, readJournal, refuseUncovered } from '../open-journal.ts';
+import {
+  checkJournal,
+  finishCommand,
+  type Journal,
+  journalPath,
+  readJournal,
+  refuseUncovered,
+} from '../open-journal.ts';
 import { listenerFor } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
@@ -58,11 +66,12 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
     const fileSizeBefore = journal?.fileSize;
     const input = { storage, target: image, source, depth: above.length, below: base, fileSizeBefore };
     const plan = await planCopy(input, options);
+    if (journal !== undefined) checkNoneLost(path, journal, plan);
     const sizes = await sizesFor(storage, plan, image);
-    const begun = journal ?? journalFor(chain, { image, sizes, options });
+    const begun = journal ?? journalFor(chain, { image, sizes, options, mergedBytes: plan.mergedBytes });
     const warnings = [...warningsAbout(path, image, source), ...changedParents(chain.above)];
     const told = { isResumed: journal !== undefined, warnings, finishCommand: finishCommand(path, begun) };
-    await options.onPlan?.({ ...planFor(chain, plan), ...told });
+    await options.onPlan?.({ ...planFor(chain, plan, options), ...told });
     const planned = { path, type: image.type, newBlocks: plan.newBlocks, resumed: journal !== undefined };
     const grown = sizeBefore(journal, image) < sizes.virtualSize;
     if (options.dryRun === true) {
@@ -165,9 +174,27 @@ function sizeBefore(journal: Journal | undefined, image: SoundExamination): numb
   return typeof told === 'number' ? told : image.virtualSize;
 }
 
+/** A child never stops owning what it owned: one that owns less is another state of it, as from a backup. */
+function checkNoneLost(path: string, { details, startedAt }: Journal, { mergedBytes }: CopyPlan): void {
+  const before = details?.['mergedBytes'];
+  if (typeof before !== 'number' || mergedBytes >= before) return;
+  const message = `what is to be merged into it is less than when that was begun at ${startedAt}: the child is an older one`;
+  throw new VhdError('ERR_VHD_JOURNAL', message, {
+    ...{ storage: path, rule: 'file.journal', expected: `${before} bytes at least`, found: `${mergedBytes} bytes` },
+    remedy: `put the child back that was there; if what is merged of it may stay: rm ${shellPath(journalPath(path))}`,
+  });
+}
+
+interface Beginning {
+  readonly image: SoundExamination;
+  readonly sizes: Sizes;
+  readonly options: MergeOptions;
+  readonly mergedBytes: number;
+}
+
 function journalFor(
   { above: [child, ...between], target }: MergeChain,
-  { image, sizes, options }: { image: SoundExamination; sizes: Sizes; options: MergeOptions },
+  { image, sizes, options, mergedBytes }: Beginning,
 ): Journal {
   const { parentDirs, followParents = false, allowRawParent = false, deleteMerged = false } = options;
   const links = between.map(({ path, examination }) => {
@@ -187,7 +214,7 @@ function journalFor(
       ? {}
       : { parentDirs: parentDirs.map((path) => resolve(path)) }),
     details: {
-      ...{ sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
+      ...{ sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize, mergedBytes },
       ...{ followParents, allowRawParent, deleteMerged },
     },
   };
@@ -206,11 +233,12 @@ async function sizesFor(storage: FileStorage, { growth }: CopyPlan, image: Sound
 function planFor(
   { above, target }: MergeChain,
   plan: CopyPlan,
+  { deleteMerged: deletes }: MergeOptions,
 ): Omit<MergePlan, 'isResumed' | 'warnings' | 'finishCommand'> {
   const { mergedBytes, newBlocks, neededBytes, freeBytes, growth } = plan;
   return {
     ...{ child: above[0].path, path: target.path, mergedBytes, newBlocks, neededBytes, freeBytes },
-    ...{ grownFrom: growth?.fromSize, outdated: above.slice(1).map(({ path }) => path) },
+    ...{ grownFrom: growth?.fromSize, outdated: deletes === true ? [] : above.slice(1).map(({ path }) => path) },
   };
 }
 
