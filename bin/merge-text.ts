@@ -20,8 +20,18 @@ function outdatedText(paths: readonly string[]): string {
   return `${paths.join(', ')} no longer ${paths.length === 1 ? 'reads what it' : 'read what they'} did`;
 }
 
+/** How a merge was asked for. */
+export interface MergeTold {
+  /** True if it is into a new image. */
+  readonly isNew: boolean;
+  /** True if nothing was to be written. */
+  readonly isDryRun: boolean;
+  /** True if what is merged is to be deleted. */
+  readonly deletes: boolean;
+}
+
 /** What was merged, for people. */
-export function mergeText(result: MergeResult, { isNew, isDryRun }: { isNew: boolean; isDryRun: boolean }): string {
+export function mergeText(result: MergeResult, { isNew, isDryRun, deletes }: MergeTold): string {
   const { path, type, merged, virtualSize, fileSize, copiedBytes, skippedBytes, seconds, grown } = result;
   const [child = ''] = merged;
   const verb = isDryRun ? 'would merge' : 'merged';
@@ -36,6 +46,7 @@ export function mergeText(result: MergeResult, { isNew, isDryRun }: { isNew: boo
     [isDryRun ? 'at most' : 'copied', formatBytes(copiedBytes)],
     ['empty', isDryRun || skippedBytes === 0 ? undefined : `${formatBytes(skippedBytes)}, skipped`],
     ['time', isDryRun ? undefined : `${seconds.toFixed(2)} s${formatRate(copiedBytes, seconds)}`],
+    ['would delete', isDryRun && deletes ? merged.join(', ') : undefined],
     ...rowsOfMerged(result, isDryRun),
   ];
   return summaryText(heading, rows);

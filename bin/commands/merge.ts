@@ -1,8 +1,9 @@
+import { extname } from 'node:path';
 import type { Command } from 'commander';
 import { shellPath } from '../../src/format/shell.ts';
 import { merge } from '../../src/ops/merge.ts';
 import type { MergeOptions, MergePlan, MergeResult } from '../../src/ops/merge-options.ts';
-import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
+import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
@@ -11,6 +12,7 @@ import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
+import { typeOfName } from '../target.ts';
 
 interface Flags extends ParentFlags, LongFlags, BreakingFlags {
   readonly bitmap?: 'honour' | 'ignore' | undefined;
@@ -53,6 +55,12 @@ export function declare(command: Command, session: Session): void {
 async function mergeVerb(session: Session, child: string, flags: Flags): Promise<void> {
   const { into, output, force, deleteMerged, dryRun, allowBreakingChildren, bitmap, lock } = flags;
   checkFlags(child, flags);
+  if (output !== undefined && force === true) {
+    await guardChildren([output], flags, session.io.signal).catch(async (error: unknown) => {
+      const { refuseForChain } = await import('../chain-target.ts');
+      return refuseForChain(error, [child], output, flags);
+    });
+  }
   session.files = { input: child, output: output ?? into ?? child };
   const heard = new HeardWarnings();
   const told = new Set<string>();
@@ -84,6 +92,10 @@ function checkFlags(child: string, { output, deleteMerged, force }: Flags): void
       '-o: expected the name of a file, found -',
       `vhd convert ${shellPath(child)} - flattens to a pipe`,
     );
+  }
+  if (output !== undefined && typeOfName(output) === 'raw') {
+    const way = `name it .vhd; or vhd convert ${shellPath(child)} ${shellPath(output)}`;
+    throw new UsageError(`it is named ${extname(output)}, and merge makes VHDs`, way, output);
   }
   if (output !== undefined && deleteMerged === true) {
     throw new UsageError('--delete-merged: with -o nothing else is changed', 'leave one of them away');
@@ -123,6 +135,7 @@ async function tell(
   if (session.isJson) {
     await session.print(jsonText('merge', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
   } else if (flags.quiet !== true) {
-    await session.print(mergeText(result, { isNew: flags.output !== undefined, isDryRun }));
+    const { output, deleteMerged: deletes = false } = flags;
+    await session.print(mergeText(result, { isNew: output !== undefined, isDryRun, deletes }));
   }
 }

@@ -149,6 +149,7 @@ function noParentError(childPath: string, link: ResolvedLink | undefined): VhdEr
       storage: childPath,
       expected: 'a differencing disk',
       found,
+      remedy: 'name a child of it: vhd tree DIR shows which images there are',
     },
   );
 }
@@ -159,11 +160,11 @@ function soundLink(link: ResolvedLink, childPath: string): MergeLink {
   if (!isRaw && footer !== undefined && type !== undefined && virtualSize !== undefined) {
     return { ...link, examination: { ...examination, footer, type, virtualSize } };
   }
-  throw new VhdError('ERR_VHD_UNSUPPORTED', 'a raw disk has no identifier, and nothing is merged into it', {
+  throw new VhdError('ERR_VHD_UNSUPPORTED', 'it is a raw disk, and what is merged into becomes, or stays, a VHD', {
     storage: path,
     expected: 'a VHD',
     found: 'a raw disk',
-    remedy: `vhd convert ${shellPath(childPath)} NEW`,
+    remedy: `vhd convert ${shellPath(childPath)} NEW.vhd --allow-raw-parent`,
   });
 }
 
