@@ -53,8 +53,9 @@ export class Draft implements Storage {
   }
 
   async read(target: Uint8Array, position: number): Promise<void> {
-    if (position + target.length > this.#byteLength)
-      {return this.#base.read(target, Math.max(position, this.#baseBytes));}
+    if (position + target.length > this.#byteLength) {
+      return this.#base.read(target, Math.max(position, this.#baseBytes));
+    }
     const stored = Math.min(Math.max(this.#visibleBytes - position, 0), target.length);
     if (stored > 0) await this.#base.read(target.subarray(0, stored), position);
     target.fill(0, stored);

@@ -174,8 +174,9 @@ async function mendShort(context: MendContext): Promise<MendOutcome> {
   const isKnown = footer !== undefined && endFooterOffset !== undefined && virtualSize !== undefined;
   if (!isKnown || footer.dataOffset !== NO_OFFSET) return left('type and size of the disk do not fit each other');
   const length = virtualSize - endFooterOffset;
-  if (length > endFooterOffset)
-    {return left('more is missing than there is: perhaps the size is wrong, or the wrong file');}
+  if (length > endFooterOffset) {
+    return left('more is missing than there is: perhaps the size is wrong, or the wrong file');
+  }
   const loss: RepairLoss = {
     rule: 'fixed.short',
     option: 'zeroFill',
