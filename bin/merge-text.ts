@@ -34,8 +34,6 @@ export interface MergeTold {
 export function mergeText(result: MergeResult, { isNew, isDryRun, deletes }: MergeTold): string {
   const { path, type, merged, virtualSize, fileSize, copiedBytes, skippedBytes, seconds, grown } = result;
   const [child = ''] = merged;
-  const verb = isDryRun ? 'would merge' : 'merged';
-  const heading = isNew ? `${isDryRun ? 'would write' : 'wrote'} ${path}` : `${verb} ${child} into ${path}`;
   const others = merged.length > 1 ? `, with ${merged.slice(1).join(', ')}` : '';
   const size = `${formatExactly(virtualSize)}${grown ? ', more than before' : ''}`;
   const rows: Row[] = [
@@ -49,7 +47,12 @@ export function mergeText(result: MergeResult, { isNew, isDryRun, deletes }: Mer
     ['would delete', isDryRun && deletes ? merged.join(', ') : undefined],
     ...rowsOfMerged(result, isDryRun),
   ];
-  return summaryText(heading, rows);
+  return summaryText(headingOf(child, path, { isNew, isDryRun }), rows);
+}
+
+function headingOf(child: string, path: string, { isNew, isDryRun }: Omit<MergeTold, 'deletes'>): string {
+  if (isNew) return `${isDryRun ? 'would write' : 'wrote'} ${path}`;
+  return `${isDryRun ? 'would merge' : 'merged'} ${child} into ${path}`;
 }
 
 function rowsOfMerged({ merged, deleted, safeToDelete, outdated, relinks }: MergeResult, isDryRun: boolean): Row[] {

@@ -66,8 +66,9 @@ describeWithCorpus('what is told of programs is what they did with images of the
           .filter(({ rule, severity }) => severity === 'error' && rule.startsWith(`for.${program}.`))
           .map(({ rule }) => rule);
         if (isRight === false) expect({ program, isRight, rules: rules.length }).not.toMatchObject({ rules: 0 });
-        if (isRight === true)
-          {expect({ program, rules: rules.filter((rule) => !isExplained(rule, image)) }).toEqual({ program, rules: [] });}
+        if (isRight === true) {
+          expect({ program, rules: rules.filter((rule) => !isExplained(rule, image)) }).toEqual({ program, rules: [] });
+        }
       }
     });
   }
