@@ -5,6 +5,7 @@ import { restoreFixedEnd } from '../disk/grow-image.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
+import { describeFinding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { closeLinks, type ResolvedLink, resolveChain } from '../open-chain.ts';
@@ -48,6 +49,14 @@ export async function openMergeChain(childPath: string, options: MergeOptions): 
     await closeLinks(links);
     throw error;
   }
+}
+
+/** What is to be said of parents that have changed since their children were made, as far as time stamps tell. */
+export function changedParents(links: readonly ResolvedLink[]): string[] {
+  return links.flatMap(({ path, findings }) => {
+    const found = findings.filter(({ rule, severity }) => rule === 'parent.timestamp' && severity === 'warning');
+    return found.map((item) => `${path}: ${describeFinding(item)}`);
+  });
 }
 
 /** Closes all of them. */
@@ -140,6 +149,7 @@ function noParentError(childPath: string, link: ResolvedLink | undefined): VhdEr
       storage: childPath,
       expected: 'a differencing disk',
       found,
+      remedy: 'name a child of it: vhd tree DIR shows which images there are',
     },
   );
 }
@@ -150,11 +160,11 @@ function soundLink(link: ResolvedLink, childPath: string): MergeLink {
   if (!isRaw && footer !== undefined && type !== undefined && virtualSize !== undefined) {
     return { ...link, examination: { ...examination, footer, type, virtualSize } };
   }
-  throw new VhdError('ERR_VHD_UNSUPPORTED', 'a raw disk has no identifier, and nothing is merged into it', {
+  throw new VhdError('ERR_VHD_UNSUPPORTED', 'it is a raw disk, and what is merged into becomes, or stays, a VHD', {
     storage: path,
     expected: 'a VHD',
     found: 'a raw disk',
-    remedy: `vhd convert ${shellPath(childPath)} NEW`,
+    remedy: `vhd convert ${shellPath(childPath)} NEW.vhd --allow-raw-parent`,
   });
 }
 

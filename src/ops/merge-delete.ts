@@ -131,8 +131,9 @@ function resultOf(
 ): MergeResult {
   const grown = journal.details?.['sizeBefore'] !== virtualSize;
   return {
-    ...{ path, into: path, type, virtualSize, fileSize, grown, resumed: true, warnings: warningsOf(findings) },
+    ...{ path, into: path, type, virtualSize, fileSize, grown, resumed: true },
+    ...{ warnings: warningsOf(findings).map((text) => `${path}: ${text}`) },
     ...{ copiedBytes: 0, skippedBytes: 0, newBlocks: 0, seconds: (performance.now() - startedAt) / 1000 },
-    ...{ merged: [childPath, ...left], deleted: !dryRun, safeToDelete: [], relinks: [] },
+    ...{ merged: [childPath, ...left], deleted: !dryRun, safeToDelete: [], outdated: [], relinks: [] },
   };
 }

@@ -40,6 +40,7 @@ export async function merge(childPath: string, options: MergeOptions = {}): Prom
     into: chain.target.path,
     merged,
     safeToDelete: isUnneeded ? merged : [],
+    outdated: output === undefined && !deleted ? merged.slice(1) : [],
     deleted,
     relinks,
   };

@@ -1,5 +1,5 @@
 // `vhd merge --delete-merged`, killed wherever a name in a directory changes.
-import { copyFile, readdir } from 'node:fs/promises';
+import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { openVhd } from '../../src/open.ts';
 import { createImage } from '../../src/ops/create.ts';
@@ -36,11 +36,12 @@ testWithPeers(
       await using disk = await openVhd(path, { writable: true });
       await disk.write(pattern(4096, index), index * 2048);
     }
-    for (const name of NAMES) await copyFile(folder.file(name), folder.file(`${name}.kept`));
+    await mkdir(folder.file('kept'));
+    for (const name of NAMES) await copyFile(folder.file(name), folder.file(`kept/${name}`));
     const [between, content] = [await contentOf(link), await contentOf(child)];
     const args = ['merge', child, '--into', base, '--delete-merged', '-q'];
     const kill = async (call: string, count: number): Promise<boolean> => {
-      for (const name of NAMES) await copyFile(folder.file(`${name}.kept`), folder.file(name));
+      for (const name of NAMES) await copyFile(folder.file(`kept/${name}`), folder.file(name));
       if (!killAt({ command, log: folder.file('strace.txt') }, call, count, args)) return false;
       await expectSafe(link, between);
       await expectSafe(child, content);
@@ -49,7 +50,7 @@ testWithPeers(
       // All may be done but for telling it.
       if (!isDone || code !== 4) expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
       expect(firstDifference(await contentOf(base), content)).toBe(-1);
-      const left = (await readdir(folder.path)).filter((name) => !name.endsWith('.kept')).sort();
+      const left = (await readdir(folder.path)).filter((name) => name !== 'kept').sort();
       expect(left).toEqual(['base.vhd', 'strace.txt']);
       return true;
     };
