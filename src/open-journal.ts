@@ -7,10 +7,12 @@ import { formatUuid } from './format/uuid.ts';
 import { shortest } from './open-error-paths.ts';
 import { FileStorage } from './storage/file.ts';
 
-/** The verbs that change an image in place, and may leave a journal. */
-export const JOURNAL_VERBS = ['repair', 'resize', 'set', 'merge', 'compact', 'relink', 'undo'] as const;
-/** One of them. */
-export type JournalVerb = (typeof JOURNAL_VERBS)[number];
+/** A verb that changes an image in place, and may leave a journal. */
+export type JournalVerb = 'repair' | 'resize' | 'set' | 'merge' | 'compact' | 'relink' | 'undo';
+/** All of them. */
+export const JOURNAL_VERBS: readonly JournalVerb[] = [
+  ...(['repair', 'resize', 'set', 'merge', 'compact', 'relink', 'undo'] as const),
+];
 
 /** Bytes of the image that are to become others. */
 export interface JournalWrite {
