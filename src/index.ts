@@ -28,6 +28,8 @@ export type { Geometry } from './format/geometry.ts';
 export type { FormatKind } from './format/magic.ts';
 export type { ParentLocatorName, ParentReference } from './format/parent-reference.ts';
 export { encodeLocatorName } from './format/parent-reference.ts';
+export type { ReaderName } from './format/reader-facts.ts';
+export { READERS } from './format/reader-facts.ts';
 export type { Severity } from './format/rule.ts';
 export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
@@ -62,8 +64,6 @@ export type {
 } from './ops/bench-report.ts';
 export type { ParentState } from './ops/chain-index.ts';
 export type { CheckOptions } from './ops/check.ts';
-export type { ReaderName } from './format/reader-facts.ts';
-export { READERS } from './format/reader-facts.ts';
 export { check } from './ops/check.ts';
 export type { Watched } from './ops/check-bitmaps.ts';
 export type { CheckFinding, CheckReport } from './ops/check-report.ts';

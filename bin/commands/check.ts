@@ -48,7 +48,7 @@ export function declare(command: Command, session: Session): void {
     addLongFlags(command),
     'vhd check disk.vhd',
     'vhd check --deep --chain base.vhd child.vhd',
-    'vhd check --for azure disk.vhd',
+    'vhd check --for hyperv --for qemu disk.vhd',
     'vhd check --json *.vhd',
   );
   command.action((images: string[], flags: Flags) => checkAll(session, images, flags));

@@ -8,6 +8,9 @@ import type { Storage } from '../storage/storage.ts';
 import type { FileRange } from './placement.ts';
 import type { Examination } from './recognise.ts';
 
+/** Names so far behind the end of a file are left free by new blocks. */
+const REACHED_BYTES = 16 * 1024 * 1024;
+
 /** The parts of a dynamic image that are not blocks. */
 export interface Metadata {
   /** Footer copy, header, the entries of the table that are needed, parent names: no block may lie over them. */
@@ -34,9 +37,13 @@ export async function metadataRanges(
   const ends: number[] = [];
   for (const locator of header.parentLocators) {
     const { platformCode, dataOffset: start, dataByteLength } = locator;
-    if (platformCode === NO_PLATFORM || start < 0 || start + dataByteLength > dataLimit) continue;
     // What is no name takes nothing from the blocks.
-    if (dataByteLength > MAX_NAME_BYTES) continue;
+    if (platformCode === NO_PLATFORM || start < 0 || dataByteLength > MAX_NAME_BYTES) continue;
+    if (start + dataByteLength > dataLimit) {
+      // The file was cut. A new block that went there would lie over a name as soon as the file has grown.
+      if (start < dataLimit + REACHED_BYTES) ends.push(start + dataByteLength);
+      continue;
+    }
     // What is behind the name in its room is nothing yet; the unit of the room is not even certain.
     needed.push({ start, end: start + dataByteLength });
     if (start + locatorSpaceBytes(locator) <= dataLimit) ends.push(start + locatorSpaceBytes(locator));

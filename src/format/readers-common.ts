@@ -60,8 +60,9 @@ export function hasBytesUnderClearBits({ broken }: ReaderFacts): boolean {
 /** A parent that is not there, or, where the program takes none, the bytes of a disk. */
 export function lacksParent({ parent }: ReaderFacts, takesRaw: boolean): ReaderMatch | false {
   if (parent === undefined) return false;
-  if (parent.type === undefined)
-    {return { expected: 'a parent', found: 'none', mend: 'vhd relink FILE --parent PARENT' };}
+  if (parent.type === undefined) {
+    return { expected: 'a parent', found: 'none', mend: 'vhd relink FILE --parent PARENT' };
+  }
   return (
     parent.type === 'raw' &&
     !takesRaw && { expected: 'a VHD', found: 'a raw disk', mend: `${CONVERT} --allow-raw-parent` }

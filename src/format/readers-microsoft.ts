@@ -61,8 +61,7 @@ export const HYPERV_RULES = {
     message: 'Hyper-V takes disks of whole sectors only',
     means: 'the image is refused',
     mend: 'vhd resize FILE --round 512',
-    when: ({ virtualSize }) =>
-      virtualSize % SECTOR_BYTES !== 0 && { found: `${virtualSize} bytes` },
+    when: ({ virtualSize }) => virtualSize % SECTOR_BYTES !== 0 && { found: `${virtualSize} bytes` },
   },
   'for.hyperv.length': {
     severity: 'error',

@@ -4,7 +4,7 @@ import { BLOCK_RULES } from './rules-blocks.ts';
 import { FILE_AND_FOOTER_RULES } from './rules-footer.ts';
 import { PARENT_RULES } from './rules-parent.ts';
 import { PARTITION_RULES } from './rules-partitions.ts';
-import { READER_RULES } from './rules-readers.ts';
+import { READER_RULES, type ReaderRuleId } from './rules-readers.ts';
 import { remedyFor, shellPath } from './shell.ts';
 
 /** Something about an image that is not as it should be. Data, so that programs can act on it. */
@@ -25,6 +25,9 @@ export interface Finding {
   readonly remedy?: string | undefined;
 }
 
+/** What is told of them; what decides is no part of the table. */
+const TOLD_OF_READERS: Readonly<Record<ReaderRuleId, Rule>> = READER_RULES;
+
 /**
  * The rule table: everything that decoding, opening and checking can find.
  * Sources: the specification (2006), and for tolerated deviations the programs whose images show them.
@@ -35,7 +38,7 @@ export const RULES = {
   ...PARENT_RULES,
   ...PARTITION_RULES,
   ...DAMAGED_RULES,
-  ...READER_RULES,
+  ...TOLD_OF_READERS,
 } as const satisfies Record<string, Rule>;
 
 /** The id of a rule, stable like an error code. */

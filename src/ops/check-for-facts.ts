@@ -152,8 +152,9 @@ function foundParent(
   { footer }: SoundExamination,
   parent: ResolvedLink | undefined,
 ): FoundParent {
-  if (parent === undefined)
+  if (parent === undefined) {
     return { type: undefined, virtualSize: undefined, isBeside: false, fileName: undefined, hasSameUuid: false };
+  }
   const { isRaw, examination } = parent;
   const uuid = isRaw ? undefined : examination.footer?.uniqueId;
   return {

@@ -55,9 +55,6 @@ const entry =
     bytes.writeUInt32BE(value, 1536 + 4 * index);
 const creator = (code: string): Edit => inFooters((footer) => footer.write(code, 28, 'latin1'));
 
-/** Changes bytes, or makes others of them. */
-export type Defect = (bytes: Buffer) => Buffer | undefined;
-
 const edits: Record<string, Edit> = {
   none: () => undefined,
   grown: (bytes) => {

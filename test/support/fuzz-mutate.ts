@@ -103,7 +103,9 @@ function mutateOnce(image: SparseBytes, places: Places, others: readonly SparseB
 function placesOf(image: SparseBytes): Places {
   const at = Number(viewOf(padded(image.read(0, FOOTER_BYTES), FOOTER_BYTES)).getBigUint64(16));
   const header = at >= FOOTER_BYTES && at + HEADER_BYTES <= image.size ? at : FOOTER_BYTES;
-  const { tableOffset, maxTableEntries } = decodeDynamicHeader(padded(image.read(header, HEADER_BYTES), HEADER_BYTES)).value;
+  const { tableOffset, maxTableEntries } = decodeDynamicHeader(
+    padded(image.read(header, HEADER_BYTES), HEADER_BYTES),
+  ).value;
   const isTable = tableOffset > 0 && tableOffset < image.size;
   return { header, table: isTable ? tableOffset : 1536, entryCount: Math.min(Math.max(maxTableEntries, 1), 4096) };
 }
@@ -177,7 +179,9 @@ function changeLength(image: SparseBytes, _: Places, random: Random): void {
 }
 
 function moveBytes(image: SparseBytes, _: Places, random: Random): void {
-  const at = random.oneIn(2) ? random.below(Math.min(image.size, 4096) + 1) : Math.max(0, image.size - random.below(2048));
+  const at = random.oneIn(2)
+    ? random.below(Math.min(image.size, 4096) + 1)
+    : Math.max(0, image.size - random.below(2048));
   const length = random.pick([1, 16, 511, 512, 513, 4096]);
   if (random.oneIn(2)) image.insert(pattern(length, random.below(99)), at);
   else image.remove(at, length);

@@ -15,6 +15,8 @@ const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}]/u;
 const PIECES = 6;
 const MAX_PIECE = 24 * 1024;
 const MAX_EXTENTS = 3000;
+/** How much of a disk is mapped: what lies under clear bits is read for that. */
+export const LOOKED_BYTES: number = 16 * 1024 * 1024;
 
 /** Something that must not happen. */
 export class Violation extends Error {}
@@ -39,7 +41,10 @@ export function checkError(error: unknown): void {
   if (!(error instanceof VhdError)) throw error;
   must(CODES.has(error.code), `an undocumented code ${error.code}`);
   const texts = [error.message, error.expected, error.found, error.remedy];
-  must(!texts.some((text) => text !== undefined && CONTROLS.test(text)), `control characters: ${JSON.stringify(texts)}`);
+  must(
+    !texts.some((text) => text !== undefined && CONTROLS.test(text)),
+    `control characters: ${JSON.stringify(texts)}`,
+  );
 }
 
 /** Findings must be of rules that there are, in plain sentences. */
@@ -66,7 +71,8 @@ export async function sampleDisk(disk: Disk, random: Random): Promise<Sample[]> 
     const length = Math.min(disk.size, 1 + random.below(MAX_PIECE));
     const room = disk.size - length;
     const near = random.below(Math.min(room, 0xffff_ffff) + 1);
-    const position = piece === 0 ? 0 : piece === 1 ? room : random.oneIn(2) ? near : Math.floor((room * random.below(1000)) / 1000);
+    const position =
+      piece === 0 ? 0 : piece === 1 ? room : random.oneIn(2) ? near : Math.floor((room * random.below(1000)) / 1000);
     samples.push({ position, length, bytes: await readFilled(disk, position, length) });
   }
   return samples;
@@ -99,12 +105,13 @@ export async function checkSamples(disk: Disk, samples: readonly Sample[], sente
   }
 }
 
-/** The extents must be adjacent and cover the disk; what is zero must read as zeros. */
+/** The extents must be adjacent and cover the front of the disk; what is zero must read as zeros. */
 export async function checkExtents(disk: Disk): Promise<void> {
+  const looked = Math.min(disk.size, LOOKED_BYTES);
   let [end, count, isWhole] = [0, 0, true];
   await orRefused(async () => {
     isWhole = false;
-    for await (const { start, length, kind } of disk.extents()) {
+    for await (const { start, length, kind } of disk.extents({ length: looked })) {
       must(start === end && length > 0, `an extent from ${start} of ${length} bytes behind ${end}`);
       end = start + length;
       if (kind === 'zero' && count < 8) await checkZeros(disk, start, Math.min(length, 4096));
@@ -112,7 +119,7 @@ export async function checkExtents(disk: Disk): Promise<void> {
     }
     isWhole = true;
   });
-  must(!isWhole || end === disk.size, `extents up to ${end} of ${disk.size}`);
+  must(!isWhole || end === looked, `extents up to ${end} of ${looked}`);
 }
 
 async function checkZeros(disk: Disk, position: number, length: number): Promise<void> {

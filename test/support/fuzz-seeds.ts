@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { viewOf } from '../../src/format/bytes.ts';
 import { decodeDynamicHeader } from '../../src/format/dynamic-header.ts';
 import { decodeFooter, isFooter } from '../../src/format/footer.ts';
-import { buildImage } from './build-image.ts';
 import { randomChain } from './build-chain.ts';
+import { buildImage } from './build-image.ts';
 import { pattern } from './bytes.ts';
 import { corpusImages } from './corpus.ts';
 import { BASE_NAMES, baseOf } from './defects-bases.ts';
@@ -63,18 +63,21 @@ export async function corpusSeeds(folder: string): Promise<Seed[]> {
   for (const { name, chain } of corpusImages) {
     const images = [...new Set([name, ...chain.slice(0, 3)])];
     const [child, ...parents] = await Promise.all(images.map((image) => cutFile(join(folder, image))));
-    if (child !== undefined) seeds.push([child, ...parents]);
+    if (child !== undefined && parents.every((parent) => parent !== undefined)) seeds.push([child, ...parents]);
   }
   return seeds;
 }
 
-async function cutFile(path: string): Promise<SparseBytes> {
+/** Undefined for one whose table would be cut: zeros in the place of the rest would be entries. */
+async function cutFile(path: string): Promise<SparseBytes | undefined> {
   const file = await open(path);
   try {
     const { size } = await file.stat();
     if (size <= WHOLE_BYTES) return new SparseBytes(size, [await pieceOf(file, 0, size)]);
     const front = await pieceOf(file, 0, FRONT_BYTES);
-    const blocks = await Promise.all(blockOffsets(front.bytes, size).map((at) => pieceOf(file, at, BLOCK_BYTES)));
+    const offsets = blockOffsets(front.bytes, size);
+    if (offsets === undefined) return undefined;
+    const blocks = await Promise.all(offsets.map((at) => pieceOf(file, at, BLOCK_BYTES)));
     const cut = new SparseBytes(size, []);
     for (const { offset, bytes } of [front, ...blocks, await pieceOf(file, size - TAIL_BYTES, TAIL_BYTES)]) {
       cut.write(bytes, offset);
@@ -91,18 +94,15 @@ async function pieceOf(file: FileHandle, offset: number, byteLength: number): Pr
   return { offset, bytes: bytes.subarray(0, bytesRead) };
 }
 
-/** Where the first blocks of a dynamic image are. */
-function blockOffsets(front: Uint8Array, size: number): number[] {
+/** Where the first blocks of a dynamic image are; undefined if its table lies elsewhere. */
+function blockOffsets(front: Uint8Array, size: number): number[] | undefined {
   const footer = decodeFooter(front.subarray(0, 512));
   const at = footer.value.dataOffset;
-  if (!isFooter(footer) || at < 0 || at + 1024 > front.length) return [];
+  if (!isFooter(footer) || at < 0) return [];
+  if (at + 1024 > front.length) return undefined;
   const { tableOffset, maxTableEntries } = decodeDynamicHeader(front.subarray(at, at + 1024)).value;
+  if (tableOffset + maxTableEntries * 4 > front.length) return undefined;
   const view = viewOf(front);
-  const offsets: number[] = [];
-  for (let entry = 0; entry < maxTableEntries && offsets.length < KEPT_BLOCKS; entry++) {
-    if (tableOffset + entry * 4 + 4 > front.length) break;
-    const offset = view.getUint32(tableOffset + entry * 4) * 512;
-    if (offset + BLOCK_BYTES < size) offsets.push(offset);
-  }
-  return offsets;
+  const offsets = Array.from({ length: maxTableEntries }, (_, entry) => view.getUint32(tableOffset + entry * 4) * 512);
+  return offsets.filter((offset) => offset + BLOCK_BYTES < size).slice(0, KEPT_BLOCKS);
 }

@@ -15,7 +15,7 @@ import { decodeManifests, hasBlocks } from '../../src/ops/manifest.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { decompress } from '../../src/stream/decompress.ts';
 import { firstDifference, pattern } from './bytes.ts';
-import { SAMPLE, SAMPLES } from './compressed.ts';
+import { concatenated, SAMPLE, SAMPLES } from './compressed.ts';
 import type { Ending } from './fuzz-images.ts';
 import { must, orRefused } from './fuzz-oracle.ts';
 import type { Random } from './seed.ts';
@@ -28,7 +28,7 @@ const MiB = 1024 * 1024;
 
 /** A few bytes changed, cut, repeated or put in. */
 function mutateBytes(original: Uint8Array, random: Random, hot = original.length): Uint8Array {
-  let bytes = Uint8Array.from(original);
+  let bytes: Uint8Array = Uint8Array.from(original);
   for (let change = random.below(4); change >= 0 && bytes.length > 0; change--) {
     const at = random.below(random.oneIn(3) ? bytes.length : Math.min(hot, bytes.length));
     const kind = random.below(8);
@@ -36,14 +36,14 @@ function mutateBytes(original: Uint8Array, random: Random, hot = original.length
     else if (kind === 4) bytes.fill(random.below(256), at, at + random.pick([2, 4, 8, 16]));
     else if (kind === 5) bytes = bytes.slice(0, at);
     else if (kind === 6) bytes.copyWithin(at, random.below(bytes.length), random.below(bytes.length));
-    else bytes = new Uint8Array([...bytes.subarray(0, at), ...pattern(random.below(20), 3), ...bytes.subarray(at)]);
+    else bytes = concatenated(bytes.subarray(0, at), pattern(random.below(20), 3), bytes.subarray(at));
   }
   return bytes;
 }
 
 let tables: readonly Uint8Array[] | undefined;
 
-function tableDisks(): readonly Uint8Array[] {
+function makeTables(): readonly Uint8Array[] {
   const entries = [
     { type: LINUX, first: 40, last: 99, name: 'one\u202e\u001b[31m' },
     { type: LINUX, first: 100, last: 199, name: 'two' },
@@ -63,19 +63,20 @@ function tableDisks(): readonly Uint8Array[] {
     100 * 512,
   );
   const superblocks = superblockImages().map(({ bytes }) => bytes);
-  tables ??= [gptDisk({ sectorCount: SECTORS, entries }), chained, ...superblocks];
-  return tables;
+  return [gptDisk({ sectorCount: SECTORS, entries }), chained, ...superblocks];
 }
 
 /** A partition table or a file system with changed bytes. */
 export async function fuzzTable(random: Random): Promise<Ending> {
-  const disks = tableDisks();
+  const disks = (tables ??= makeTables());
   const original = disks[random.below(random.oneIn(2) ? 2 : disks.length)] ?? new Uint8Array(0);
   const bytes = mutateBytes(original, random, 2048);
   if (random.oneIn(2) && bytes.length >= 1024) resealHeader(bytes, 512);
   const disk = new FlatDisk(new MemoryStorage(bytes), bytes.length, true);
   const { partitions, findings } = await listPartitions(disk);
-  for (const { start, length } of partitions) must(Number.isSafeInteger(start + length), 'a partition past all numbers');
+  for (const { start, length } of partitions) {
+    must(Number.isSafeInteger(start + length), 'a partition past all numbers');
+  }
   must(findings.length <= 120, `${findings.length} findings`);
   await identifyFileSystem(disk, 0, bytes.length);
   const read = async (target: Uint8Array, position: number): Promise<void> => disk.read(target, position);
@@ -94,7 +95,19 @@ async function manifestText(): Promise<string> {
 }
 
 let manifest: Promise<string> | undefined;
-const VALUES = ['null', '-1', '1e999', '9007199254740993', '""', '[]', '{}', '"\\u0000"', 'true', '1.5', '"a"'] as const;
+const VALUES = [
+  'null',
+  '-1',
+  '1e999',
+  '9007199254740993',
+  '""',
+  '[]',
+  '{}',
+  '"\\u0000"',
+  'true',
+  '1.5',
+  '"a"',
+] as const;
 
 /** A manifest of hashes with changed letters or values: refused, or as it says itself. */
 export async function fuzzManifest(random: Random): Promise<Ending> {
@@ -151,14 +164,18 @@ export async function fuzzJournal(random: Random): Promise<Ending> {
   const whole = Buffer.concat([changed, Buffer.from(`\n${JSON.stringify({ sha256 })}\n`)]);
   const decoded = decodeJournal(random.oneIn(5) ? mutateBytes(whole, random) : whole);
   if (decoded.journal === undefined) {
-    must(decoded.problem !== '' && !/\p{Cc}/u.test(decoded.problem), `a problem told as ${JSON.stringify(decoded.problem)}`);
+    must(
+      decoded.problem !== '' && !/\p{Cc}/u.test(decoded.problem),
+      `a problem told as ${JSON.stringify(decoded.problem)}`,
+    );
     return 'refused';
   }
   const storage = new MemoryStorage(IMAGE);
   const { fileSizeAfter } = decoded.journal;
   const isDone = await orRefused(() => carryOut(storage, decoded.journal).then(() => true));
-  if (isDone === undefined) must(firstDifference(storage.toBytes(), IMAGE) === -1, 'a refused journal changed the image');
-  else {
+  if (isDone === undefined) {
+    must(firstDifference(storage.toBytes(), IMAGE) === -1, 'a refused journal changed the image');
+  } else {
     must((await storage.size()) === fileSizeAfter, 'another size than the journal says');
     await rollBack(storage, decoded.journal);
     must(firstDifference(storage.toBytes(), IMAGE) === -1, 'rolled back to something else');
@@ -202,16 +219,18 @@ export async function fuzzName(random: Random): Promise<Ending> {
 export async function fuzzCompressed(random: Random): Promise<Ending> {
   const format = random.pick(['gzip', 'zstd', 'xz'] as const);
   const bytes = mutateBytes(SAMPLES[format], random);
-  let isEqual = true;
-  let count = 0;
+  const seen = { isEqual: true, count: 0 };
   const isDone = await orRefused(async () => {
     for await (const chunk of decompress(new ChunkSource(bytes, 1 + random.below(200)), { format })) {
-      isEqual &&= firstDifference(chunk, SAMPLE.subarray(count, count + chunk.length)) === -1;
-      count += chunk.length;
-      must(count <= 64 * MiB, 'a bomb out of a small change');
+      const expected = SAMPLE.subarray(seen.count, seen.count + chunk.length);
+      if (firstDifference(chunk, expected) !== -1) seen.isEqual = false;
+      seen.count += chunk.length;
+      must(seen.count <= 64 * MiB, 'a bomb out of a small change');
     }
     return true;
   });
-  must(isDone !== true || (isEqual && count === SAMPLE.length) || count === 0, `${format}: ${count} other bytes`);
+  // Nothing at all is what a frame holds that zstd is told to skip.
+  const isRight = (seen.isEqual && seen.count === SAMPLE.length) || seen.count === 0;
+  must(isDone !== true || isRight, `${format}: ${seen.count} other bytes`);
   return isDone === undefined ? 'refused' : 'opened';
 }

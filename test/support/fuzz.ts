@@ -4,7 +4,7 @@ import type { Seed } from './fuzz-seeds.ts';
 import { fuzzCompressed, fuzzJournal, fuzzManifest, fuzzName, fuzzTable } from './fuzz-texts.ts';
 import { mix, Random } from './seed.ts';
 
-/** Processor time a case may take, in milliseconds. */
+/** Time a case may take, in milliseconds: of the processor, where the clock says more. */
 export const MAX_CASE_MILLISECONDS = 2000;
 
 /** How a case went. */
@@ -15,7 +15,7 @@ export interface CaseResult {
   readonly ending: Ending | undefined;
   /** What must not have happened; undefined if nothing did. */
   readonly failure: string | undefined;
-  /** Processor time of the case in milliseconds. */
+  /** Time of the case in milliseconds. */
   readonly milliseconds: number;
 }
 
@@ -29,24 +29,43 @@ const OTHERS: readonly (readonly [kind: string, job: (random: Random) => Promise
 
 /** Runs the case of a seed with a number. Never rejects. */
 export async function runCase(seeds: readonly Seed[], seed: number, number: number): Promise<CaseResult> {
+  const startedAt = performance.now();
+  const result = await attempt(seeds, seed, number);
+  const milliseconds = performance.now() - startedAt;
+  if (milliseconds <= MAX_CASE_MILLISECONDS || result.failure !== undefined) return { ...result, milliseconds };
+  // Other programs may have had the processor: the same again, counting its own time.
+  const before = process.cpuUsage();
+  await attempt(seeds, seed, number);
+  const { user, system } = process.cpuUsage(before);
+  const own = (user + system) / 1000;
+  const failure = own > MAX_CASE_MILLISECONDS ? `it takes ${Math.round(own)} ms` : undefined;
+  return { ...result, failure, milliseconds: own };
+}
+
+async function attempt(
+  seeds: readonly Seed[],
+  seed: number,
+  number: number,
+): Promise<Omit<CaseResult, 'milliseconds'>> {
   const random = new Random(mix(seed, number));
   // Three of four are images.
   const [kind, job] = OTHERS[random.below(OTHERS.length * 4)] ?? ['image', undefined];
-  const before = process.cpuUsage();
-  let ending: Ending | undefined;
-  let failure: string | undefined;
   try {
-    ending = await (job === undefined ? fuzzImage(seeds, random) : job(random));
+    const ending = await (job === undefined ? fuzzImage(seeds, random) : job(random));
+    return { kind, ending, failure: undefined };
   } catch (error) {
-    failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { kind, ending: undefined, failure };
   }
-  const { user, system } = process.cpuUsage(before);
-  const milliseconds = (user + system) / 1000;
-  if (milliseconds > MAX_CASE_MILLISECONDS) failure ??= `it took ${Math.round(milliseconds)} ms`;
-  return { kind, ending, failure, milliseconds };
 }
 
 /** How a case is told, with what runs it again. */
-export function describeFailure(seed: number, number: number, { kind, failure = '' }: CaseResult): string {
-  return `${kind}: npm run test:fuzz -- --seed ${seed} --case ${number}\n${failure}`;
+export function describeFailure(
+  seed: number,
+  number: number,
+  { kind, failure = '' }: CaseResult,
+  only?: 'made' | 'real',
+): string {
+  const which = only === undefined ? '' : ` --only ${only}`;
+  return `${kind}: npm run test:fuzz -- --seed ${seed} --case ${number}${which}\n${failure}`;
 }

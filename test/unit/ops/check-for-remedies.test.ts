@@ -1,9 +1,9 @@
 // Every remedy that is printed for another program, run: the finding is gone from what it makes.
 import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import type { ReaderName } from '../../../src/format/reader-facts.ts';
-import { encodeFooter } from '../../../src/format/footer.ts';
 import { NO_OFFSET } from '../../../src/format/bytes.ts';
+import { encodeFooter } from '../../../src/format/footer.ts';
+import type { ReaderName } from '../../../src/format/reader-facts.ts';
 import { READER_RULES, type ReaderRuleId } from '../../../src/format/rules-readers.ts';
 import { check } from '../../../src/ops/check.ts';
 import { buildImage, footerOf, type ImageShape, type ParentShape } from '../../support/build-image.ts';
@@ -69,13 +69,21 @@ const cases: Partial<Record<ReaderRuleId, readonly (() => Uint8Array)[]>> = {
   'for.virtualbox.uuid': [() => child({}, { uniqueId: PARENT_UUID })],
   'for.virtualbox.parent': [childOfRaw],
   'for.qemu.footer': [() => defect('front zeroed'), () => defect('start checksum')],
-  'for.qemu.size': [() => defect('creator "vbox"'), () => defect('creator "vpc "'), () => defect('fixed: creator qemu')],
+  'for.qemu.size': [
+    () => defect('creator "vbox"'),
+    () => defect('creator "vpc "'),
+    () => defect('fixed: creator qemu'),
+  ],
   'for.qemu.differencing': [() => child()],
   'for.qemu.table': [() => defect('last block short'), () => defect('entry behind the needed ones')],
   'for.qemu.block-size': [() => defect('blocks of 512')],
   'for.qemu.bitmap': [() => defect('one bit clear')],
   'for.qemu.probe': [() => defect('fixed: none')],
-  'for.7zip.footer': [() => defect('end zeroed'), () => defect('reserved of the end'), () => defect('fixed: legacy end')],
+  'for.7zip.footer': [
+    () => defect('end zeroed'),
+    () => defect('reserved of the end'),
+    () => defect('fixed: legacy end'),
+  ],
   'for.7zip.end': [() => defect('512 behind'), () => defect('end missing')],
   'for.7zip.reserved': [() => defect('fixed: hidden'), () => defect('header tail')],
   'for.7zip.entries': [() => defect('bat +1')],
@@ -137,7 +145,9 @@ describe('a remedy for another program', () => {
     const after = await check(made, { for: [program], allowRawParent: true, parentDirs: parentDirs.slice(1) });
     expect(after.findings.map(({ rule }) => rule)).not.toContain(id);
     if (before.findings.every(({ rule }) => !rule.startsWith(`for.${program}.`) || rule === id)) {
-      expect(after.findings.filter(({ rule, severity }) => severity === 'error' && rule.startsWith('for.'))).toEqual([]);
+      expect(after.findings.filter(({ rule, severity }) => severity === 'error' && rule.startsWith('for.'))).toEqual(
+        [],
+      );
     }
   }
 });
