@@ -1,7 +1,22 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { ViteUserConfig } from 'vitest/config';
+import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Marks of a file that changes modules or the process for good, or measures its memory. */
+const MARKS = /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage)\(|setFlagsFromString/;
+
+const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => `test/${name.replaceAll('\\', '/')}`);
+const alone = files.filter((name) => MARKS.test(readFileSync(root + name, 'utf8')));
+
+/** Two kinds: a process for each file, and files that share two processes and what these have loaded. */
+function project(name: string, isolate: boolean): TestProjectInlineConfiguration {
+  const which = isolate ? { include: alone } : { include: ['test/**/*.test.ts'], exclude: alone };
+  return { extends: true, test: { name, isolate, unstubEnvs: true, unstubGlobals: true, ...which } };
+}
 
 const config: ViteUserConfig = {
   root,
@@ -12,11 +27,12 @@ const config: ViteUserConfig = {
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    globalSetup: ['test/support/shared-folder.ts'],
+    projects: [project('alone', true), project('shared', false)],
   },
 };
 

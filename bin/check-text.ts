@@ -12,7 +12,18 @@ export function checkText(report: CheckReport, coloured: boolean): string {
   const { path, type, virtualSize, findings } = report;
   const size = virtualSize === null ? '' : `, ${formatBytes(virtualSize)}`;
   const heading = `${paint('bold', escapeControls(path), coloured)}: ${type ?? 'no VHD'}${size}: ${verdict(report)}\n`;
-  return heading + findings.map((item) => findingText(item, path, coloured)).join('');
+  return heading + verdictsText(report) + findings.map((item) => findingText(item, path, coloured)).join('');
+}
+
+/** A line for each program that was asked about. */
+function verdictsText({ for: readers = [], acceptedBy = [] }: CheckReport): string {
+  const width = Math.max(0, ...readers.map((name) => name.length));
+  return readers
+    .map(
+      (name) =>
+        `  ${name.padEnd(width)}  ${acceptedBy.includes(name) ? 'takes it, all of it' : 'refuses or misreads it'}\n`,
+    )
+    .join('');
 }
 
 function verdict({ findings }: CheckReport): string {

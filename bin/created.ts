@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { isNamedLikeLink } from '../src/open-recognise.ts';
 import { type CreateImageResult, createImage } from '../src/ops/create.ts';
 import { type BreakingFlags, guardChildren } from './breaking-children.ts';
 import { UsageError } from './errors.ts';
@@ -43,6 +44,7 @@ export async function makeImage(session: Session, image: string, wanted: ToMake)
     ...made.warnings,
     ...geometryWarnings(identity.geometry, made.virtualSize, image),
     ...parentWarnings(image, made.parentDir),
+    ...(parent === undefined ? [] : childNameWarnings(image)),
   ];
   for (const warning of warnings) await session.warn(warning);
   if (session.isJson) await session.print(jsonText(wanted.verb, { ...made, warnings }));
@@ -67,6 +69,12 @@ function checkName(image: string, verb: string): void {
     return;
   }
   throw new UsageError(`it is named ${extension}, and ${verb} makes VHDs`, 'name it .vhd', image);
+}
+
+/** A child is kept from harm whatever it is called, and shown with its relatives only under some names. */
+function childNameWarnings(image: string): string[] {
+  if (isNamedLikeLink(image)) return [];
+  return [`${image}: it is not named .vhd or .avhd: vhd tree and vhd relink --recursive pass it over`];
 }
 
 function summary(made: CreateImageResult): string {

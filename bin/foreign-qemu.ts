@@ -114,8 +114,7 @@ function info(call: ForeignCall): Translation {
   const foreign = foreignSource(call, shellLine(['vhd', 'info', 'disk.raw']));
   if (foreign !== undefined) return foreign;
   const json = call.value('--output') === 'json' ? '--json' : undefined;
-  const chain = call.has('--backing-chain') ? '--chain' : undefined;
-  return call.ours('info', image, ...fromWords(call.value('-f'), image), json, chain);
+  return call.ours('info', image, ...fromWords(call.value('-f'), image), json);
 }
 
 /** `dd if=a.vhd of=b.raw bs=1M skip=2 count=1`, of the virtual disk. */

@@ -1,5 +1,5 @@
 import type { Option } from 'commander';
-import { insteadOfOption, insteadOfVerb, isOurName } from './absent.ts';
+import { insteadOfVerb, isOurName } from './absent.ts';
 import { UsageError } from './errors.ts';
 import { type Dialect, type ForeignCall, type ForeignVerb, readForeignCall, type Translation } from './foreign-call.ts';
 import { HYPERV } from './foreign-hyperv.ts';
@@ -138,7 +138,7 @@ async function told(asked: Asked, translation: Translation, known: KnownVerbs): 
     const missing = absentOption(words, await known.optionsOf(verb));
     if (missing === undefined) continue;
     const why = `it would be ${missing} of vhd ${verb}, which this version does not have yet`;
-    return new UsageError(`${message}; ${why}`, insteadOfOption(verb, missing));
+    return new UsageError(`${message}; ${why}`, `vhd ${verb} --help shows what there is`);
   }
   return write(note === undefined ? message : `${message}; ${note}`, calls, joint);
 }

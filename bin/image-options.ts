@@ -52,7 +52,8 @@ function parseBlockSize(text: string): number {
   );
 }
 
-function parseGeometry(text: string): Geometry {
+/** Reads the value of its option. */
+export function parseGeometry(text: string): Geometry {
   const match = /^(\d+)\/(\d+)\/(\d+)$/.exec(text);
   const [cylinders = 0, heads = 0, sectorsPerTrack = 0] = (match ?? []).slice(1).map(Number);
   const isPossible = cylinders >= 1 && heads >= 1 && sectorsPerTrack >= 1;
@@ -62,17 +63,20 @@ function parseGeometry(text: string): Geometry {
   throw new UsageError(`--chs: expected C/H/S of at most 65535/255/255, such as 1024/16/63, found '${text}'`);
 }
 
-function parseIdentifier(text: string): string {
+/** Reads the value of its option. */
+export function parseIdentifier(text: string): string {
   if (/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)) return text;
   throw new UsageError(`--uuid: expected 8-4-4-4-12 hexadecimal digits, found '${text}'`);
 }
 
-function parseCreator(text: string): string {
+/** Reads the value of its option. */
+export function parseCreator(text: string): string {
   if (/^[\x20-\x7e]{1,4}$/.test(text)) return text;
   throw new UsageError(`--creator: expected one to four ASCII characters, found '${text}'`);
 }
 
-function parseTimestamp(text: string): Date {
+/** Reads the value of its option. */
+export function parseTimestamp(text: string): Date {
   const hasNoZone = /T[\d:.]+$/i.test(text);
   const time = /^\d+$/.test(text) ? new Date(Number(text) * 1000) : new Date(hasNoZone ? `${text}Z` : text);
   return checkTime(time, text, '--timestamp');

@@ -1,4 +1,5 @@
 import { escapeControls } from '../src/format/bytes.ts';
+import { describeFinding } from '../src/format/rules.ts';
 import type { TreeImage, TreeReport } from '../src/ops/tree.ts';
 import { columnTable, paint } from './report.ts';
 import { shellLine } from './shell-words.ts';
@@ -65,7 +66,13 @@ function notePrefix(images: readonly TreeImage[], index: number, branches: reado
   return `${own}${hasChild ? '│' : ' '} `;
 }
 
-function notesOn({
+function notesOn(image: TreeImage): string[] {
+  const { journal } = image;
+  const begun = journal === null ? [] : [escapeControls(describeFinding(journal))];
+  return [...begun, ...parentNotes(image)];
+}
+
+function parentNotes({
   path,
   problem,
   parentState,
@@ -78,6 +85,7 @@ function notesOn({
   const called = `${escapeControls(parentName ?? 'a parent without a name')} (${parentUuid ?? ''})`;
   if (parentState === 'missing') return [`its parent is not here: ${called}`];
   if (parentState === 'loop') return [`it is among its own parents: it names ${called}`];
+  if (parentState === 'raw') return [`its parent is a raw disk, ${escapeControls(parentPath ?? '')}`];
   if (parentState === 'ambiguous') {
     const which = parentCandidates.slice(0, 3).map(escapeControls).join(', ');
     return [`its parent may be any of ${parentCandidates.length}: ${which}; it names ${called}`];

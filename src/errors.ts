@@ -19,6 +19,7 @@ export type VhdErrorCode =
   | 'ERR_VHD_PARENT_OUTSIDE'
   | 'ERR_VHD_HAS_CHILDREN'
   | 'ERR_VHD_JOURNAL'
+  | 'ERR_VHD_UNDO'
   | 'ERR_VHD_NO_SPACE'
   | 'ERR_VHD_BITMAP'
   | 'ERR_VHD_LIMIT'

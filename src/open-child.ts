@@ -1,3 +1,4 @@
+import { whyUnchangeable } from './disk/unchangeable.ts';
 import type { VhdDisk } from './disk/vhd-disk.ts';
 import { VhdError } from './errors.ts';
 import type { ParentReference } from './format/parent-reference.ts';
@@ -62,13 +63,10 @@ function rawParentError(path: string): VhdError {
 
 /** Refuses what would not stay as it is. */
 function refuseUnfit(parent: VhdDisk): void {
-  const isPoisoned = parent.findings.some((item) => item.rule === 'footer.poisoned');
-  const isHidden = parent.footer.reserved[0] === 1;
-  if (!isPoisoned && !isHidden) return;
-  const why = isPoisoned
-    ? 'another program has it open for writing, or crashed while it had (its end footer is overwritten)'
-    : 'it is marked hidden: another program has merged it into a child and waits to delete it';
-  throw new VhdError('ERR_VHD_IN_USE', `it must not become a parent: ${why}`, {
+  const unchangeable = whyUnchangeable(parent);
+  // The machine that was saved with it can go on as long as it stays as it is, which it does now.
+  if (unchangeable === undefined || unchangeable.kind === 'saved') return;
+  throw new VhdError('ERR_VHD_IN_USE', `it must not become a parent: ${unchangeable.why}`, {
     storage: parent.name,
     remedy: 'convert it into a new image and make that the parent',
   });

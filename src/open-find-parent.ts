@@ -77,7 +77,25 @@ export async function findParent(orphan: Orphan, search: Search): Promise<FoundP
     if ('storage' in found) return { ...found, findings };
     attempts.push({ ...candidate, ...found });
   }
-  throw notFound(orphan, attempts);
+  const error = notFound(orphan, attempts);
+  const isGone =
+    error instanceof VhdError && (error.code === 'ERR_VHD_PARENT_MISSING' || error.code === 'ERR_VHD_PARENT_UUID');
+  throw isGone ? await withWayThere(error, orphan, search) : error;
+}
+
+/** The parent may be under another name where its child is, or where the caller has parents: then the error says which. */
+async function withWayThere(error: VhdError, orphan: Orphan, search: Search): Promise<VhdError> {
+  const { storage, examination, directories } = orphan;
+  const { parentUniqueId } = examination.header;
+  if (isNull(parentUniqueId) || directories.length === 0) return error;
+  // Loaded when it is needed: most chains are whole.
+  const { findByIdentifier } = await import('./open-find-renamed.ts');
+  const places = [...new Set([...directories, ...search.parentDirs])];
+  const found = await findByIdentifier(places, parentUniqueId, new Set(search.chain.keys()));
+  if (found === undefined) return error;
+  const { code, message, expected, found: tried } = error;
+  const remedy = `vhd relink ${shellPath(storage.name)} --parent ${shellPath(search.shown(found))}   (has that identifier)`;
+  return new VhdError(code, message, { storage: storage.name, expected, found: tried, remedy });
 }
 
 type Refused = Pick<Attempt, 'problem' | 'verdict'>;

@@ -1,24 +1,40 @@
 import { createHash } from 'node:crypto';
-import { JOURNAL_VERBS, type Journal, type JournalVerb, type JournalWrite } from './open-journal.ts';
+import {
+  JOURNAL_VERBS,
+  type Journal,
+  type JournalCut,
+  type JournalLink,
+  type JournalVerb,
+  type JournalWrite,
+} from './open-journal.ts';
 
 const SCHEMA = 'vhdkit/journal/1';
 const MAX_WRITES = 65_536;
 const MAX_TEXT = 32_768;
 const MAX_DETAILS = 64;
+/** Links of a chain, and directories. */
+const MAX_ITEMS = 65_536;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/;
+const PATH = /^[^\0]+$/;
 const NAME = /^[a-z][A-Za-z0-9]{0,63}$/;
 /** Fields that are no details. */
 const FIELDS: readonly string[] = [
-  ...['schema', 'verb', 'uuid', 'startedAt', 'fileSize', 'fileSizeAfter', 'childUuid', 'childPath', 'writes'],
+  ...['schema', 'verb', 'uuid', 'startedAt', 'fileSize', 'fileSizeAfter', 'uuidAfter', 'childUuid'],
+  ...['childPath', 'writes', 'cut'],
+  ...['links', 'parentDirs'],
 ];
 
 /** A journal as a file: a line of JSON, and a line with the SHA-256 of that. */
 export function encodeJournal(journal: Journal): Uint8Array {
-  const { details = {}, writes, ...fields } = journal;
+  const { details = {}, writes, cut, ...fields } = journal;
   const told = writes.map(({ offset, before, after }) => ({ offset, before: hexOf(before), after: hexOf(after) }));
-  const line = JSON.stringify({ schema: SCHEMA, ...fields, ...details, writes: told });
+  const line = JSON.stringify({ schema: SCHEMA, ...fields, ...details, writes: told, ...encodedCut(cut) });
   return Buffer.from(`${line}\n${JSON.stringify({ sha256: digestOf(line) })}\n`);
+}
+
+function encodedCut(cut: readonly JournalCut[] | undefined): object {
+  return cut === undefined ? {} : { cut: cut.map(({ offset, before }) => ({ offset, before: hexOf(before) })) };
 }
 
 /** What a file says that should be a journal, or what is wrong with it. */
@@ -50,10 +66,14 @@ function parse(bytes: Uint8Array): Journal {
     startedAt: textOf(fields, 'startedAt', TIME),
     fileSize: countOf(fields['fileSize'], 'fileSize'),
     fileSizeAfter: countOf(fields['fileSizeAfter'], 'fileSizeAfter'),
+    ...(fields['uuidAfter'] === undefined ? {} : { uuidAfter: textOf(fields, 'uuidAfter', UUID) }),
     ...(fields['childUuid'] === undefined ? {} : { childUuid: textOf(fields, 'childUuid', UUID) }),
-    ...(fields['childPath'] === undefined ? {} : { childPath: textOf(fields, 'childPath', /^[^\0]+$/) }),
+    ...(fields['childPath'] === undefined ? {} : { childPath: textOf(fields, 'childPath', PATH) }),
+    ...(fields['links'] === undefined ? {} : { links: listOf(fields, 'links', linkOf) }),
+    ...(fields['parentDirs'] === undefined ? {} : { parentDirs: listOf(fields, 'parentDirs', pathOf) }),
     details: detailsOf(fields),
     writes: writesOf(fields['writes']),
+    ...(fields['cut'] === undefined ? {} : { cut: cutOf(fields['cut']) }),
   };
   checkPlaces(journal);
   return journal;
@@ -74,6 +94,21 @@ function textOf(fields: Record<string, unknown>, name: string, pattern: RegExp):
   const value = fields[name];
   if (typeof value === 'string' && value.length <= MAX_TEXT && pattern.test(value)) return value;
   throw new Problem(`its field ${name} cannot be right`);
+}
+
+function listOf<T>(fields: Record<string, unknown>, name: string, itemOf: (item: unknown) => T): T[] {
+  const items = fields[name];
+  if (Array.isArray(items) && items.length <= MAX_ITEMS) return items.map((item: unknown) => itemOf(item));
+  throw new Problem(`its field ${name} cannot be right`);
+}
+
+function linkOf(item: unknown): JournalLink {
+  const fields = objectOf(item, 'one of its links');
+  return { uuid: textOf(fields, 'uuid', UUID), path: textOf(fields, 'path', PATH) };
+}
+
+function pathOf(item: unknown): string {
+  return textOf({ path: item }, 'path', PATH);
 }
 
 function countOf(value: unknown, name: string): number {
@@ -105,14 +140,22 @@ function writesOf(value: unknown): JournalWrite[] {
   });
 }
 
+function cutOf(value: unknown): JournalCut[] {
+  if (!Array.isArray(value) || value.length > MAX_WRITES) throw new Problem('its field cut cannot be right');
+  return value.map((item: unknown): JournalCut => {
+    const fields = objectOf(item, 'one of its cut pieces');
+    return { offset: countOf(fields['offset'], 'cut.offset'), before: bytesOf(fields['before']) };
+  });
+}
+
 function bytesOf(value: unknown): Uint8Array {
   const isHex = typeof value === 'string' && value.length % 2 === 0 && /^[0-9a-f]*$/.test(value);
   if (isHex) return new Uint8Array(Buffer.from(value, 'hex'));
   throw new Problem('the bytes of one of its writes cannot be right');
 }
 
-/** Writes lie one behind the other, each within the file before and after. */
-function checkPlaces({ writes, fileSize, fileSizeAfter }: Journal): void {
+/** Writes lie one behind the other, each within the file before and after; what is cut lies behind the file afterwards. */
+function checkPlaces({ writes, cut = [], fileSize, fileSizeAfter }: Journal): void {
   let end = 0;
   for (const { offset, before, after } of writes) {
     const kept = Math.max(0, Math.min(after.length, fileSize - offset));
@@ -120,6 +163,13 @@ function checkPlaces({ writes, fileSize, fileSizeAfter }: Journal): void {
       throw new Problem('the places of its writes cannot be right');
     }
     end = offset + after.length;
+  }
+  end = fileSizeAfter;
+  for (const { offset, before } of cut) {
+    if (offset < end || offset + before.length > fileSize || before.length === 0) {
+      throw new Problem('the places of what it cuts cannot be right');
+    }
+    end = offset + before.length;
   }
 }
 

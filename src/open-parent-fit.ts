@@ -1,4 +1,3 @@
-import type { Examination } from './disk/recognise.ts';
 import { VhdError } from './errors.ts';
 import { unixMilliseconds } from './format/new-footer.ts';
 import { describeFinding, type Finding, finding } from './format/rules.ts';
@@ -6,14 +5,20 @@ import { VHD_EPOCH_UNIX_SECONDS } from './format/spec.ts';
 import type { FoundParent, Orphan } from './open-find-parent.ts';
 import type { ParentOptions } from './open-parent-options.ts';
 
+/** A parent, open. */
+export type OpenParent = Pick<FoundParent, 'storage' | 'examination' | 'isRaw'>;
+
+/** What of a child a parent is held against. */
+type ChildFacts = Pick<Orphan['examination'], 'header' | 'footer' | 'virtualSize'>;
+
 /**
  * How a parent fits its child, beyond the identifier.
  * @throws VhdError `ERR_VHD_PARENT_CHANGED` if its time stamp is another than the child knows, and `strictParent` is set
  */
 export async function checkParent(
   path: string,
-  child: Orphan['examination'],
-  parent: FoundParent,
+  child: ChildFacts,
+  parent: OpenParent,
   { strictParent }: ParentOptions,
 ): Promise<Finding[]> {
   const changed = await timestampFinding(child, parent);
@@ -32,8 +37,8 @@ export async function checkParent(
  * the letter of the specification, the time when the file was written last, which a copy loses.
  */
 async function timestampFinding(
-  { header, footer }: Orphan['examination'],
-  { storage, examination, isRaw }: FoundParent,
+  { header, footer }: ChildFacts,
+  { storage, examination, isRaw }: OpenParent,
 ): Promise<Finding | undefined> {
   const known = header.parentTimestamp;
   const stamp = isRaw ? undefined : examination.footer?.timestamp;
@@ -58,8 +63,8 @@ function isoTime(timestamp: number): string {
 }
 
 async function sizeFinding(
-  { virtualSize = 0 }: Examination,
-  { storage, examination, isRaw }: FoundParent,
+  { virtualSize = 0 }: ChildFacts,
+  { storage, examination, isRaw }: OpenParent,
 ): Promise<Finding | undefined> {
   const found = isRaw ? await storage.size() : examination.virtualSize;
   if (found === undefined || found === virtualSize) return undefined;

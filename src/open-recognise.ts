@@ -10,6 +10,14 @@ export const RAW_NAMES: readonly string[] = ['.raw', '.img'];
 /** Endings of names that promise a VHD. */
 export const VHD_NAMES: readonly string[] = ['.vhd', '.avhd', '.vpc'];
 
+/** Endings of names that links of a chain have. */
+const LINK_NAMES: readonly string[] = [...VHD_NAMES, '.vud'];
+
+/** True if a file is named like an image that can be a link of a chain. */
+export function isNamedLikeLink(path: string): boolean {
+  return LINK_NAMES.includes(extname(path).toLowerCase());
+}
+
 /** Tells raw from VHD by content, and refuses what is neither or could be both. */
 export async function recognise(storage: Storage, examination: Examination): Promise<'raw' | 'vhd'> {
   const extension = extname(basename(storage.name)).toLowerCase();

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { READERS, type ReaderName } from '../../src/format/reader-facts.ts';
 import type { CheckOptions } from '../../src/ops/check.ts';
 import { check } from '../../src/ops/check.ts';
 import type { CheckReport } from '../../src/ops/check-report.ts';
@@ -14,10 +15,13 @@ interface Flags extends ParentFlags, LongFlags {
   readonly chain?: boolean | undefined;
   readonly deep?: boolean | undefined;
   readonly strict?: boolean | undefined;
+  readonly for?: readonly (ReaderName | 'all')[] | undefined;
   readonly sizeFrom?: 'footer' | 'chs' | undefined;
   readonly footer?: 'start' | 'end' | undefined;
   readonly lock?: boolean | undefined;
 }
+
+const readProgram = oneOf('--for', [...READERS, 'all']);
 
 /** Declares `check IMAGE…`. */
 export function declare(command: Command, session: Session): void {
@@ -26,6 +30,13 @@ export function declare(command: Command, session: Session): void {
     .option('--chain', 'check every image of a chain, not only whether the parents are there and fit')
     .option('--deep', 'read all bitmaps, and the data under bits that are not set')
     .option('--strict', 'exit with 1 if there are warnings')
+    .option(
+      '--for <program>',
+      `whether that program takes the image and gives all of it: ${READERS.join(', ')} or all (repeatable)`,
+      Object.assign((text: string, before: Flags['for']): Flags['for'] => [...(before ?? []), readProgram(text)], {
+        choices: readProgram.choices,
+      }),
+    )
     .option(
       '--size-from <field>',
       'where the virtual size comes from: footer or chs',
@@ -37,6 +48,7 @@ export function declare(command: Command, session: Session): void {
     addLongFlags(command),
     'vhd check disk.vhd',
     'vhd check --deep --chain base.vhd child.vhd',
+    'vhd check --for hyperv --for qemu disk.vhd',
     'vhd check --json *.vhd',
   );
   command.action((images: string[], flags: Flags) => checkAll(session, images, flags));
@@ -60,9 +72,9 @@ async function checkOne(session: Session, image: string, flags: Flags): Promise<
   if (image === '-') {
     throw new UsageError('check needs both ends of an image: expected a file, found -', 'save it to a file first');
   }
-  const { chain, deep, sizeFrom, footer, lock } = flags;
+  const { chain, deep, sizeFrom, footer, lock, for: readers } = flags;
   const progress = new ProgressDisplay(session, flags);
-  const options: CheckOptions = { chain, deep, sizeFrom, footer, lock, ...parentOptions(flags) };
+  const options: CheckOptions = { chain, deep, sizeFrom, footer, lock, for: readers, ...parentOptions(flags) };
   try {
     return await check(image, { ...options, signal: session.io.signal, onProgress: progress.listener });
   } finally {

@@ -52,7 +52,8 @@ async function showOne(
   await session.print(place.separator + text);
   if (warning !== undefined) await session.warn(`${image}: ${warning}`);
   if (refusal !== undefined) await session.fail(refusal);
-  if (report.findings.some((item) => item.severity === 'error')) session.exitWith(3);
+  const isUnreadable = report.chainProblem !== null || report.findings.some((item) => item.severity === 'error');
+  if (isUnreadable) session.exitWith(3);
   if (flags.strict === true && severities(report).some(isComplaint)) session.exitWith(1);
 }
 
@@ -81,7 +82,7 @@ async function reportOn(image: string, flags: Flags): Promise<Shown> {
   const report = await readInfo(image, reading);
   // Only here the name can say something else than the bytes.
   const isNamedRaw = /\.(raw|img)$/i.test(image);
-  // A child without its parent is as sound as it can be: what is missing is told, and no failure of the image.
+  // Of a child without its parent the report tells what is missing, and what to do.
   const isKnown = report.readable || report.chainProblem !== null;
   if (isKnown && (from === 'vhd' || (from === undefined && !isNamedRaw))) return { report };
   let opened: OpenedDisk;

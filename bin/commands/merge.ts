@@ -1,8 +1,9 @@
+import { extname } from 'node:path';
 import type { Command } from 'commander';
 import { shellPath } from '../../src/format/shell.ts';
 import { merge } from '../../src/ops/merge.ts';
 import type { MergeOptions, MergePlan, MergeResult } from '../../src/ops/merge-options.ts';
-import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
+import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
 import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
@@ -11,6 +12,7 @@ import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
+import { typeOfName } from '../target.ts';
 
 interface Flags extends ParentFlags, LongFlags, BreakingFlags {
   readonly bitmap?: 'honour' | 'ignore' | undefined;
@@ -53,8 +55,15 @@ export function declare(command: Command, session: Session): void {
 async function mergeVerb(session: Session, child: string, flags: Flags): Promise<void> {
   const { into, output, force, deleteMerged, dryRun, allowBreakingChildren, bitmap, lock } = flags;
   checkFlags(child, flags);
+  if (output !== undefined && force === true) {
+    await guardChildren([output], flags, session.io.signal).catch(async (error: unknown) => {
+      const { refuseForChain } = await import('../chain-target.ts');
+      return refuseForChain(error, [child], output, flags);
+    });
+  }
   session.files = { input: child, output: output ?? into ?? child };
   const heard = new HeardWarnings();
+  const told = new Set<string>();
   const progress = new ProgressDisplay(session, flags);
 
   const options: MergeOptions = {
@@ -62,7 +71,7 @@ async function mergeVerb(session: Session, child: string, flags: Flags): Promise
     ...parentOptions(flags),
     blockingWrites: true,
     onWarning: heard.listener,
-    onPlan: (plan) => tellPlan(session, plan, flags),
+    onPlan: (plan) => tellPlan(session, plan, { flags, told }),
     onProgress: progress.listener,
     signal: session.io.signal,
   };
@@ -73,7 +82,7 @@ async function mergeVerb(session: Session, child: string, flags: Flags): Promise
     progress.clear();
   }
   session.aftermath = undefined;
-  await tell(session, result, { heard, flags });
+  await tell(session, result, { heard, told, flags });
 }
 
 function checkFlags(child: string, { output, deleteMerged, force }: Flags): void {
@@ -84,6 +93,10 @@ function checkFlags(child: string, { output, deleteMerged, force }: Flags): void
       `vhd convert ${shellPath(child)} - flattens to a pipe`,
     );
   }
+  if (output !== undefined && typeOfName(output) === 'raw') {
+    const way = `name it .vhd; or vhd convert ${shellPath(child)} ${shellPath(output)}`;
+    throw new UsageError(`it is named ${extname(output)}, and merge makes VHDs`, way, output);
+  }
   if (output !== undefined && deleteMerged === true) {
     throw new UsageError('--delete-merged: with -o nothing else is changed', 'leave one of them away');
   }
@@ -93,28 +106,36 @@ function checkFlags(child: string, { output, deleteMerged, force }: Flags): void
 }
 
 /** From here on a failure leaves something behind that the same command goes on with. */
-async function tellPlan(session: Session, plan: MergePlan, { output, quiet, dryRun }: Flags): Promise<void> {
-  const isNew = output !== undefined;
-  if (!isNew && dryRun !== true) {
-    session.files = { input: plan.child, output: plan.path };
-    const command = `vhd merge ${shellPath(plan.child)} --into ${shellPath(plan.path)}`;
-    session.aftermath = `nothing is lost: ${plan.child} reads as before, and ${command} goes on`;
+async function tellPlan(
+  session: Session,
+  plan: MergePlan,
+  { flags: { output, quiet, dryRun }, told }: { flags: Flags; told: Set<string> },
+): Promise<void> {
+  const { child, path, finishCommand } = plan;
+  if (finishCommand !== undefined && dryRun !== true) {
+    session.files = { input: child, output: path };
+    session.aftermath = `nothing is lost: ${child} reads as before, and ${finishCommand} goes on`;
   }
-  if (!session.isJson && quiet !== true) await session.note(`vhd: ${planText(plan, isNew)}`);
+  if (session.isJson) return;
+  // Before anything is written.
+  for (const warning of plan.warnings) await session.warn(warning);
+  for (const warning of plan.warnings) told.add(warning);
+  if (quiet !== true) await session.note(`vhd: ${planText(plan, output !== undefined)}`);
 }
 
 async function tell(
   session: Session,
   result: MergeResult,
-  { heard, flags }: { heard: HeardWarnings; flags: Flags },
+  { heard, told, flags }: { heard: HeardWarnings; told: ReadonlySet<string>; flags: Flags },
 ): Promise<void> {
   const isDryRun = flags.dryRun === true;
   const ofFiles = heard.warnings.map(({ storage, message }) => `${storage}: ${message}`);
-  const warnings = [...result.warnings.map((warning) => `${result.into}: ${warning}`), ...ofFiles];
-  for (const warning of warnings) await session.warn(warning);
+  const warnings = [...result.warnings, ...ofFiles];
+  for (const warning of warnings.filter((text) => !told.has(text))) await session.warn(warning);
   if (session.isJson) {
     await session.print(jsonText('merge', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
   } else if (flags.quiet !== true) {
-    await session.print(mergeText(result, { isNew: flags.output !== undefined, isDryRun }));
+    const { output, deleteMerged: deletes = false } = flags;
+    await session.print(mergeText(result, { isNew: output !== undefined, isDryRun, deletes }));
   }
 }

@@ -4,12 +4,14 @@ import { escapeControls } from '../../src/format/bytes.ts';
 import { readJournal } from '../../src/open-journal.ts';
 import { type RelinkResult, relink } from '../../src/ops/relink.ts';
 import type { RelinkAllResult, RelinkedImage } from '../../src/ops/relink-all.ts';
+import { addBreakingFlag, type BreakingFlags } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addReportFlags, type ReportFlags } from '../flags.ts';
 import { jsonText, summaryText } from '../report.ts';
 import type { Session } from '../session.ts';
+import { parentWarnings } from '../target.ts';
 
-interface Flags extends ReportFlags {
+interface Flags extends ReportFlags, BreakingFlags {
   readonly parent?: string | undefined;
   readonly allowUuidMismatch?: boolean | undefined;
   readonly dryRun?: boolean | undefined;
@@ -27,15 +29,15 @@ export function declare(command: Command, session: Session): void {
     .option('--recursive', 'every image in a directory and those in it that does not find its parent any more')
     .option(
       '--parent-dir <dir>',
-      'with --recursive: another directory to look for parents in; may be given again',
+      'another directory to look for parents in; may be given again',
       (dir: string, dirs: readonly string[]) => [...dirs, dir],
       [],
     )
-    .option('--allow-uuid-mismatch', 'take a parent with another identifier, if it has the same size')
+    .option('--allow-uuid-mismatch', 'take a parent with another identifier, if it is not smaller')
     .option('--dry-run', 'write nothing, only tell what there would be')
     .option('--no-lock', 'write to it even if another program is using it')
     .option('-q, --quiet', 'no summary; warnings and errors stay');
-  addReportFlags(command);
+  addReportFlags(addBreakingFlag(command));
   addExamples(command, 'vhd relink child.vhd --parent base.vhd', 'vhd relink images --recursive --dry-run');
   command.action((child: string, flags: Flags) =>
     flags.recursive === true ? relinkDirectory(session, child, flags) : relinkVerb(session, child, flags),
@@ -45,16 +47,18 @@ export function declare(command: Command, session: Session): void {
 async function relinkVerb(session: Session, child: string, flags: Flags): Promise<void> {
   session.files = { input: child, output: child };
   if (child === '-') throw new UsageError('relink changes a file in place: expected its name, found -');
-  const { parent, allowUuidMismatch, dryRun, lock } = flags;
+  const { parent, parentDir: parentDirs, allowUuidMismatch, allowBreakingChildren, dryRun, lock } = flags;
   const { signal } = session.io;
   if ((await stat(child)).isDirectory()) {
     throw new UsageError('it is a directory: expected an image', `vhd relink ${child} --recursive`, child);
   }
-  if (flags.parentDir.length > 0) throw new UsageError('--parent-dir: is for --recursive', 'say --parent');
   if (parent === undefined) await checkBegun(child);
-  const result = await relink(child, { parent, allowUuidMismatch, dryRun, lock, signal });
-  for (const warning of result.warnings) await session.warn(warning);
-  if (session.isJson) await session.print(jsonText('relink', { ...result, ...(dryRun === true ? { dryRun } : {}) }));
+  const options = { parent, parentDirs, allowUuidMismatch, allowBreakingChildren, dryRun, lock, signal };
+  const result = await relink(child, options);
+  const warnings = [...result.warnings, ...parentWarnings(child, result.parentDir)];
+  for (const warning of warnings) await session.warn(warning);
+  const told = { ...result, warnings, ...(dryRun === true ? { dryRun } : {}) };
+  if (session.isJson) await session.print(jsonText('relink', told));
   else if (flags.quiet !== true) await session.print(summary(result, dryRun === true));
 }
 
@@ -78,9 +82,14 @@ function summary({ path, parent, previousName, parentUuid, name, ...result }: Re
 
 async function relinkDirectory(session: Session, directory: string, flags: Flags): Promise<void> {
   session.files = { input: directory };
-  const { parent, allowUuidMismatch, dryRun, lock, parentDir: parentDirs } = flags;
-  if (parent !== undefined || allowUuidMismatch === true) {
-    const flag = parent === undefined ? '--allow-uuid-mismatch' : '--parent';
+  const { parent, allowUuidMismatch, allowBreakingChildren, dryRun, lock, parentDir: parentDirs } = flags;
+  const wrong = {
+    '--parent': parent,
+    '--allow-uuid-mismatch': allowUuidMismatch,
+    '--allow-breaking-children': allowBreakingChildren,
+  };
+  const flag = Object.entries(wrong).find(([, value]) => value !== undefined)?.[0];
+  if (flag !== undefined) {
     throw new UsageError(`${flag}: with --recursive, parents are found by their identifiers`, `leave ${flag} away`);
   }
   if (!(await stat(directory)).isDirectory()) {
@@ -88,6 +97,9 @@ async function relinkDirectory(session: Session, directory: string, flags: Flags
   }
   const { relinkAll } = await import('../../src/ops/relink-all.ts');
   const result = await relinkAll(directory, { parentDirs, dryRun, lock, signal: session.io.signal });
+  for (const { path, parentDir, warnings } of result.images) {
+    for (const warning of [...warnings, ...parentWarnings(path, parentDir)]) await session.warn(warning);
+  }
   if (session.isJson) await session.print(jsonText('relink', { ...result, ...(dryRun === true ? { dryRun } : {}) }));
   else if (flags.quiet !== true) await session.print(directoryText(result, dryRun === true));
   if (result.failed > 0) session.exitWith(1);

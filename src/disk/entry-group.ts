@@ -26,11 +26,13 @@ export function decodeGroup(bytes: Uint8Array): EntryGroup | undefined {
   if (isAllOnes(bytes)) return undefined;
   const view = viewOf(bytes);
   const entries = new Uint32Array(GROUP_ENTRIES).fill(UNUSED_BAT_ENTRY);
+  let usedCount = 0;
   for (let index = 0; index < bytes.length / BAT_ENTRY_BYTES; index++) {
-    entries[index] = view.getUint32(index * BAT_ENTRY_BYTES);
+    const sector = view.getUint32(index * BAT_ENTRY_BYTES);
+    entries[index] = sector;
+    if (sector !== UNUSED_BAT_ENTRY) usedCount++;
   }
-  const dense = new DenseGroup(entries);
-  return dense.usedCount < LISTED_BELOW ? new ListedGroup(entries, dense.usedCount) : dense;
+  return usedCount < LISTED_BELOW ? new ListedGroup(entries, usedCount) : new DenseGroup(entries);
 }
 
 /** All entries, used or not. */
@@ -72,7 +74,7 @@ class ListedGroup implements EntryGroup {
     this.#indexes = new Uint16Array(usedCount);
     this.#sectors = new Uint32Array(usedCount);
     let count = 0;
-    for (let index = 0; index < GROUP_ENTRIES; index++) {
+    for (let index = 0; count < usedCount; index++) {
       const sector = entries[index] ?? UNUSED_BAT_ENTRY;
       if (sector === UNUSED_BAT_ENTRY) continue;
       this.#indexes[count] = index;

@@ -1,5 +1,5 @@
 import type { Decoded } from '../format/bytes.ts';
-import { type Footer, isFooter } from '../format/footer.ts';
+import { type Footer, isFooter, withCookie } from '../format/footer.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import { DISK_TYPE, SECTOR_BYTES } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
@@ -120,7 +120,9 @@ function withNone(start: FooterReading | undefined, end: FooterReading | undefin
   const readings = [end, start].filter((reading) => reading !== undefined);
   // The footer of a fixed disk at offset 0 is sound, but of another image: its place is the end.
   const broken = readings.find(
-    ({ decoded }) => !isFooter(decoded) && decoded.findings.every((item) => item.rule !== 'footer.cookie'),
+    ({ bytes, decoded }) =>
+      !isFooter(decoded) &&
+      (decoded.findings.every((item) => item.rule !== 'footer.cookie') || withCookie(bytes) !== undefined),
   );
   if (broken === undefined) {
     const expected = "'conectix' 512 bytes before the end";

@@ -9,6 +9,7 @@ import { FlatDisk } from './flat.ts';
 import { openBlocks } from './open-blocks.ts';
 import { type Examination, type ExamineOptions, examine, type SoundExamination } from './recognise.ts';
 import { SparseDisk } from './sparse.ts';
+import { whyUnchangeable } from './unchangeable.ts';
 import { VhdDisk } from './vhd-disk.ts';
 import {
   type BackingDisk,
@@ -162,16 +163,9 @@ function checkOpenable(examination: Examination): asserts examination is SoundEx
 function checkWritable(examination: SoundExamination, storage: Storage): void {
   if (!storage.capabilities.writable) throw readOnlyError(storage.name);
   if (examination.type !== 'fixed' && storage.capabilities.growable === false) throw cannotGrowError(storage.name);
-  const isPoisoned = examination.findings.some((item) => item.rule === 'footer.poisoned');
-  const isHidden = examination.footer.reserved[0] === 1;
-  const isSaved = examination.footer.savedState !== 0;
-  if (!isPoisoned && !isHidden && !isSaved) return;
-  const why = isPoisoned
-    ? 'another program has it open, or crashed while it had (its end footer is overwritten)'
-    : isHidden
-      ? 'it is marked hidden: another program has merged it into a child and waits to delete it'
-      : 'a virtual machine is saved with it';
-  throw new VhdError('ERR_VHD_IN_USE', `it must not be written to: ${why}`, {
+  const unchangeable = whyUnchangeable(examination);
+  if (unchangeable === undefined) return;
+  throw new VhdError('ERR_VHD_IN_USE', `it must not be written to: ${unchangeable.why}`, {
     storage: storage.name,
     remedy: 'convert it into a new image and write to that',
   });

@@ -62,6 +62,7 @@ export type SoundExamination = Examination & {
 /** The rules whose breach makes an image unreadable, and the code that says so. */
 const REFUSALS: Partial<Record<RuleId, VhdErrorCode>> = {
   'footer.missing': 'ERR_VHD_NOT_VHD',
+  'footer.cookie': 'ERR_VHD_NOT_VHD',
   'footer.checksum': 'ERR_VHD_CORRUPT',
   'footer.poisoned': 'ERR_VHD_IN_USE',
   'footer.copy-contradicts': 'ERR_VHD_FOOTERS_DISAGREE',

@@ -207,6 +207,14 @@ export function isFooter(decoded: Decoded<Footer>): boolean {
   return decoded.findings.every((item) => !fatal.includes(item.rule));
 }
 
+/** A footer with its cookie put back, where only that is damaged: the checksum has to fit then. Undefined otherwise. */
+export function withCookie(bytes: Uint8Array): Uint8Array | undefined {
+  const whole = new Uint8Array(FOOTER_BYTES);
+  whole.set(bytes);
+  writeLatin1(whole, 0, FOOTER_COOKIE);
+  return viewOf(whole).getUint32(CHECKSUM_OFFSET) === checksumOf(whole, CHECKSUM_OFFSET) ? whole : undefined;
+}
+
 /** Empty reserved bytes, for footers made anew. */
 export function emptyReserved(): Uint8Array {
   return new Uint8Array(FOOTER_BYTES - RESERVED_OFFSET);

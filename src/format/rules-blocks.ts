@@ -54,7 +54,7 @@ export const BLOCK_RULES = {
     severity: 'error',
     message: 'the block allocation table has fewer entries than the size needs',
     means: 'the end of the disk has no place in the file, and most programs refuse the image',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --rebuild-bat',
   },
   'bat.limit': {
     severity: 'error',
@@ -72,20 +72,20 @@ export const BLOCK_RULES = {
     severity: 'error',
     message: 'a block lies past the end of the file',
     means: 'the data of this block cannot be read; other programs read zeros or the footer instead',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --drop-blocks',
   },
   'bat.in-metadata': {
     severity: 'error',
     message: 'a block lies over the headers or the table',
     means: 'other programs show the headers as data, and destroy the image if they write there',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --drop-blocks',
   },
   'bat.overlap': {
     severity: 'error',
     message: 'two blocks share the same place',
     means:
       'one of them shows the data of the other, and a write to one changes both; which one is right cannot be told',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --drop-blocks',
   },
   'bat.misaligned': {
     severity: 'note',
@@ -111,7 +111,7 @@ export const BLOCK_RULES = {
     message: 'the file holds more bytes than the virtual disk',
     means:
       'the bytes between the end of the disk and the footer are not to be seen; some programs show them as part of the disk',
-    mend: 'vhd convert FILE NEW',
+    mend: 'vhd repair FILE --cut',
   },
   'bitmap.data-under-clear-bit': {
     severity: 'error',

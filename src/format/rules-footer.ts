@@ -32,7 +32,7 @@ export const FILE_AND_FOOTER_RULES = {
     severity: 'note',
     message: 'the file holds space that nothing refers to',
     means: 'the file is larger than it has to be; nothing is lost',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --cut',
   },
   'footer.missing': {
     severity: 'error',
@@ -44,7 +44,7 @@ export const FILE_AND_FOOTER_RULES = {
     severity: 'error',
     message: 'the footer is not at the end of the file',
     means: 'most programs do not take the file for a VHD, because bytes were appended to it or cut from it',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --cut',
   },
   'footer.cookie': {
     severity: 'error',

@@ -1,8 +1,10 @@
+import { DAMAGED_RULES } from './readers-common.ts';
 import type { Rule, Severity } from './rule.ts';
 import { BLOCK_RULES } from './rules-blocks.ts';
 import { FILE_AND_FOOTER_RULES } from './rules-footer.ts';
 import { PARENT_RULES } from './rules-parent.ts';
 import { PARTITION_RULES } from './rules-partitions.ts';
+import { READER_RULES, type ReaderRuleId } from './rules-readers.ts';
 import { remedyFor, shellPath } from './shell.ts';
 
 /** Something about an image that is not as it should be. Data, so that programs can act on it. */
@@ -23,6 +25,9 @@ export interface Finding {
   readonly remedy?: string | undefined;
 }
 
+/** What is told of them; what decides is no part of the table. */
+const TOLD_OF_READERS: Readonly<Record<ReaderRuleId, Rule>> = READER_RULES;
+
 /**
  * The rule table: everything that decoding, opening and checking can find.
  * Sources: the specification (2006), and for tolerated deviations the programs whose images show them.
@@ -32,6 +37,8 @@ export const RULES = {
   ...BLOCK_RULES,
   ...PARENT_RULES,
   ...PARTITION_RULES,
+  ...DAMAGED_RULES,
+  ...TOLD_OF_READERS,
 } as const satisfies Record<string, Rule>;
 
 /** The id of a rule, stable like an error code. */
@@ -90,7 +97,12 @@ export function warningsOf(findings: readonly Finding[]): string[] {
 export function remedyOf({ rule, remedy }: Pick<Finding, 'rule' | 'remedy'>, path: string): string {
   if (remedy !== undefined) return remedy;
   const { mend, unmendable = '' }: Rule = RULES[rule];
-  return mend === undefined ? unmendable : remedyFor(mend.replace(/\bNEW\b/, shellPath(newName(path))), path);
+  return mend === undefined ? unmendable : commandFor(mend, path);
+}
+
+/** The command of a rule for the image at `path`, with a name for what it makes. */
+export function commandFor(mend: string, path: string): string {
+  return remedyFor(mend.replace(/\bNEW\b/, shellPath(newName(path))), path);
 }
 
 /** A name for a mended copy beside an image. */

@@ -1,16 +1,12 @@
 import type { Disk } from '../disk/disk.ts';
 import { OverlayDisk, type Patch } from '../disk/overlay.ts';
 import { VhdError } from '../errors.ts';
+import { AZURE_MAX_BYTES, AZURE_MIN_BYTES, AZURE_STEP_BYTES } from '../format/azure-limits.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { gptSignIn, planGptMove, type ReadBytes } from '../inspect/gpt-move.ts';
 
-const MIB = 1024 * 1024;
-const GIB = 1024 * MIB;
-/** Least virtual size that can be uploaded as a managed disk (Azure: an upload size of 20 972 032 bytes). */
-const MIN_BYTES = 20 * MIB;
-/** Largest virtual size that can be uploaded (Azure: an upload size of 35 183 298 347 520 bytes). */
-const MAX_BYTES = 32_767 * GIB;
+const GIB = 1024 ** 3;
 /** Largest disk that a machine of generation 1 starts from. */
 const MAX_GENERATION_1_BYTES = 2048 * GIB;
 /** Largest disk with an operating system. */
@@ -31,9 +27,9 @@ export interface AzureShape {
  * @throws VhdError `ERR_VHD_LIMIT` if it takes none that is large enough
  */
 export function azureSizeFor(byteLength: number): number {
-  const size = Math.max(alignUp(byteLength, MIB), MIN_BYTES);
-  if (size <= MAX_BYTES) return size;
-  const expected = `at most ${MAX_BYTES} bytes (32767 GiB)`;
+  const size = Math.max(alignUp(byteLength, AZURE_STEP_BYTES), AZURE_MIN_BYTES);
+  if (size <= AZURE_MAX_BYTES) return size;
+  const expected = `at most ${AZURE_MAX_BYTES} bytes (32767 GiB)`;
   throw new VhdError(
     'ERR_VHD_LIMIT',
     `Azure takes no disk of that size: expected ${expected}, found ${byteLength} bytes`,

@@ -45,11 +45,11 @@ export interface IndexedImage {
 }
 
 /**
- * How the parent of an image was found: `none` needed; `named`: where its names lead; `moved`: by its identifier alone, its
+ * How the parent of an image was found: `none` needed; `raw`: a raw disk is where its names lead, and nothing identifies it; `named`: where its names lead; `moved`: by its identifier alone, its
  * names lead elsewhere; `ambiguous`: several have that identifier, and it names none of them; `missing`; `loop`: it would be
  * among its own parents.
  */
-export type ParentState = 'none' | 'named' | 'moved' | 'ambiguous' | 'missing' | 'loop';
+export type ParentState = 'none' | 'raw' | 'named' | 'moved' | 'ambiguous' | 'missing' | 'loop';
 
 /** An image and its parent. */
 export interface ParentLink {
@@ -59,6 +59,8 @@ export interface ParentLink {
   readonly state: ParentState;
   /** Its parent, if there is one to be told. */
   readonly parent: IndexedImage | undefined;
+  /** Path of its parent where that is a raw disk, absolute. */
+  readonly rawParent?: string | undefined;
   /** All that could be its parent. */
   readonly candidates: readonly IndexedImage[];
 }
@@ -140,7 +142,8 @@ class ChainIndex {
     if (named !== undefined) return { image, state: 'named', parent: named, candidates };
     const link = { image, parent: undefined, candidates };
     // blktap: a parent without an identifier is a raw disk, which is not among the images.
-    if (image.parentUuid === NO_UUID && (await anyIsFile(paths))) return { ...link, state: 'none' };
+    const rawParent = image.parentUuid === NO_UUID ? await firstFile(paths) : undefined;
+    if (rawParent !== undefined) return { ...link, state: 'raw', rawParent };
     const [only, ...others] = candidates;
     if (only === undefined) return { ...link, state: 'missing' };
     return others.length > 0 ? { ...link, state: 'ambiguous' } : { ...link, state: 'moved', parent: only };
@@ -156,9 +159,9 @@ class ChainIndex {
   }
 }
 
-async function anyIsFile(paths: readonly string[]): Promise<boolean> {
-  for (const path of paths) if (await isFile(path)) return true;
-  return false;
+async function firstFile(paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) if (await isFile(path)) return path;
+  return undefined;
 }
 
 async function isFile(path: string): Promise<boolean> {

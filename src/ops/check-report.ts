@@ -1,3 +1,4 @@
+import type { ReaderName } from '../format/reader-facts.ts';
 import type { Severity } from '../format/rule.ts';
 import { type Finding, RULES, type RuleId, remedyOf } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
@@ -26,6 +27,12 @@ export interface CheckReport {
   readonly ok: boolean;
   /** Everything that was found: what is grave first, and of that the cause before what follows from it. */
   readonly findings: readonly CheckFinding[];
+  /** The programs that were asked about with `for`; undefined without. */
+  readonly for?: readonly ReaderName[] | undefined;
+  /** True if all of them take the image and give all of it: no finding `for.…` is an error. Undefined without `for`. */
+  readonly accepted?: boolean | undefined;
+  /** Those of them that do. Undefined without `for`. */
+  readonly acceptedBy?: readonly ReaderName[] | undefined;
 }
 
 /** A finding, and the file it is about. */
@@ -52,6 +59,17 @@ export function sortedFindings(placed: readonly PlacedFinding[]): CheckFinding[]
       means: RULES[finding.rule].means,
       remedy: remedyOf(finding, path),
     }));
+}
+
+/** What is told of programs, by what was found for them. */
+export function verdictsOf(
+  readers: readonly ReaderName[],
+  findings: readonly CheckFinding[],
+): Required<Pick<CheckReport, 'for' | 'accepted' | 'acceptedBy'>> {
+  const refuses = (name: ReaderName): boolean =>
+    findings.some(({ rule, severity }) => severity === 'error' && rule.startsWith(`for.${name}.`));
+  const acceptedBy = readers.filter((name) => !refuses(name));
+  return { for: readers, accepted: acceptedBy.length === readers.length, acceptedBy };
 }
 
 function rankOf({ finding }: PlacedFinding): readonly number[] {

@@ -1,18 +1,21 @@
 import { openVhdStorage } from '../disk/open-storage.ts';
 import type { ExamineOptions } from '../disk/recognise.ts';
 import { checkBooleans, checkOneOf, checkOptionNames } from '../errors.ts';
+import type { ReaderName } from '../format/reader-facts.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import type { TableFinding } from '../inspect/partition-table.ts';
 import { listPartitions } from '../inspect/partitions.ts';
+import type { ResolvedLink } from '../open-chain.ts';
 import { journalFindings } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from '../open-parent-options.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Watched } from './check-bitmaps.ts';
+import { needsBitmaps, readerFindings, readersOf } from './check-for.ts';
 import { type CheckedImage, type CheckImageOptions, checkImage } from './check-image.ts';
 import { type CheckedParents, checkParents } from './check-parents.ts';
-import { type CheckReport, type PlacedFinding, sortedFindings } from './check-report.ts';
+import { type CheckFinding, type CheckReport, type PlacedFinding, sortedFindings, verdictsOf } from './check-report.ts';
 
 /** What is checked, and how the image is looked at. */
 export interface CheckOptions extends ExamineOptions, ParentOptions, Watched {
@@ -20,6 +23,11 @@ export interface CheckOptions extends ExamineOptions, ParentOptions, Watched {
   readonly chain?: boolean | undefined;
   /** Read all bitmaps of dynamic images, and the data under bits that are not set. Default false. */
   readonly deep?: boolean | undefined;
+  /**
+   * Programs of which it is told whether they take the image and give all of it (rules `for.PROGRAM.…`), `all` of them or
+   * some. An error means that the program refuses or misreads it, a warning that it complains. Default: none.
+   */
+  readonly for?: readonly (ReaderName | 'all')[] | undefined;
   /** Find out whether another program has the file locked for writing, and tell so (`file.in-use`). Default true. */
   readonly lock?: boolean | undefined;
   /** The time that time stamps are held against. Default: now. */
@@ -27,7 +35,7 @@ export interface CheckOptions extends ExamineOptions, ParentOptions, Watched {
 }
 
 const CHECK_OPTIONS: readonly string[] = [
-  ...['footer', 'sizeFrom', 'chain', 'deep', 'lock', 'now', 'signal', 'onProgress'],
+  ...['footer', 'sizeFrom', 'chain', 'deep', 'for', 'lock', 'now', 'signal', 'onProgress'],
   ...PARENT_OPTIONS,
 ];
 
@@ -55,24 +63,36 @@ export async function check(source: string | Storage, options: CheckOptions = {}
 }
 
 async function checkStorage(storage: Storage, path: string | undefined, options: CheckOptions): Promise<CheckReport> {
+  const readers = readersOf(options.for ?? []);
+  const reading = imageOptions(options, readers);
   const ofUse = await useFindings(storage, path, options);
-  const image = await checkImage(storage, imageOptions(options));
-  const { examination } = image;
+  const image = await checkImage(storage, reading);
   const parents = await parentsOf(image, path, options);
   const own = [...ofUse, ...image.findings];
   const ofContents = own.some(isError) ? [] : await contentFindings(image, parents, options);
   await parents?.parent?.close();
+  const links = parents?.links ?? [];
   const findings = sortedFindings([
     ...[...own, ...ofContents].map((item) => ({ path: storage.name, finding: item })),
     ...(parents?.findings ?? []),
-    ...(options.chain === true ? await chainFindings(parents, options) : []),
+    ...(options.chain === true ? await chainFindings(links, reading) : []),
+    ...(await readerFindings(readers, { storage, path, image, parents: links }, reading)),
   ]);
-  const { type = null, virtualSize = null } = examination;
-  return { path: storage.name, type, virtualSize, ok: !findings.some(isError), findings };
+  const report = reportOf(storage, image, findings);
+  return options.for === undefined ? report : { ...report, ...verdictsOf(readers, findings) };
 }
 
-function imageOptions({ footer, sizeFrom, deep, now, signal, onProgress }: CheckOptions): CheckImageOptions {
-  return { footer, sizeFrom, deep: deep === true, nowMilliseconds: now?.getTime() ?? Date.now(), signal, onProgress };
+function reportOf({ name }: Storage, { examination }: CheckedImage, findings: readonly CheckFinding[]): CheckReport {
+  const { type = null, virtualSize = null } = examination;
+  return { path: name, type, virtualSize, ok: !findings.some(isError), findings };
+}
+
+function imageOptions(
+  { footer, sizeFrom, deep, now, signal, onProgress }: CheckOptions,
+  readers: readonly ReaderName[],
+): CheckImageOptions {
+  const isDeep = deep === true || needsBitmaps(readers);
+  return { footer, sizeFrom, deep: isDeep, nowMilliseconds: now?.getTime() ?? Date.now(), signal, onProgress };
 }
 
 function isError({ severity }: Finding): boolean {
@@ -126,13 +146,13 @@ function ofGuest(item: TableFinding): Finding {
 }
 
 /** The images behind the first, each checked by itself. */
-async function chainFindings(parents: CheckedParents | undefined, options: CheckOptions): Promise<PlacedFinding[]> {
+async function chainFindings(links: readonly ResolvedLink[], reading: CheckImageOptions): Promise<PlacedFinding[]> {
   const placed: PlacedFinding[] = [];
-  for (const { path, isRaw, findings } of parents?.links ?? []) {
+  for (const { path, isRaw, findings } of links) {
     if (isRaw) continue;
     const file = await FileStorage.open(path);
     try {
-      const image = await checkImage(file, { ...imageOptions(options), footer: undefined, sizeFrom: undefined });
+      const image = await checkImage(file, { ...reading, footer: undefined, sizeFrom: undefined });
       for (const item of [...findings, ...image.findings]) placed.push({ path, finding: item });
     } finally {
       await file.close();

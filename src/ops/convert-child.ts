@@ -27,9 +27,9 @@ import {
   wantsContentUuid,
 } from './convert-options.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
-import { OutputFile } from './output-file.ts';
+import { OutputFile, type OutputOptions } from './output-file.ts';
 import { parentDirectory, refuseOwnParents } from './parent-directory.ts';
-import { ProgressMeter } from './progress.ts';
+import { type ProgressListener, ProgressMeter } from './progress.ts';
 import { leadsToDevice } from './same-file.ts';
 import { readWatched } from './source-change.ts';
 
@@ -111,8 +111,8 @@ interface Making {
 async function write(pair: DiskPair, target: string | Writable, making: Making): Promise<Written> {
   const { options, unchanged } = making;
   const front = await frontOf(pair.disk, making);
-  if (options.dryRun === true) return measure(pair, front, options);
-  if (typeof target === 'string') return writeFile(pair, front, target, making);
+  if (options.dryRun === true) return measureDelta(pair, front, options);
+  if (typeof target === 'string') return writeDeltaFile(pair, front, target, { ...options, beforeCommit: unchanged });
   const written = await writeStream(pair, front, target, options);
   await unchanged();
   return written;
@@ -134,17 +134,28 @@ async function frontOf(disk: Disk, { options, opened }: Making): Promise<ChildFr
   };
 }
 
-async function writeFile(
+/** How a difference becomes a file. */
+export interface DeltaFileOptions extends OutputOptions {
+  /** Told how far it is. */
+  readonly onProgress?: ProgressListener | undefined;
+  /** Ends it; what was written is removed. */
+  readonly signal?: AbortSignal | undefined;
+  /** May still refuse. */
+  readonly beforeCommit: () => Promise<void>;
+}
+
+/** Writes what two disks differ in as a file that appears when it is complete; what is not stored is left a hole. */
+export async function writeDeltaFile(
   pair: DiskPair,
   front: ChildFront,
   path: string,
-  { options, unchanged }: Making,
+  options: DeltaFileOptions,
 ): Promise<Written> {
   const output = await OutputFile.create(path, options);
   try {
     const meter = new ProgressMeter('copy', front.size, options.onProgress);
     await fill(pair, front, output.storage, { meter, signal: options.signal });
-    await unchanged();
+    await options.beforeCommit();
     const fileSize = await output.commit();
     return { fileSize, copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
   } catch (error) {
@@ -197,7 +208,11 @@ async function writeStream(
 }
 
 /** Finds out what there would be: reads both, writes nothing. */
-async function measure(pair: DiskPair, front: ChildFront, options: ChildOptions): Promise<Written> {
+export async function measureDelta(
+  pair: DiskPair,
+  front: ChildFront,
+  options: Pick<DeltaFileOptions, 'onProgress' | 'signal'>,
+): Promise<Written> {
   const planMeter = new ProgressMeter('plan', front.size, options.onProgress);
   const { byteLength } = await encodeDelta(pair, { front, signal: options.signal, planMeter });
   planMeter.finish();

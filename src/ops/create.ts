@@ -1,4 +1,5 @@
 import { createVhdStorage } from '../disk/create-storage.ts';
+import type { VhdDisk } from '../disk/vhd-disk.ts';
 import { checkBooleans, checkOptionNames } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
@@ -54,9 +55,15 @@ export async function createImage(path: string, options: CreateImageOptions): Pr
   const child = await newParent(path, options);
   const made = await makeImage(path, options, child);
   const seconds = (performance.now() - startedAt) / 1000;
-  const warnings = child === undefined ? [] : warningsOf(child.parent.findings).map((text) => `the parent: ${text}`);
+  const warnings = child === undefined ? [] : parentWarnings(child.parent).map((text) => `the parent: ${text}`);
   const ofParent = child === undefined ? {} : await namesOf(path, child.parent.name);
   return { ...made, copiedBytes: 0, skippedBytes: made.virtualSize, ...ofParent, seconds, warnings };
+}
+
+/** What the machine that was saved writes when it goes on, the child would take for its own. */
+function parentWarnings({ findings, footer }: VhdDisk): string[] {
+  const saved = 'a virtual machine is saved with it, which must not go on: that would write to it';
+  return [...warningsOf(findings), ...(footer.savedState === 0 ? [] : [saved])];
 }
 
 async function newParent(path: string, options: CreateImageOptions): Promise<NewParent | undefined> {

@@ -57,7 +57,7 @@ export function displacedText({ offset, excessBytes }: DisplacedFooter, judgemen
 }
 
 /** Why what follows a footer may be something; undefined if it is certainly nothing. */
-async function doubtAbout(file: ReadableDisk, offset: number, path: string): Promise<string | undefined> {
+export async function doubtAbout(file: ReadableDisk, offset: number, path: string): Promise<string | undefined> {
   const { reachOf } = await import('../inspect/displaced-footer-reach.ts');
   const reach = await reachOf(file);
   // What covers the footer has been written by what takes the file for a raw disk.

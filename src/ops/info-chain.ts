@@ -70,9 +70,15 @@ function linkFacts({ path, isRaw, examination }: ResolvedLink): ChainLink {
   return { path, type: type ?? null, uuid, virtualSize: virtualSize ?? null, fileSize };
 }
 
+const FORBIDDEN: readonly string[] = ['EACCES', 'EPERM'];
+const MAY_NOT = 'ask for the permission to read it, or run as somebody who has it';
+
 function problemOf(error: Error): ChainProblem {
   if (!('code' in error)) throw error;
-  if (!(error instanceof VhdError)) return { code: String(error.code), message: error.message, remedy: null };
+  if (!(error instanceof VhdError)) {
+    const code = String(error.code);
+    return { code, message: error.message, remedy: FORBIDDEN.includes(code) ? MAY_NOT : null };
+  }
   const { code, message, remedy = null, storage } = error;
   return { code, message: storage === undefined ? message : `${storage}: ${message}`, remedy };
 }

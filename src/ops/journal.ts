@@ -3,10 +3,18 @@ import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { findJournalPath, type Journal, type JournalWrite, journalPath } from '../open-journal.ts';
+import {
+  findJournalPath,
+  type Journal,
+  type JournalWrite,
+  journalPath,
+  MAX_JOURNAL_BYTES,
+  undoPath,
+} from '../open-journal.ts';
 import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
+import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
-import { OutputFile, syncDirectory } from './output-file.ts';
+import { renameFile, syncDirectory } from './output-file.ts';
 
 /**
  * Writes down what is going to be done to an image, durably: after a crash there is a whole journal or none. Lock the image
@@ -19,21 +27,97 @@ export async function writeJournal(image: string, journal: Journal, replace = fa
   const bytes = encodeJournal(journal);
   const { problem } = decodeJournal(bytes);
   if (problem !== undefined) throw new Error(`a journal that could not be read back: ${problem}`);
-  const output = await OutputFile.create(path, { force: replace, lock: false });
+  if (bytes.length > MAX_JOURNAL_BYTES) throw tooManyChanges(image);
+  // Told of the directory: a file that cannot be made in it is none that anybody named.
+  await fs.access(dirname(path), fs.constants.W_OK);
+  const unfinished = unfinishedPath(path);
+  // What a call left that was killed: whoever writes a journal has the image locked.
+  await fs.rm(unfinished, { force: true });
+  const storage = await FileStorage.open(unfinished, { writable: true, create: 'new' });
   try {
-    await output.storage.write(bytes, 0);
-    await output.commit();
+    await storage.write(bytes, 0);
+    await storage.flush();
+    await storage.close();
+    await renameFile(unfinished, path, replace);
   } catch (error) {
-    await output.discard();
+    await storage.close();
+    await fs.rm(unfinished, { force: true });
     throw error;
   }
+  await syncDirectory(dirname(path));
+}
+
+/** A journal that is not whole yet. */
+function unfinishedPath(path: string): string {
+  return `${path}.tmp`;
 }
 
 /** Removes the journal of an image, durably: what it tells of is done and flushed. */
 export async function removeJournal(image: string): Promise<void> {
   const path = (await findJournalPath(image)) ?? journalPath(image);
   await fs.rm(path, { force: true });
+  await fs.rm(unfinishedPath(path), { force: true });
   await syncDirectory(dirname(path));
+}
+
+/**
+ * Makes the journal of an image what `undo` takes the change back by, durably and at one stroke: what it tells of is done and
+ * flushed. It takes the place of that of an earlier change. A journal that does not hold all that is needed just goes.
+ * @param image path behind all symbolic links
+ */
+export async function keepForUndo(image: string, journal: Journal): Promise<void> {
+  if (isUndoable(journal)) await fs.rename(journalPath(image), undoPath(image));
+  else {
+    await fs.rm(undoPath(image), { force: true });
+    await fs.rm(journalPath(image), { force: true });
+  }
+  await syncDirectory(dirname(image));
+}
+
+/** Makes what `keepForUndo` kept a journal again: from then on the image has to be made whole before it is used. */
+export async function beginUndo(image: string): Promise<void> {
+  await fs.rename(undoPath(image), journalPath(image));
+  await syncDirectory(dirname(image));
+}
+
+/** True if it tells all that was there before. */
+export function isUndoable({ details }: Journal): boolean {
+  return details?.['undo'] !== false;
+}
+
+/**
+ * Changes an image by a journal: journal, writes, barrier, and then `finish` says what becomes of the journal. What fails
+ * is rolled back, as when the disk is full; if not even that can be done, the journal stays and says so.
+ * @param path of the image, behind all symbolic links
+ */
+export async function performJournal(
+  { storage, path }: { readonly storage: Storage; readonly path: string },
+  journal: Journal,
+  finish: (path: string, journal: Journal) => Promise<void>,
+): Promise<void> {
+  await writeJournal(path, journal);
+  try {
+    await carryOut(storage, journal);
+  } catch (error) {
+    // Nothing was written yet: what is there is another program's.
+    if (error instanceof VhdError && error.code === 'ERR_VHD_JOURNAL') {
+      await removeJournal(path);
+      throw meddledError(storage.name, error);
+    }
+    const isUndone = await rollBack(storage, journal).then(
+      () => true,
+      () => false,
+    );
+    if (isUndone) await removeJournal(path);
+    throw error;
+  }
+  await finish(path, journal);
+}
+
+function meddledError(storage: string, { expected, found }: VhdError): VhdError {
+  const message = `another program changed it in this moment: expected ${expected ?? ''}, found ${found ?? ''}`;
+  const remedy = 'nothing was written to it: stop what uses it, then try again';
+  return new VhdError('ERR_VHD_IN_USE', message, { storage, expected, found, remedy });
 }
 
 /**
@@ -42,6 +126,18 @@ export async function removeJournal(image: string): Promise<void> {
  * @throws VhdError `ERR_VHD_JOURNAL` if the image is not the one the journal was written for, any more
  */
 export async function carryOut(storage: Storage, journal: Journal): Promise<void> {
+  const { fileSizeAfter, writes } = journal;
+  await checkUnchanged(storage, journal);
+  for (const { offset, after } of writes) await storage.write(after, offset);
+  if ((await storage.size()) !== fileSizeAfter) await storage.truncate(fileSizeAfter);
+  await storage.flush();
+}
+
+/**
+ * Checks that an image is, sector by sector, what it was before or what it is to be.
+ * @throws VhdError `ERR_VHD_JOURNAL` if it was changed otherwise
+ */
+export async function checkUnchanged(storage: Storage, journal: Journal): Promise<void> {
   const { fileSize, fileSizeAfter, writes } = journal;
   const byteLength = await storage.size();
   const [smallest, largest] = [Math.min(fileSize, fileSizeAfter), Math.max(fileSize, fileSizeAfter)];
@@ -49,18 +145,32 @@ export async function carryOut(storage: Storage, journal: Journal): Promise<void
     throw changedError(storage, journal, `a file of ${fileSize} bytes`, `${byteLength}`);
   }
   for (const write of writes) await checkPlace(storage, journal, write, byteLength);
-  for (const { offset, after } of writes) await storage.write(after, offset);
-  if ((await storage.size()) !== fileSizeAfter) await storage.truncate(fileSizeAfter);
-  await storage.flush();
+}
+
+/** True if every byte of the image that a journal tells of, and its size, is what they were to become. */
+export async function isDone(storage: Storage, { fileSizeAfter, writes }: Journal): Promise<boolean> {
+  if ((await storage.size()) !== fileSizeAfter) return false;
+  for (const { offset, after } of writes) {
+    const found = new Uint8Array(after.length);
+    await storage.read(found, offset);
+    if (!isSame(found, after, 0, after.length)) return false;
+  }
+  return true;
 }
 
 /**
- * Puts the image back to what it was before, after writing failed, and makes that durable.
- * @throws what the system throws: then the journal has to stay
+ * Puts the image back to what it was before, and makes that durable.
+ * @throws what the system throws: then the journal has to stay; VhdError `ERR_VHD_JOURNAL` if what was cut was not kept
  */
-export async function rollBack(storage: Storage, { fileSize, writes }: Journal): Promise<void> {
+export async function rollBack(storage: Storage, journal: Journal): Promise<void> {
+  const { fileSize, writes, cut = [] } = journal;
+  const byteLength = await storage.size();
+  if (byteLength < fileSize && !isUndoable(journal)) {
+    throw changedError(storage, journal, `a file of ${fileSize} bytes`, `${byteLength}`);
+  }
   for (const { offset, before } of writes) if (before.length > 0) await storage.write(before, offset);
-  if ((await storage.size()) !== fileSize) await storage.truncate(fileSize);
+  if (byteLength !== fileSize) await storage.truncate(fileSize);
+  for (const { offset, before } of cut) await storage.write(before, offset);
   await storage.flush();
 }
 
@@ -85,6 +195,15 @@ async function checkPlace(storage: Storage, journal: Journal, write: JournalWrit
 function isSame(found: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
   for (let index = start; index < end; index++) if (found[index] !== bytes[index]) return false;
   return true;
+}
+
+/** More changes than one journal holds. */
+export function tooManyChanges(storage: string): VhdError {
+  return new VhdError('ERR_VHD_LIMIT', 'there is more to be changed than one journal holds', {
+    storage,
+    expected: `a journal of at most ${MAX_JOURNAL_BYTES} bytes`,
+    remedy: 'write a new image with -o, which needs no journal; or vhd convert',
+  });
 }
 
 function changedError(storage: Storage, journal: Journal, expected: string, found: string): VhdError {

@@ -5,6 +5,7 @@ import { restoreFixedEnd } from '../disk/grow-image.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
+import { describeFinding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { closeLinks, type ResolvedLink, resolveChain } from '../open-chain.ts';
@@ -50,6 +51,14 @@ export async function openMergeChain(childPath: string, options: MergeOptions): 
   }
 }
 
+/** What is to be said of parents that have changed since their children were made, as far as time stamps tell. */
+export function changedParents(links: readonly ResolvedLink[]): string[] {
+  return links.flatMap(({ path, findings }) => {
+    const found = findings.filter(({ rule, severity }) => rule === 'parent.timestamp' && severity === 'warning');
+    return found.map((item) => `${path}: ${describeFinding(item)}`);
+  });
+}
+
 /** Closes all of them. */
 export async function closeMergeChain({ above, target, below }: MergeChain): Promise<void> {
   await closeLinks([...above, target, ...below]);
@@ -70,13 +79,14 @@ async function resolveRestored(childPath: string, options: MergeOptions): Promis
  * Looks for a fixed image that a merge of this child was making longer when the power failed: it can be left without its
  * footer, and is no image then that a chain could be found through. True if there was one, and it has its footer again.
  */
-async function restoreEnds(childPath: string, { into, lock, onWarning, dryRun }: MergeOptions): Promise<boolean> {
+async function restoreEnds(childPath: string, options: MergeOptions): Promise<boolean> {
+  const { lock, onWarning, dryRun } = options;
   if (dryRun === true) return false;
   const storage = await FileStorage.open(childPath);
   const { footer } = await examine(storage).finally(() => storage.close());
   if (footer === undefined) return false;
   let isRestored = false;
-  for (const image of into === undefined ? await imagesWithJournal(dirname(childPath)) : [into]) {
+  for (const image of await possibleTargets(childPath, options)) {
     const journal = await readJournal(image).catch(() => undefined);
     if (journal?.verb !== 'merge' || journal.childUuid !== formatUuid(footer.uniqueId)) continue;
     const target = await openWritableFile(image, { lock, onWarning });
@@ -90,10 +100,20 @@ async function restoreEnds(childPath: string, { into, lock, onWarning, dryRun }:
   return isRestored;
 }
 
-async function imagesWithJournal(directory: string): Promise<string[]> {
+/** Images that a merge of this child may have been begun into, as far as they are not to be found through the chain. */
+export async function possibleTargets(
+  childPath: string,
+  { into, parentDirs = [] }: Pick<MergeOptions, 'into' | 'parentDirs'>,
+): Promise<readonly string[]> {
+  if (into !== undefined) return [into];
   const ending = journalPath('');
-  const names = await readdir(directory);
-  return names.filter((name) => name.endsWith(ending)).map((name) => join(directory, name.slice(0, -ending.length)));
+  const found: string[] = [];
+  for (const directory of new Set([dirname(childPath), ...parentDirs])) {
+    const names = await readdir(directory).catch(() => []);
+    const journals = names.filter((name) => name.endsWith(ending));
+    found.push(...journals.map((name) => join(directory, name.slice(0, -ending.length))));
+  }
+  return found;
 }
 
 async function positionOf(
@@ -129,6 +149,7 @@ function noParentError(childPath: string, link: ResolvedLink | undefined): VhdEr
       storage: childPath,
       expected: 'a differencing disk',
       found,
+      remedy: 'name a child of it: vhd tree DIR shows which images there are',
     },
   );
 }
@@ -139,11 +160,11 @@ function soundLink(link: ResolvedLink, childPath: string): MergeLink {
   if (!isRaw && footer !== undefined && type !== undefined && virtualSize !== undefined) {
     return { ...link, examination: { ...examination, footer, type, virtualSize } };
   }
-  throw new VhdError('ERR_VHD_UNSUPPORTED', 'a raw disk has no identifier, and nothing is merged into it', {
+  throw new VhdError('ERR_VHD_UNSUPPORTED', 'it is a raw disk, and what is merged into becomes, or stays, a VHD', {
     storage: path,
     expected: 'a VHD',
     found: 'a raw disk',
-    remedy: `vhd convert ${shellPath(childPath)} NEW`,
+    remedy: `vhd convert ${shellPath(childPath)} NEW.vhd --allow-raw-parent`,
   });
 }
 

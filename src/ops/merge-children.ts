@@ -1,6 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
+import { readJournal } from '../open-journal.ts';
 import { findChildren, refuseBreakingChildren } from './children.ts';
 import type { MergeChain } from './merge-chain.ts';
 import type { MergeOptions } from './merge-options.ts';
@@ -17,8 +18,10 @@ export interface MergedChildren {
  * @throws VhdError `ERR_VHD_HAS_CHILDREN`
  */
 export async function checkMergedChildren(chain: MergeChain, options: MergeOptions): Promise<MergedChildren> {
-  const { allowBreakingChildren: allow, deleteMerged, signal } = options;
+  const { allowBreakingChildren, deleteMerged, signal } = options;
   const { above, target } = chain;
+  // Whom it breaks is broken since it was begun; finishing it breaks nobody else.
+  const allow = allowBreakingChildren === true || (await readJournal(target.path)) !== undefined;
   const paths = [...above, target].map(({ path }) => path);
   for (const [position, path] of paths.entries()) {
     const except = paths.slice(position - 1, position);

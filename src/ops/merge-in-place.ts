@@ -1,14 +1,24 @@
+import { resolve } from 'node:path';
 import type { Disk } from '../disk/disk.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
+import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, type Journal, readJournal } from '../open-journal.ts';
+import {
+  checkJournal,
+  finishCommand,
+  type Journal,
+  journalPath,
+  readJournal,
+  refuseUncovered,
+} from '../open-journal.ts';
 import { listenerFor } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
-import { type MergeChain, openLinks, UnreadDisk } from './merge-chain.ts';
+import { changedParents, type MergeChain, openLinks, UnreadDisk } from './merge-chain.ts';
 import { carryOutMerge } from './merge-copy.ts';
+import { deleteMerged } from './merge-delete.ts';
 import type { MergeOptions, MergePlan, MergeResult } from './merge-options.ts';
 import { type CopyPlan, planCopy } from './merge-plan.ts';
 
@@ -56,21 +66,31 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
     const fileSizeBefore = journal?.fileSize;
     const input = { storage, target: image, source, depth: above.length, below: base, fileSizeBefore };
     const plan = await planCopy(input, options);
-    await options.onPlan?.(toldPlan(chain, plan, journal));
+    if (journal !== undefined) checkNoneLost(path, journal, plan);
     const sizes = await sizesFor(storage, plan, image);
+    const begun = journal ?? journalFor(chain, { image, sizes, options, mergedBytes: plan.mergedBytes });
+    const warnings = [...warningsAbout(path, image, source), ...changedParents(chain.above)];
+    const told = { isResumed: journal !== undefined, warnings, finishCommand: finishCommand(path, begun) };
+    await options.onPlan?.({ ...planFor(chain, plan, options), ...told });
     const planned = { path, type: image.type, newBlocks: plan.newBlocks, resumed: journal !== undefined };
     const grown = sizeBefore(journal, image) < sizes.virtualSize;
-    const warnings = warningsAbout(image, source);
     if (options.dryRun === true) {
       return { ...planned, ...sizes, copiedBytes: plan.mergedBytes, skippedBytes: 0, grown, warnings };
     }
     options.signal?.throwIfAborted();
-    if (journal === undefined) await writeJournal(path, journalFor(chain, image, sizes));
+    if (journal === undefined) await writeJournal(path, begun);
     const moved = await carryOutMerge({ plan, storage, source, below: base, type: image.type }, options).catch(
       (error: unknown) => {
         throw causeOf(error);
       },
     );
+    if (options.deleteMerged === true) {
+      await deleteMerged(
+        path,
+        begun,
+        chain.above.map((link) => link.path),
+      );
+    }
     await removeJournal(path);
     return { ...planned, ...sizes, ...moved, fileSize: await storage.size(), grown, warnings };
   } finally {
@@ -128,10 +148,11 @@ function checkMayChange({ findings, footer }: SoundExamination, name: string): v
 }
 
 /**
- * The journal of an earlier call for the same child; undefined if there is none.
+ * The journal of an earlier call for the same child and the same links; undefined if there is none.
  * @throws VhdError `ERR_VHD_JOURNAL` if it is of something else
  */
-async function pendingJournal({ above: [child], target }: MergeChain): Promise<Journal | undefined> {
+async function pendingJournal({ above, target }: MergeChain): Promise<Journal | undefined> {
+  const [child] = above;
   const journal = await readJournal(target.path);
   if (journal === undefined) return undefined;
   const isOurs =
@@ -139,6 +160,11 @@ async function pendingJournal({ above: [child], target }: MergeChain): Promise<J
     journal.uuid === formatUuid(target.examination.footer.uniqueId) &&
     journal.childUuid === formatUuid(child.examination.footer.uniqueId);
   if (!isOurs) await checkJournal(target.path, { writable: true });
+  refuseUncovered(
+    target.path,
+    journal,
+    above.map(({ examination }) => examination.footer.uniqueId),
+  );
   return journal;
 }
 
@@ -148,7 +174,32 @@ function sizeBefore(journal: Journal | undefined, image: SoundExamination): numb
   return typeof told === 'number' ? told : image.virtualSize;
 }
 
-function journalFor({ above: [child], target }: MergeChain, image: SoundExamination, sizes: Sizes): Journal {
+/** A child never stops owning what it owned: one that owns less is another state of it, as from a backup. */
+function checkNoneLost(path: string, { details, startedAt }: Journal, { mergedBytes }: CopyPlan): void {
+  const before = details?.['mergedBytes'];
+  if (typeof before !== 'number' || mergedBytes >= before) return;
+  const message = `what is to be merged into it is less than when that was begun at ${startedAt}: the child is an older one`;
+  throw new VhdError('ERR_VHD_JOURNAL', message, {
+    ...{ storage: path, rule: 'file.journal', expected: `${before} bytes at least`, found: `${mergedBytes} bytes` },
+    remedy: `put the child back that was there; if what is merged of it may stay: rm ${shellPath(journalPath(path))}`,
+  });
+}
+
+interface Beginning {
+  readonly image: SoundExamination;
+  readonly sizes: Sizes;
+  readonly options: MergeOptions;
+  readonly mergedBytes: number;
+}
+
+function journalFor(
+  { above: [child, ...between], target }: MergeChain,
+  { image, sizes, options, mergedBytes }: Beginning,
+): Journal {
+  const { parentDirs, followParents = false, allowRawParent = false, deleteMerged = false } = options;
+  const links = between.map(({ path, examination }) => {
+    return { uuid: formatUuid(examination.footer.uniqueId), path: resolve(path) };
+  });
   return {
     verb: 'merge',
     uuid: formatUuid(target.examination.footer.uniqueId),
@@ -157,8 +208,15 @@ function journalFor({ above: [child], target }: MergeChain, image: SoundExaminat
     fileSizeAfter: Math.max(image.fileSize, sizes.fileSize),
     writes: [],
     childUuid: formatUuid(child.examination.footer.uniqueId),
-    childPath: child.path,
-    details: { sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize },
+    childPath: resolve(child.path),
+    ...(links.length === 0 ? {} : { links }),
+    ...(parentDirs === undefined || parentDirs.length === 0
+      ? {}
+      : { parentDirs: parentDirs.map((path) => resolve(path)) }),
+    details: {
+      ...{ sizeBefore: image.virtualSize, sizeAfter: sizes.virtualSize, mergedBytes },
+      ...{ followParents, allowRawParent, deleteMerged },
+    },
   };
 }
 
@@ -172,19 +230,23 @@ async function sizesFor(storage: FileStorage, { growth }: CopyPlan, image: Sound
   return { virtualSize: image.virtualSize, fileSize: await storage.size() };
 }
 
-function toldPlan({ above: [child], target }: MergeChain, plan: CopyPlan, journal: Journal | undefined): MergePlan {
+function planFor(
+  { above, target }: MergeChain,
+  plan: CopyPlan,
+  { deleteMerged: deletes }: MergeOptions,
+): Omit<MergePlan, 'isResumed' | 'warnings' | 'finishCommand'> {
   const { mergedBytes, newBlocks, neededBytes, freeBytes, growth } = plan;
   return {
-    ...{ child: child.path, path: target.path, mergedBytes, newBlocks, neededBytes, freeBytes },
-    ...{ grownFrom: growth?.fromSize, isResumed: journal !== undefined },
+    ...{ child: above[0].path, path: target.path, mergedBytes, newBlocks, neededBytes, freeBytes },
+    ...{ grownFrom: growth?.fromSize, outdated: deletes === true ? [] : above.slice(1).map(({ path }) => path) },
   };
 }
 
-function warningsAbout(image: SoundExamination, source: Disk): string[] {
+function warningsAbout(path: string, image: SoundExamination, source: Disk): string[] {
   const { virtualSize } = image;
   const isLarger = virtualSize > source.size;
   const kept = `it is larger than the child, ${virtualSize} bytes against ${source.size}: what lies behind stays as it is`;
-  return [...warningsOf(image.findings), ...(isLarger ? [kept] : [])];
+  return [...warningsOf(image.findings), ...(isLarger ? [kept] : [])].map((text) => `${path}: ${text}`);
 }
 
 /** What the system said, where small writes that were gathered failed: a full disk is told as one. */

@@ -64,6 +64,12 @@ export interface MergePlan {
   readonly grownFrom: number | undefined;
   /** True if a call that was killed or failed had begun the same. */
   readonly isResumed: boolean;
+  /** See {@link MergeResult}. */
+  readonly outdated: readonly string[];
+  /** What the user should know before, one sentence each; the same as in the result. */
+  readonly warnings: readonly string[];
+  /** The command that goes on with it, should it be cut short; undefined for a new image, of which nothing would be left. */
+  readonly finishCommand: string | undefined;
 }
 
 /** What was merged. */
@@ -84,7 +90,7 @@ export interface MergeResult {
   readonly newBlocks: number;
   /** Seconds it took. */
   readonly seconds: number;
-  /** What the user should know, one sentence each. */
+  /** What the user should know, one sentence each, and which image it is about. */
   readonly warnings: readonly string[];
   /** Path of the ancestor. */
   readonly into: string;
@@ -92,6 +98,11 @@ export interface MergeResult {
   readonly merged: readonly string[];
   /** Of those, the ones that nothing needs any more; empty if they were deleted, or if something is named in `relinks`. */
   readonly safeToDelete: readonly string[];
+  /**
+   * Paths of the links between, which go on holding what they held and, over an ancestor that has become the child, no
+   * longer read what they did: merging one of them would undo the merge. Empty if they were deleted.
+   */
+  readonly outdated: readonly string[];
   /** True if they were deleted. */
   readonly deleted: boolean;
   /** Commands that make children of the child, found beside it, children of the ancestor. */

@@ -51,7 +51,7 @@ export interface PlanInput {
 
 /**
  * Finds out what a merge in place has to do, and whether there is room; writes nothing.
- * @throws VhdError `ERR_VHD_NO_SPACE`, `ERR_VHD_CORRUPT` if blocks of the target lie where none may, `ERR_VHD_PARENT_SIZE` if
+ * @throws VhdError `ERR_VHD_NO_SPACE`, `ERR_VHD_BITMAP`, `ERR_VHD_CORRUPT` if blocks of the target lie where none may, `ERR_VHD_PARENT_SIZE` if
  *   it would become larger and its own parent have data there, and what `planGrowth` throws
  */
 export async function planCopy(input: PlanInput, options: MergeOptions): Promise<CopyPlan> {
@@ -63,6 +63,7 @@ export async function planCopy(input: PlanInput, options: MergeOptions): Promise
     const { size } = source;
     const growth = size <= target.virtualSize ? undefined : await planGrowth(storage, target, { size, fileSizeBefore });
     if (growth !== undefined) await checkBehindEnd(input);
+    if (target.type === 'dynamic') await checkBitmaps(disk, source, depth);
     const stored = new StoredSpans(disk);
     const need = await stored.measure(source, depth);
     const freeBytes = await freeBytesAt(storage.name);
@@ -88,6 +89,21 @@ function checkPlaces({ findings }: VhdDisk, name: string): void {
     storage: name,
     remedy: 'write a new image with -o NEW, as far as this one can be read',
   });
+}
+
+/**
+ * Looks into the blocks of the target that are to be written to: what keeps them from being read keeps them from being
+ * written to in part, and has to be known before the first of them is.
+ */
+async function checkBitmaps(disk: VhdDisk, source: Disk, depth: number): Promise<void> {
+  const { size, blockSize = size } = disk;
+  let checkedEnd = 0;
+  for await (const { start, length, depth: decidedBy } of source.extents()) {
+    const end = Math.min(size, Math.ceil((start + length) / blockSize) * blockSize);
+    const first = Math.max(checkedEnd, Math.floor(start / blockSize) * blockSize);
+    if (decidedBy >= depth || end <= first) continue;
+    for await (const _ of disk.extents({ start: first, length: end - first })) checkedEnd = end;
+  }
 }
 
 /**
@@ -227,19 +243,22 @@ class PlaceCounter {
   }
 }
 
+const IN_PLACE_REMEDY = 'nothing was changed: make room, or write a new image elsewhere with -o NEW';
+
 /** Bytes that whoever runs this may still write; undefined if the system does not tell. */
-async function freeBytesAt(path: string): Promise<number | undefined> {
+export async function freeBytesAt(path: string): Promise<number | undefined> {
   const found = await statfs(dirname(path)).catch(() => undefined);
   return found === undefined || found.blocks === 0 ? undefined : found.bavail * found.bsize;
 }
 
-function noSpaceError(name: string, neededBytes: number, freeBytes: number): VhdError {
+/** There is less room than what is to be written needs. */
+export function noSpaceError(name: string, neededBytes: number, freeBytes: number, remedy = IN_PLACE_REMEDY): VhdError {
   const expected = `${neededBytes} bytes (${formatBytes(neededBytes)})`;
   const found = `${freeBytes} bytes (${formatBytes(freeBytes)})`;
   return new VhdError('ERR_VHD_NO_SPACE', `its file system is too full: expected ${expected} free, found ${found}`, {
     storage: name,
     expected,
     found,
-    remedy: 'nothing was changed: make room, or write a new image elsewhere with -o NEW',
+    remedy,
   });
 }

@@ -35,6 +35,10 @@ export interface RelinkedImage {
   readonly candidates: readonly string[];
   /** Why nothing could be done, one sentence; null if it was, or did not have to be. */
   readonly problem: string | null;
+  /** The directory that `parentDirs` must have for it to be opened; only of what was relinked to another directory. */
+  readonly parentDir?: string;
+  /** What the user should know, one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 /** What became of the images of a directory. */
@@ -71,7 +75,7 @@ export async function relinkAll(directory: string, options: RelinkAllOptions = {
   const isTold = ({ path }: IndexedImage): boolean => begun.some((image) => image.path === path);
   for (const link of links) {
     signal?.throwIfAborted();
-    const isChild = link.image.isListed && link.image.parentUuid !== null && link.state !== 'none';
+    const isChild = link.image.isListed && link.image.parentUuid !== null && link.state !== 'raw';
     if (isChild && !isTold(link.image)) images.push(await relinkOne(link, options));
   }
   const count = (...outcomes: RelinkOutcome[]): number =>
@@ -93,7 +97,7 @@ async function finishBegun(links: readonly ParentLink[], options: RelinkAllOptio
     signal?.throwIfAborted();
     const journal = image.isListed ? await readJournal(image.path).catch(() => undefined) : undefined;
     if (journal?.verb !== 'relink' || dryRun === true) continue;
-    const told = { ...toldOf(image), candidates: [], parent: null };
+    const told = { ...toldOf(image), candidates: [], parent: null, warnings: [] };
     try {
       const { parentUuid } = await relink(image.path, how);
       finished.push({ ...told, parentUuid, outcome: 'relinked', problem: null });
@@ -106,7 +110,7 @@ async function finishBegun(links: readonly ParentLink[], options: RelinkAllOptio
 
 async function relinkOne(link: ParentLink, options: RelinkAllOptions): Promise<RelinkedImage> {
   const { image, state, parent, candidates } = link;
-  const told = { ...toldOf(image), parent: parent?.path ?? null, candidates: [] };
+  const told = { ...toldOf(image), parent: parent?.path ?? null, candidates: [], warnings: [] };
   if (state === 'named') return { ...told, outcome: 'right', problem: null };
   if (state !== 'moved' || parent === undefined) {
     const outcome = state === 'ambiguous' || state === 'loop' ? state : 'missing';
@@ -115,8 +119,8 @@ async function relinkOne(link: ParentLink, options: RelinkAllOptions): Promise<R
   }
   const { parentDirs: _parentDirs, ...how } = options;
   try {
-    await relinkUnlooped(image.path, { ...how, parent: parent.path });
-    return { ...told, outcome: 'relinked', problem: null };
+    const { parentDir, warnings } = await relinkUnlooped(image.path, { ...how, parent: parent.path });
+    return { ...told, outcome: 'relinked', problem: null, warnings, ...(parentDir === undefined ? {} : { parentDir }) };
   } catch (error) {
     options.signal?.throwIfAborted();
     return { ...told, outcome: 'failed', problem: messageOf(error) };

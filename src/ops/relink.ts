@@ -1,16 +1,20 @@
 import { realpath } from 'node:fs/promises';
-import { type Examination, examine } from '../disk/recognise.ts';
+import { examine } from '../disk/recognise.ts';
+import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { checkBooleans, checkOptionNames, VhdError } from '../errors.ts';
 import { decodeParentName } from '../format/dynamic-header.ts';
-import { shellPath } from '../format/shell.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, type Journal, readJournal, strayError } from '../open-journal.ts';
+import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
-import { FileStorage } from '../storage/file.ts';
-import { carryOut, removeJournal, rollBack, writeJournal } from './journal.ts';
+import type { FileStorage } from '../storage/file.ts';
+import { refuseBreakingChildren } from './children.ts';
+import { carryOut, performJournal, removeJournal } from './journal.ts';
+import { refuseForPendingMerge } from './merge-pending.ts';
+import { parentDirectory } from './parent-directory.ts';
 import { refuseLoop } from './relink-loop.ts';
+import { examineParent } from './relink-parent.ts';
 import { planRelink, type RelinkImage } from './relink-plan.ts';
 
 /** How an image gets another parent, or the same one in another place. */
@@ -20,10 +24,14 @@ export interface RelinkOptions extends FileOptions {
    */
   readonly parent?: string | undefined;
   /**
-   * Accept a parent with another identifier, if its virtual size is that of the child. Its contents are compared with
-   * nothing: what the child does not hold will be what they are. Default false.
+   * Accept a parent with another identifier, if it is not smaller than the child. Its contents are compared with nothing:
+   * what the child does not hold will be what they are. Default false.
    */
   readonly allowUuidMismatch?: boolean | undefined;
+  /** Accept a parent with another identifier also where others have the child as their parent. Default false. */
+  readonly allowBreakingChildren?: boolean | undefined;
+  /** Where else the parents of the parent may be: none of them may be the child. */
+  readonly parentDirs?: readonly string[] | undefined;
   /** Write nothing, only tell what would be. Default false. */
   readonly dryRun?: boolean | undefined;
   /** Seconds since 1970 for the journal. Default: now. */
@@ -48,29 +56,50 @@ export interface RelinkResult {
   readonly changed: boolean;
   /** True if a relink that was begun before was finished first. */
   readonly finishedJournal: boolean;
+  /**
+   * The directory that `parentDirs` must have for the image to be opened; only where the parent is not in the image's own
+   * directory or below it.
+   */
+  readonly parentDir?: string;
   /** What the user should know, one sentence each. */
   readonly warnings: readonly string[];
 }
 
-const OPTIONS: readonly string[] = [...['parent', 'allowUuidMismatch', 'dryRun', 'now', 'signal', 'lock', 'onWarning']];
+const OPTIONS: readonly string[] = [
+  ...[
+    'parent',
+    'allowUuidMismatch',
+    'allowBreakingChildren',
+    'parentDirs',
+    'dryRun',
+    'now',
+    'signal',
+    'lock',
+    'onWarning',
+  ],
+];
 
 /**
  * Makes a differencing image name its parent where that is now: locators, name, identifier, time stamp and checksum. A
  * journal beside the image makes it whole or not at all: killed at any moment, the same call finishes it.
- * @throws VhdError `ERR_VHD_PARENT_UUID` if the parent is not the one that the child names; `ERR_VHD_PARENT_SIZE` if it has
- *   another size and `allowUuidMismatch`; `ERR_VHD_PARENT_LOOP` if it is the child, or has it in its chain;
- *   `ERR_VHD_JOURNAL` if another operation was begun and not finished; `ERR_VHD_UNSUPPORTED` for what is no differencing
+ * @throws VhdError `ERR_VHD_PARENT_UUID` if the parent is not the one that the child names; `ERR_VHD_PARENT_SIZE` if it is
+ *   smaller and `allowUuidMismatch`; `ERR_VHD_PARENT_LOOP` if it is the child, or has it in its chain;
+ *   `ERR_VHD_HAS_CHILDREN` if others read through the child and would read other bytes; `ERR_VHD_JOURNAL` if another
+ *   operation was begun on either and not finished; `ERR_VHD_UNSUPPORTED` for what is no differencing
  *   image, or no file; `ERR_VHD_IN_USE`, and what is wrong with either image
  */
 export async function relink(childPath: string, options: RelinkOptions = {}): Promise<RelinkResult> {
   checkOptionNames('relink', options, OPTIONS);
-  checkBooleans(options, ['allowUuidMismatch', 'dryRun', 'lock']);
-  if (options.parent !== undefined) await refuseLoop(childPath, options.parent);
-  return relinkUnlooped(childPath, options);
+  checkBooleans(options, ['allowUuidMismatch', 'allowBreakingChildren', 'dryRun', 'lock']);
+  return relinkImage(childPath, options, true);
 }
 
 /** The same for a parent that is known not to have the image among its own parents: of a long chain that takes long to find out. */
 export async function relinkUnlooped(childPath: string, options: RelinkOptions): Promise<RelinkResult> {
+  return relinkImage(childPath, options, false);
+}
+
+async function relinkImage(childPath: string, options: RelinkOptions, mayLoop: boolean): Promise<RelinkResult> {
   const { parent, lock, onWarning } = options;
   const path = await realpath(childPath);
   const storage = await openWritableFile(path, { lock, onWarning });
@@ -78,7 +107,11 @@ export async function relinkUnlooped(childPath: string, options: RelinkOptions):
     checkFile(storage, childPath);
     const child: Child = { storage, path, shown: childPath };
     const finishedJournal = await finishBegun(child, options);
-    if (parent !== undefined) return { ...(await relinkTo(child, parent, options)), finishedJournal };
+    if (parent !== undefined) {
+      const image = await examineChild(child);
+      if (mayLoop) await refuseLoop(childPath, parent, options.parentDirs);
+      return { ...(await relinkTo(child, image, { ...options, parent })), finishedJournal };
+    }
     if (!finishedJournal) throw new TypeError('relink: expected a parent, since no relink was begun on the image');
     return { ...(await resultFor(child)), parent: null, changed: true, finishedJournal };
   } finally {
@@ -109,8 +142,7 @@ async function finishBegun({ storage, path, shown }: Child, { dryRun }: RelinkOp
   if (journal === undefined) return false;
   if (journal.verb !== 'relink' || dryRun === true) await checkJournal(shown, { writable: true });
   const { footer } = await examine(storage);
-  const uuid = footer === undefined ? journal.uuid : formatUuid(footer.uniqueId);
-  if (uuid !== journal.uuid) throw strayError(shown, journal.uuid, uuid);
+  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   checkModest(journal, shown);
   await carryOut(storage, journal);
   await removeJournal(path);
@@ -136,7 +168,11 @@ async function examineChild({ storage, shown }: Child): Promise<RelinkImage> {
   const examination = await examine(storage);
   const { refusal, footer, header, virtualSize } = examination;
   if (refusal !== undefined) throw refusal;
-  checkNotPoisoned(examination);
+  // Hidden or saved with a machine, it still reads the same afterwards.
+  const unchangeable = footer === undefined ? undefined : whyUnchangeable({ ...examination, footer });
+  if (unchangeable?.kind === 'poisoned') {
+    throw new VhdError('ERR_VHD_IN_USE', `it must not be written to: ${unchangeable.why}`, { storage: storage.name });
+  }
   if (footer?.diskType === DISK_TYPE.differencing && header !== undefined && virtualSize !== undefined) {
     return { ...examination, storage, footer, header, virtualSize };
   }
@@ -144,106 +180,54 @@ async function examineChild({ storage, shown }: Child): Promise<RelinkImage> {
     storage: shown,
     expected: 'a differencing disk',
     found: `a ${examination.type ?? 'unknown'} disk`,
+    remedy: 'name the child first, and its parent with --parent',
   });
-}
-
-function checkNotPoisoned({ findings, name }: Examination): void {
-  if (findings.every((item) => item.rule !== 'footer.poisoned')) return;
-  const why = 'another program has it open, or crashed while it had (its end footer is overwritten)';
-  throw new VhdError('ERR_VHD_IN_USE', `it must not be written to: ${why}`, { storage: name });
 }
 
 type Outcome = Omit<RelinkResult, 'finishedJournal'>;
 
-async function relinkTo(child: Child, parent: string, options: RelinkOptions): Promise<Outcome> {
-  const image = await examineChild(child);
-  await checkJournal(parent, { uuidsAbove: [image.footer.uniqueId] });
-  const found = await parentOf(parent, image, options);
-  const warnings = checkParent(image, found, { parent, child: child.shown, allow: options.allowUuidMismatch === true });
+async function relinkTo(
+  child: Child,
+  image: RelinkImage,
+  options: RelinkOptions & { readonly parent: string },
+): Promise<Outcome> {
+  const { parent, signal } = options;
+  await checkParentJournal(parent, image);
+  const found = await examineParent(image, child.shown, options);
+  if (found.isOther) await refuseChangedChildren(child, options);
+  await refuseForPendingMerge({ storage: child.storage, path: child.path, parent, isOther: found.isOther });
   const reference = await parentReferenceFor(child.path, parent, found);
   const plan = await planRelink(image, reference);
   const changed = plan.writes.length > 0;
-  options.signal?.throwIfAborted();
+  signal?.throwIfAborted();
   if (changed && options.dryRun !== true) {
     const uuid = formatUuid(image.footer.uniqueId);
     const startedAt = new Date((options.now ?? Math.floor(Date.now() / 1000)) * 1000).toISOString();
-    await perform(child, { verb: 'relink', uuid, startedAt, fileSize: image.fileSize, ...plan });
+    await performJournal(child, { verb: 'relink', uuid, startedAt, fileSize: image.fileSize, ...plan }, removeJournal);
   }
+  const parentDir = await parentDirectory(child.shown, parent);
   return {
     ...{ path: child.shown, parent, parentUuid: formatUuid(reference.uniqueId) },
-    ...{ previousName: decodeParentName(image.header), name: reference.name, changed, warnings },
+    ...{ previousName: decodeParentName(image.header), name: reference.name, changed },
+    ...(parentDir === undefined ? {} : { parentDir }),
+    warnings: found.warnings,
   };
 }
 
-/** Journal, writes, barrier, and the journal goes. */
-async function perform({ storage, path }: Child, journal: Journal): Promise<void> {
-  await writeJournal(path, journal);
-  try {
-    await carryOut(storage, journal);
-  } catch (error) {
-    // As when the disk is full. If not even that can be undone, the journal stays and says so.
-    const isUndone = await rollBack(storage, journal).then(
-      () => true,
-      () => false,
-    );
-    if (isUndone) await removeJournal(path);
-    throw error;
-  }
-  await removeJournal(path);
+/** A parent that is being merged into reads right only through the child whose merge it is, as long as that is its child. */
+async function checkParentJournal(parent: string, { footer, header }: RelinkImage): Promise<void> {
+  const journal = await readJournal(parent);
+  const isKnown = journal?.uuid === formatUuid(header.parentUniqueId);
+  await checkJournal(parent, { uuidsAbove: isKnown ? [footer.uniqueId] : [] });
 }
 
-interface FoundParent {
-  readonly uniqueId: Uint8Array;
-  readonly timestamp: number;
-  /** Undefined for a raw disk, which has no identifier either. */
-  readonly virtualSize: number | undefined;
-}
-
-/** What the parent's footer says; of a raw disk, which blktap takes for a parent too, there is nothing to be said. */
-async function parentOf(path: string, { header }: RelinkImage, { lock }: RelinkOptions): Promise<FoundParent> {
-  const storage = await FileStorage.open(path, { lock: lock === false ? undefined : 'read' });
-  try {
-    const { footer, refusal, virtualSize } = await examine(storage);
-    const isRawExpected = header.parentUniqueId.every((byte) => byte === 0);
-    if (isRawExpected && refusal?.code === 'ERR_VHD_NOT_VHD') {
-      return { uniqueId: header.parentUniqueId, timestamp: header.parentTimestamp, virtualSize: undefined };
-    }
-    if (refusal !== undefined) throw refusal;
-    if (footer === undefined) throw new Error('an image that is not refused has a footer');
-    const { uniqueId, timestamp } = footer;
-    return { uniqueId, timestamp, virtualSize };
-  } finally {
-    await storage.close();
-  }
-}
-
-/** Refuses a parent that is another one than the child names; returns what is to be said of one that is accepted. */
-function checkParent(
-  { header, virtualSize }: RelinkImage,
-  found: FoundParent,
-  { parent, child, allow }: { readonly parent: string; readonly child: string; readonly allow: boolean },
-): string[] {
-  const [expected, is] = [formatUuid(header.parentUniqueId), formatUuid(found.uniqueId)];
-  if (expected === is) return [];
-  const about = { storage: parent, expected, found: is };
-  if (!allow) {
-    throw new VhdError(
-      'ERR_VHD_PARENT_UUID',
-      `it is not the parent that ${shellPath(child)} names: expected identifier ${expected}, found ${is}`,
-      { ...about, remedy: 'find the right one with vhd tree DIR; --allow-uuid-mismatch takes this one, right or not' },
-    );
-  }
-  if (found.virtualSize !== virtualSize) {
-    throw new VhdError(
-      'ERR_VHD_PARENT_SIZE',
-      `its virtual size is not that of its child: expected ${virtualSize} bytes, found ${found.virtualSize ?? 'a raw disk'}`,
-      { storage: parent, expected: `${virtualSize} bytes`, found: String(found.virtualSize ?? 'a raw disk') },
-    );
-  }
-  return [
-    `${parent} has another identifier than the parent that ${child} was made with; contents were not compared: if they ` +
-      'are not the same, the child reads wrong from now on',
-  ];
+/** With another parent the image reads otherwise, and so does what reads through it. */
+async function refuseChangedChildren(
+  { shown }: Child,
+  { allowBreakingChildren: allow, signal }: RelinkOptions,
+): Promise<void> {
+  const remedy = 'if the parent holds the same as the one before, they stay right: --allow-breaking-children';
+  await refuseBreakingChildren(shown, { allow, remedy, signal });
 }
 
 async function resultFor(child: Child): Promise<Omit<Outcome, 'parent' | 'changed'>> {

@@ -1,12 +1,13 @@
 import type { Dirent } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Examination, examine } from '../disk/recognise.ts';
+import { FOOTER_COOKIE } from '../format/spec.ts';
 import { identityOf } from '../open-parent-places.ts';
+import { isNamedLikeLink } from '../open-recognise.ts';
 import { FileStorage } from '../storage/file.ts';
+import { TEMPORARY_NAME } from './output-file.ts';
 
-/** Endings of the names of images that can be links of a chain. */
-const IMAGE_NAMES: readonly string[] = ['.vhd', '.avhd', '.vpc', '.vud'];
 /** Files looked at at the same time. */
 const BATCH_FILES = 32;
 /** Directories below each other that are gone into. */
@@ -26,12 +27,16 @@ export interface ScannedImage {
   readonly examination: Examination | undefined;
   /** Why it could not be read; null if it could. */
   readonly problem: string | null;
+  /** True if the system did not let it be opened or read: what it is cannot be told. */
+  readonly isHidden: boolean;
 }
 
 /** Which files are looked at. */
 export interface ScanOptions {
   /** Go into directories, but through no symbolic link to one. Default false. */
   readonly recursive?: boolean | undefined;
+  /** Most files with other names that are looked at too, if they begin as dynamic and differencing images do. Default 0. */
+  readonly maxOthers?: number | undefined;
   /** Ends it. */
   readonly signal?: AbortSignal | undefined;
   /** Does more with an image while it is open; what it returns is not looked at, what it throws is the image's problem. */
@@ -39,14 +44,16 @@ export interface ScanOptions {
 }
 
 /**
- * Looks at every file of a directory that is named like an image: a few sectors of each, a few at a time. A file that is
+ * Looks at every file of a directory that is named like an image, and at others as `maxOthers` says: a few sectors of each, a few at a time. A file that is
  * broken, vanishes or may not be read is told as such.
  * @throws errors of the system for the directory itself
  */
 export async function* scanImages(directory: string, options: ScanOptions = {}): AsyncGenerator<ScannedImage> {
   let batch: string[] = [];
-  for await (const path of imagePaths(directory, options.recursive === true ? MAX_DEPTH : 0)) {
+  let othersLeft = options.maxOthers ?? 0;
+  for await (const path of filePaths(directory, options.recursive === true ? MAX_DEPTH : 0)) {
     options.signal?.throwIfAborted();
+    if (!isNamedLikeLink(path) && othersLeft-- <= 0) continue;
     batch.push(path);
     if (batch.length < BATCH_FILES) continue;
     yield* await lookAt(batch, options);
@@ -55,16 +62,16 @@ export async function* scanImages(directory: string, options: ScanOptions = {}):
   yield* await lookAt(batch, options);
 }
 
-async function* imagePaths(directory: string, depth: number): AsyncGenerator<string> {
+async function* filePaths(directory: string, depth: number): AsyncGenerator<string> {
   const folders: string[] = [];
   // Streamed: a directory may hold more names than fit.
   for await (const entry of await fs.opendir(directory)) {
     if (entry.isDirectory() && depth > 0) folders.push(entry.name);
-    else if (isImageName(entry)) yield join(directory, entry.name);
+    else if (mayBeImage(entry)) yield join(directory, entry.name);
   }
   for (const name of folders.sort()) {
     try {
-      yield* imagePaths(join(directory, name), depth - 1);
+      yield* filePaths(join(directory, name), depth - 1);
     } catch (error) {
       // A directory that may not be read, or has gone, hides what is in it and nothing else.
       if (!(error instanceof Error && 'code' in error && 'syscall' in error)) throw error;
@@ -72,16 +79,33 @@ async function* imagePaths(directory: string, depth: number): AsyncGenerator<str
   }
 }
 
-/** True if a name in a directory may be that of an image, or of a link to one. */
-function isImageName(entry: Dirent): boolean {
-  const isFile = entry.isFile() || entry.isSymbolicLink();
-  return isFile && IMAGE_NAMES.includes(extname(entry.name).toLowerCase());
+/** True if a name in a directory may be that of an image, or of a link to one. What is being written counts when it is named. */
+function mayBeImage(entry: Dirent): boolean {
+  if (entry.isSymbolicLink()) return isNamedLikeLink(entry.name);
+  return entry.isFile() && !TEMPORARY_NAME.test(entry.name);
 }
 
 async function lookAt(paths: readonly string[], { signal, look }: ScanOptions): Promise<ScannedImage[]> {
-  const images = await Promise.all(paths.map((path) => lookAtOne(path, look)));
+  const images = await Promise.all(
+    paths.map(async (path) => {
+      const isLookedAt = isNamedLikeLink(path) || (await beginsLikeImage(path));
+      return isLookedAt ? lookAtOne(path, look) : undefined;
+    }),
+  );
   signal?.throwIfAborted();
   return images.filter((image) => image !== undefined);
+}
+
+/** True if a file begins with the copy of a footer. What is not named like an image and cannot be read is none. */
+async function beginsLikeImage(path: string): Promise<boolean> {
+  try {
+    const storage = await FileStorage.open(path);
+    const head = Buffer.alloc(FOOTER_COOKIE.length);
+    await storage.read(head, 0).finally(() => storage.close());
+    return head.toString('latin1') === FOOTER_COOKIE;
+  } catch {
+    return false;
+  }
 }
 
 async function lookAtOne(path: string, look: ScanOptions['look']): Promise<ScannedImage | undefined> {
@@ -99,11 +123,17 @@ async function lookAtOne(path: string, look: ScanOptions['look']): Promise<Scann
     try {
       const examination = await examine(storage);
       await look?.(storage, examination);
-      return { ...file, examination, problem: null };
+      return { ...file, examination, problem: null, isHidden: false };
     } finally {
       await storage.close();
     }
   } catch (error) {
-    return { ...file, examination: undefined, problem: error instanceof Error ? error.message : String(error) };
+    const problem = error instanceof Error ? error.message : String(error);
+    return { ...file, examination: undefined, problem, isHidden: isRefusal(error) };
   }
+}
+
+/** True for an error of the system about something that is there. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'code' in error && error.code !== 'ENOENT';
 }

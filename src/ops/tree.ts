@@ -1,6 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { checkOptionNames, VhdError } from '../errors.ts';
+import type { Finding } from '../format/rules.ts';
+import { journalFindings } from '../open-journal.ts';
 import { identityOf } from '../open-parent-places.ts';
 import { type IndexedImage, indexChains, type ParentLink, type ParentState } from './chain-index.ts';
 
@@ -24,6 +26,8 @@ export interface TreeImage extends Omit<IndexedImage, 'file' | 'identity' | 'isL
   readonly parentName: string | null;
   /** Paths of all images that could be its parent, where there are several. */
   readonly parentCandidates: readonly string[];
+  /** An operation that was begun on it and not finished, with the command that finishes it; null if there is none. */
+  readonly journal: Finding | null;
   /** Blocks that have a place in the file, from 0 to 1 of all; null for fixed images. */
   readonly ownedShare: number | null;
 }
@@ -59,7 +63,11 @@ export async function readTree(path: string, options: TreeOptions = {}): Promise
     isListed && (isDirectory || identity === identityOf(stats));
   const asked = links.filter(({ image }) => isAsked(image));
   if (!isDirectory && asked.length === 0) throw namedOtherwise(path);
-  const images = inOrder(links, asked, !isDirectory);
+  const images: TreeImage[] = [];
+  for (const { link, depth } of inOrder(links, asked, !isDirectory)) {
+    signal?.throwIfAborted();
+    images.push(treeImage(link, depth, await journalOf(link.image.path)));
+  }
   return {
     path,
     images,
@@ -79,12 +87,17 @@ function namedOtherwise(path: string): VhdError {
   });
 }
 
+interface PlacedLink {
+  readonly link: ParentLink;
+  readonly depth: number;
+}
+
 /**
  * Parents before their children; without recursion, because chains may be long.
  * @param asked the images that are listed, with all that they are based on
  * @param withRelatives true: with all that is based on the same images, too
  */
-function inOrder(links: readonly ParentLink[], asked: readonly ParentLink[], withRelatives: boolean): TreeImage[] {
+function inOrder(links: readonly ParentLink[], asked: readonly ParentLink[], withRelatives: boolean): PlacedLink[] {
   const shown = withAncestors(links, asked);
   const children = new Map<IndexedImage | undefined, ParentLink[]>();
   for (const link of links) {
@@ -95,15 +108,15 @@ function inOrder(links: readonly ParentLink[], asked: readonly ParentLink[], wit
   const roots = (children.get(undefined) ?? []).filter(({ image }) => shown.has(image));
   const isBroken = ({ image }: ParentLink): boolean => image.problem !== null;
   const ordered = [...roots.filter((root) => !isBroken(root)), ...roots.filter(isBroken)];
-  const images: TreeImage[] = [];
+  const placed: PlacedLink[] = [];
   const left = ordered.reverse().map((link) => ({ link, depth: 0 }));
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     const { link, depth } = next;
-    images.push(treeImage(link, depth));
+    placed.push(next);
     const below = (children.get(link.image) ?? []).filter(({ image }) => withRelatives || shown.has(image));
     for (const child of below.reverse()) left.push({ link: child, depth: depth + 1 });
   }
-  return images;
+  return placed;
 }
 
 function withAncestors(links: readonly ParentLink[], asked: readonly ParentLink[]): Set<IndexedImage> {
@@ -117,7 +130,17 @@ function withAncestors(links: readonly ParentLink[], asked: readonly ParentLink[
   return found;
 }
 
-function treeImage({ image, state, parent, candidates }: ParentLink, depth: number): TreeImage {
+/** What is to be told of its journal; nothing where the image has gone meanwhile, or is hidden. */
+async function journalOf(path: string): Promise<Finding | null> {
+  const [journal = null] = await journalFindings(path).catch(() => []);
+  return journal;
+}
+
+function treeImage(
+  { image, state, parent, rawParent, candidates }: ParentLink,
+  depth: number,
+  journal: Finding | null,
+): TreeImage {
   const { file: _file, identity: _identity, isListed: _isListed, names, ...facts } = image;
   const { allocatedBlocks, blockCount } = facts;
   const isShared = allocatedBlocks !== null && blockCount !== null && blockCount > 0;
@@ -125,9 +148,10 @@ function treeImage({ image, state, parent, candidates }: ParentLink, depth: numb
     ...facts,
     depth,
     parentState: state,
-    parentPath: parent?.path ?? null,
+    parentPath: parent?.path ?? rawParent ?? null,
     parentName: names[0]?.text ?? null,
     parentCandidates: candidates.length > 1 ? candidates.map(({ path }) => path) : [],
+    journal,
     ownedShare: isShared ? allocatedBlocks / blockCount : null,
   };
 }

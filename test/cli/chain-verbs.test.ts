@@ -2,6 +2,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { encodeParentName } from '../../src/format/parent-reference.ts';
 import { formatUuid } from '../../src/format/uuid.ts';
 import { openVhd } from '../../src/open.ts';
 import { journalPath } from '../../src/open-journal.ts';
@@ -65,18 +66,21 @@ describe('vhd relink', () => {
     expect(refused.stderr).toContain('--allow-uuid-mismatch');
     expect((await vhd(['relink', child, '--parent', child])).stderr).toContain('cannot be its own parent');
     expect(await vhd(['relink', child, '--parent', `${other}x`])).toMatchObject({ code: 4 });
-    for (const args of [
-      [child],
-      ['-', '--parent', parent],
-      [directory],
-      [child, '--parent', parent, '--parent-dir', '.'],
-    ]) {
+    for (const args of [[child], ['-', '--parent', parent], [directory]]) {
       expect(await vhd(['relink', ...args]), args.join(' ')).toMatchObject({ code: 2, stdout: '' });
     }
     expect(firstDifference(await readFile(child), before)).toBe(-1);
     const taken = await vhd(['relink', child, '--parent', other, '--allow-uuid-mismatch']);
     expect(taken).toMatchObject({ code: 0 });
     expect(taken.stderr).toContain('contents were not compared');
+  });
+
+  it('says how to open a child whose parent is in another directory', async () => {
+    const far = folder.file(`far-${round}`);
+    await mkdir(far);
+    await rename(parent, `${far}/base.vhd`);
+    const { code, stderr } = await vhd(['relink', child, '--parent', `${far}/base.vhd`]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/ its parent is in another directory: .* --parent-dir /)]);
   });
 
   it('relinks a directory, and ends with 1 if something is left', async () => {
@@ -101,6 +105,7 @@ describe('vhd relink', () => {
       [child, '--recursive'],
       [directory, '--recursive', '--parent', parent],
       [directory, '--recursive', '--allow-uuid-mismatch'],
+      [directory, '--recursive', '--allow-breaking-children'],
     ]) {
       expect(await vhd(['relink', ...args]), args.join(' ')).toMatchObject({ code: 2 });
     }
@@ -219,6 +224,29 @@ describe('vhd tree', () => {
     expect(code).toBe(0);
     expect(stdout).toContain(`! its parent has moved: vhd relink ${child} --parent ${moved}`);
     expect(stdout).toContain('; 1 broken');
+  });
+
+  it('tells of what was begun and not finished', async () => {
+    const { length } = await readFile(parent);
+    await writeJournal(parent, {
+      ...{ verb: 'merge', uuid: formatUuid(PARENT_UUID), startedAt: '2026-11-24T10:00:00.000Z', writes: [] },
+      ...{ fileSize: length, fileSizeAfter: length, childUuid: formatUuid(CHILD_UUID), childPath: child },
+    });
+    const { code, stdout } = await vhd(['tree', directory]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(`vhd merge ${child} --into ${parent} finishes it`)]);
+    const json = JSON.parse((await vhd(['tree', directory, '--json'])).stdout) as { images: { journal: unknown }[] };
+    const pending = { rule: 'file.journal', remedy: `vhd merge ${child} --into ${parent}` };
+    expect(json.images.map(({ journal }) => journal)).toEqual([expect.objectContaining(pending), null]);
+  });
+
+  it('shows a raw parent that is there', async () => {
+    const header = { parentUniqueId: new Uint8Array(16), parentNameBytes: encodeParentName('base.raw') };
+    await writeFile(child, childImage({ header }));
+    const missing = await vhd(['tree', child]);
+    expect(missing.code).toBe(1);
+    await writeFile(`${directory}/base.raw`, new Uint8Array(CHAIN_SIZE));
+    const { code, stdout } = await vhd(['tree', child]);
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/! its parent is a raw disk, .*base\.raw$/m)]);
   });
 
   it('finds nothing where nothing is, and fails where it cannot look', async () => {

@@ -34,6 +34,7 @@ const EXIT_CODES: Readonly<Record<VhdErrorCode, number>> = {
   ERR_VHD_PARENT_OUTSIDE: 3,
   ERR_VHD_HAS_CHILDREN: 3,
   ERR_VHD_JOURNAL: 3,
+  ERR_VHD_UNDO: 3,
   ERR_VHD_NO_SPACE: 4,
   ERR_VHD_BITMAP: 3,
   ERR_VHD_LIMIT: 3,

@@ -76,15 +76,15 @@ describe('pipes', () => {
 
 it.skipIf(process.platform !== 'linux').each([
   ['raw', ['/dev/null', '--to', 'raw']],
-  ['fit for Azure, to a pipe', ['-', '--azure', '--input-size', '300M']],
-  ['fit for Azure, to a file', ['memory.vhd', '--azure', '--input-size', '300M']],
+  ['fit for Azure, to a pipe', ['-', '--azure', '--input-size', '200M']],
+  ['fit for Azure, to a file', ['memory.vhd', '--azure', '--input-size', '200M']],
 ])('a conversion of a pipe holds little in memory: %s', async (_what, args) => {
   const child = spawn(process.execPath, [command.path, 'convert', '-', ...args, '-q'], {
     cwd: folder.path,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   const end = ended(child);
-  const table = gptDisk({ sectorCount: (300 * MIB) / 512, entries: [{ type: LINUX, first: 2048, last: 600_000 }] });
+  const table = gptDisk({ sectorCount: (200 * MIB) / 512, entries: [{ type: LINUX, first: 2048, last: 400_000 }] });
   const data = pattern(MIB);
   for (let start = 0; start < table.length; start += MIB) {
     const isTable = start === 0 || start + MIB === table.length;

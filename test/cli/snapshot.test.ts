@@ -1,6 +1,7 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { decodeFooter, encodeFooter } from '../../src/format/footer.ts';
 import { readInfo } from '../../src/ops/info.ts';
 import { firstDifference, pattern } from '../support/bytes.ts';
 import { vhd } from '../support/cli.ts';
@@ -91,6 +92,25 @@ describe.each([
     const inside = await vhd([...args(file('child/below/b.vhd'), file(`child/${verb}-below.vhd`)), '--json']);
     expect(JSON.parse(inside.stdout)).toMatchObject({ warnings: [] });
     expect(firstDifference(await contentOfFile(file(`child/${verb}-below.vhd`)), content)).toBe(-1);
+  });
+
+  it('warns of a machine that is saved with the parent', async () => {
+    const saved = file(`${verb}-saved.vhd`);
+    const bytes = await readFile(file('fixed.vhd'));
+    const { value: footer } = decodeFooter(bytes.subarray(-512));
+    bytes.set(encodeFooter({ ...footer, savedState: 1 }), bytes.length - 512);
+    await writeFile(saved, bytes);
+    const { code, stderr } = await vhd(args(saved, file(`${verb}-of-saved.vhd`)));
+    expect([code, stderr]).toEqual([0, expect.stringContaining('a virtual machine is saved with it, which must not')]);
+  });
+
+  it('warns of a name that its relatives are not looked for under', async () => {
+    const child = file(`${verb}.txt`);
+    const { code, stderr } = await vhd([...args(file('disk.vhd'), child), '-q']);
+    expect(code).toBe(0);
+    const told = `${child}: it is not named .vhd or .avhd: vhd tree and vhd relink --recursive pass it over`;
+    expect(stderr).toContain(told);
+    expect((await vhd(['write', file('disk.vhd'), file('disk.raw')])).code).toBe(3);
   });
 
   it.each([

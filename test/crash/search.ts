@@ -1,5 +1,6 @@
 // Looks for a crash that loses something, program after program, and for the shortest program that still has one.
 
+import { Random } from '../support/seed.ts';
 import { faultOf } from './check.ts';
 import { type CrashState, execute } from './execute.ts';
 import { describeProgram, makeProgram, type Program, type Step } from './program.ts';
@@ -27,27 +28,42 @@ export interface Search {
   readonly failure: string | undefined;
 }
 
-/** Runs the programs of `seed`, `seed + 1` and so on until so many states have been looked at, or one is wrong. */
-export async function search(subject: Subject, seed: number, states: number): Promise<Search> {
+/**
+ * Runs the programs of `seed`, `seed + 1` and so on until so many states have been looked at, or one is wrong. Of the
+ * last program all states are looked at, or, with `isExact`, as many as are still wanted, from all over it.
+ */
+export async function search(subject: Subject, seed: number, states: number, isExact = false): Promise<Search> {
   let stateCount = 0;
   let programCount = 0;
   while (stateCount < states) {
     const program = makeProgram(subject, seed + programCount++);
-    const { fault, seen } = await firstFault(program, PICKS);
+    const { fault, seen } = await firstFault(program, PICKS, isExact ? states - stateCount : Infinity);
     stateCount += seen;
     if (fault !== undefined) return { stateCount, programCount, failure: await report(program, fault, stateCount) };
   }
   return { stateCount, programCount, failure: undefined };
 }
 
-async function firstFault(program: Program, picks: number): Promise<{ fault?: Fault; seen: number }> {
-  const { states, failure } = await execute(program, picks);
+async function firstFault(program: Program, picks: number, most = Infinity): Promise<{ fault?: Fault; seen: number }> {
+  const run = await execute(program, picks);
+  const { failure } = run;
+  const states = someOf(run.states, most, program.seed);
   for (const [index, state] of states.entries()) {
     const text = await faultOf(state);
     if (text !== undefined) return { fault: { text, state }, seen: index + 1 };
   }
   const seen = states.length;
   return failure === undefined ? { seen } : { fault: { text: failure, state: undefined }, seen };
+}
+
+/** At most so many of the states: one from each of as many stretches of equal length. */
+function someOf(states: readonly CrashState[], most: number, seed: number): readonly CrashState[] {
+  if (states.length <= most) return states;
+  const [stretch, random] = [states.length / most, new Random(seed)];
+  const bound = (index: number): number => Math.floor(index * stretch);
+  return Array.from({ length: most }, (_, index) => {
+    return states[bound(index) + random.below(bound(index + 1) - bound(index))]!;
+  });
 }
 
 async function report(program: Program, fault: Fault, stateCount: number): Promise<string> {

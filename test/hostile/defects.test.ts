@@ -26,7 +26,6 @@ import { useTempFolder } from '../support/temp.ts';
 const NOT_BY_ONE_DEFECT: Partial<Record<RuleId, string>> = {
   'file.in-use': 'it takes another program that has the file open (test/cli/locks.test.ts)',
   'file.journal': 'it takes a second file (test/unit/open-journal.test.ts, and the journals of the fuzzer)',
-  'footer.cookie': 'a footer without its cookie is no footer: it is told as missing, at the end or at both',
   'bat.limit': 'a disk that needs such a table, without one, breaks bat.short first (size-beyond-numbers)',
   'bat.unaligned': 'no defect: every packed image is so (the base `packed`)',
   'parent.unavailable': 'it takes a file that may not be looked at (test/cli/chain-reading.test.ts)',
@@ -50,7 +49,9 @@ describe('the defects', () => {
 
   it('break every rule that one defect can break', () => {
     const broken = new Set(defects.map(({ rule }) => rule));
-    const missing = (Object.keys(RULES) as RuleId[]).filter((rule) => !broken.has(rule));
+    // What other programs refuse has images of its own: check-for-defects.ts.
+    const ours = (Object.keys(RULES) as RuleId[]).filter((rule) => !rule.startsWith('for.'));
+    const missing = ours.filter((rule) => !broken.has(rule));
     expect(missing.sort()).toEqual(Object.keys(NOT_BY_ONE_DEFECT).sort());
   });
 

@@ -40,7 +40,7 @@ describeWithCorpus('the corpus', () => {
 
   describe('mapped, has its bytes in the file where the map says', () => {
     for (const { name, raw } of plain) {
-      if (raw === undefined || raw.size > 256 * 1024 ** 2) continue;
+      if (raw === undefined || raw.size > 128 * 1024 ** 2) continue;
       test(name, async () => {
         await using disk = await openVhd(temp.file(name));
         expect(await mappedDigest([temp.file(name)], mapRuns(disk))).toEqual(raw);

@@ -41,8 +41,12 @@ const SIZES: readonly (readonly [string, number])[] = [
 
 /** Above this, a mounted image is read only where there is something, and around it: libvhdi reads 0.2 GiB/s. */
 const MOUNT_WHOLE_LIMIT = GIB;
-/** Above this, 7-Zip extracts partitions: it begins in the middle of nothing else, and takes 1 s for each GiB. */
+/**
+ * Above this, 7-Zip extracts partitions: it begins in the middle of nothing else, and takes 1 s for each GiB. With
+ * `VHDKIT_RUNS` it extracts 5 GiB too.
+ */
 const EXTRACT_WHOLE_LIMIT = GIB;
+const IS_LONG = process.env['VHDKIT_RUNS'] !== undefined;
 
 function shapesOf([name, size]: readonly [string, number]): Shape[] {
   const shapes: Shape[] = [
@@ -122,7 +126,7 @@ for (const [index, shape] of SIZES.flatMap(shapesOf).entries()) {
       });
     }
 
-    if (partitioned === undefined || (type === 'dynamic' && size === 5 * GIB)) {
+    if (partitioned === undefined || (IS_LONG && type === 'dynamic' && size === 5 * GIB)) {
       testWithPeers(['7z'], 'has all its bytes in 7-Zip', async () => {
         await expectSevenZipHolds(image(), contents);
       });

@@ -1,5 +1,4 @@
 // The command, killed at every call of the system that changes a file.
-import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { expect } from 'vitest';
@@ -8,25 +7,13 @@ import { readJournal } from '../../src/open-journal.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { childImage, parentImage } from '../support/child-images.ts';
 import { useBuiltCommand, vhd } from '../support/cli.ts';
-import { findProgram, testWithPeers } from '../support/peers.ts';
+import { killAt } from '../support/kill-at.ts';
+import { testWithPeers } from '../support/peers.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('relink-killed');
 const command = useBuiltCommand();
 const CALLS = ['pwrite64', 'pwritev', 'fdatasync', 'fsync', 'rename', 'link', 'unlink', 'ftruncate'];
-
-/** Kills the command at the `count`th call of a kind; false if it makes fewer. */
-function killAt(call: string, count: number, args: readonly string[]): boolean {
-  const inject = `inject=${call}:signal=SIGKILL:when=${count}`;
-  const words = ['-f', '-qqq', '-o', folder.file('strace.txt'), '-e', `trace=${call}`, '-e', inject];
-  // They are counted for each thread: there is to be one that makes them.
-  const env = { ...process.env, UV_THREADPOOL_SIZE: '1' };
-  const run = spawnSync(findProgram('strace') ?? 'strace', [...words, process.execPath, command.path, ...args], {
-    env,
-  });
-  expect(run.signal === 'SIGKILL' || run.status === 0, `${run.status} ${String(run.stderr)}`).toBe(true);
-  return run.signal === 'SIGKILL';
-}
 
 testWithPeers(['strace'], 'vhd relink, killed at every change, is finished by the same command', async () => {
   const [child, parent] = [folder.file('child.vhd'), folder.file('moved/base.vhd')];
@@ -40,7 +27,7 @@ testWithPeers(['strace'], 'vhd relink, killed at every change, is finished by th
   const seen = { untouched: 0, pending: 0, done: 0 };
   const kill = async (call: string, count: number): Promise<boolean> => {
     await writeFile(child, before);
-    if (!killAt(call, count, args)) return false;
+    if (!killAt({ command, log: folder.file('strace.txt') }, call, count, args)) return false;
     const found = await readFile(child);
     if ((await readJournal(child)) !== undefined) {
       seen.pending++;

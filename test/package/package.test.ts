@@ -86,7 +86,7 @@ describe('the installed command', () => {
   });
 
   it('uses the native helper that was installed with it', async () => {
-    const about = JSON.parse(await run(app, 'npx', '--offline', 'vhd', '--version', '--json')) as About;
+    const about = JSON.parse(await run(app, join(app, 'node_modules/.bin/vhd'), '--version', '--json')) as About;
     const isThere = existsSync(join(app, `node_modules/@koromix/koffi-${process.platform}-${process.arch}`));
     const isKnown = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
     expect(about.native.isActive).toBe(isThere && isKnown);
@@ -165,7 +165,9 @@ describe('the installed library', () => {
 });
 
 describe('the installed types', () => {
-  const strict = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, target: 'es2023', module: 'nodenext' };
+  // The libraries that come with TypeScript are not looked into: that is half of the time.
+  const ours = { strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipDefaultLibCheck: true };
+  const strict = { ...ours, target: 'es2023', module: 'nodenext' };
 
   async function typeCheck(name: string, text: string, compilerOptions: object): Promise<string> {
     const folder = join(app, name);

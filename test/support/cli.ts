@@ -1,11 +1,11 @@
 // Runs the command in this process with streams of its own, or the built bundle as a process.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll } from 'vitest';
+import { beforeAll, inject } from 'vitest';
 import { buildCommand } from '../../.config/build.ts';
 import { run } from '../../bin/program.ts';
 import type { Io } from '../../bin/session.ts';
@@ -65,22 +65,28 @@ export interface BuiltCommand {
   readonly path: string;
 }
 
-/** Builds the bundle once for the tests of this file. */
+/** The bundle, built by the first file of tests that wants it. */
 export function useBuiltCommand(): BuiltCommand {
-  let folder = '';
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'vhdkit-bundle-'));
-    await buildCommand(folder);
-    await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
-    // As where it is installed: what is not in the bundle is beside it.
-    await symlink(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(folder, 'node_modules'), 'dir');
+  const folder = join(inject('sharedFolder'), 'bundle');
+  beforeAll(() => madeOnce(folder, buildBundle));
+  return { path: join(folder, 'vhd.cjs') };
+}
+
+async function buildBundle(folder: string): Promise<void> {
+  await buildCommand(folder);
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+  // As where it is installed: what is not in the bundle is beside it.
+  await symlink(fileURLToPath(new URL('../../node_modules', import.meta.url)), join(folder, 'node_modules'), 'dir');
+}
+
+/** Makes a folder that is not there yet. Two may be at it at once: the first to end gives its own the name. */
+async function madeOnce(folder: string, make: (folder: string) => Promise<void>): Promise<void> {
+  if (existsSync(folder)) return;
+  const own = await mkdtemp(`${folder}-`);
+  await make(own);
+  await rename(own, folder).catch((error: unknown) => {
+    if (!existsSync(folder)) throw error;
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
-  return {
-    get path() {
-      return join(folder, 'vhd.cjs');
-    },
-  };
 }
 
 /** How a process ended and what it said. */

@@ -43,6 +43,8 @@ export interface CorpusImage {
   readonly partitionText: string | undefined;
   /** Keys of the readers that get exactly these bytes. */
   readonly agree: readonly string[];
+  /** Keys of the readers that refuse it, or get others. */
+  readonly disagree: readonly string[];
 }
 
 /** One entry of the index as it is written; null or absent where it does not apply. */
@@ -55,6 +57,8 @@ interface IndexEntry {
   readonly raw?: readonly [number, string] | null;
   readonly big?: { readonly spec?: readonly [number, number, string] } | null;
   readonly agree?: readonly string[];
+  readonly refuses?: readonly (readonly [string, string])[];
+  readonly differs?: readonly (readonly [string, ...unknown[]])[];
   readonly mmls?: string | null;
 }
 
@@ -93,6 +97,7 @@ function readIndex(): CorpusImage[] {
       chunks: chunks === undefined ? undefined : { size: chunks[0], chunkCount: chunks[1], sha256: chunks[2] },
       partitionText: entry.mmls ?? undefined,
       agree: entry.agree ?? [],
+      disagree: [...(entry.refuses ?? []), ...(entry.differs ?? [])].map(([reader]) => reader),
     };
   });
 }

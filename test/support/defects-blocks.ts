@@ -138,7 +138,7 @@ export const blockDefects: readonly DefectSpec[] = [
     apply: (image) => withRemoved(image, 65_536, 4096),
     rule: 'fixed.short',
     reading: 'ERR_VHD_TRUNCATED',
-    repair: 'none',
+    repair: 'asks',
   },
   {
     name: 'fixed-size-huge',
@@ -155,7 +155,7 @@ export const blockDefects: readonly DefectSpec[] = [
     what: '4096 bytes between the data and the footer of a fixed disk',
     apply: (image) => withInserted(image, -512, pattern(4096, 6)),
     rule: 'fixed.long',
-    repair: 'none',
+    repair: 'asks',
     stream: 'ERR_VHD_CORRUPT',
   },
   {
@@ -189,7 +189,7 @@ export const blockDefects: readonly DefectSpec[] = [
     severity: 'warning',
     deep: true,
     content: (content) => withBytes(content, (bytes) => bytes.fill(0, 65_536 + 8 * 512, 65_536 + 16 * 512)),
-    repair: 'asks',
+    repair: 'none',
   },
   {
     name: 'bits-clear-over-zeros',

@@ -43,8 +43,9 @@ export const fileDefects: readonly DefectSpec[] = [
     base: 'fixed',
     what: 'one letter of the cookie of the only footer changed',
     apply: (image) => withPatch(image, -SECTOR, [0x43]),
-    rule: 'footer.missing',
+    rule: 'footer.cookie',
     ...noFooter,
+    repair: 'identical',
   },
   {
     name: 'empty-file',
@@ -61,6 +62,7 @@ export const fileDefects: readonly DefectSpec[] = [
     apply: (image) => withInserted(image, image.length, pattern(SECTOR, 5)),
     ...displaced,
     reading: 'ERR_VHD_NOT_VHD',
+    repair: 'asks',
   },
   {
     name: 'fixed-appended-page',
@@ -78,6 +80,7 @@ export const fileDefects: readonly DefectSpec[] = [
     ...displaced,
     ...byCopy,
     stream: 'ERR_VHD_TRUNCATED',
+    repair: 'asks',
   },
   {
     name: 'dynamic-appended-byte',
@@ -176,7 +179,7 @@ export const fileDefects: readonly DefectSpec[] = [
     related: ['bat.out-of-file'],
     unreadable: { code: 'ERR_VHD_CORRUPT', blocks: [1] },
     writing: 'ERR_VHD_CORRUPT',
-    repair: 'none',
+    repair: 'asks',
     stream: 'ERR_VHD_TRUNCATED',
   },
   {
@@ -213,7 +216,7 @@ export const fileDefects: readonly DefectSpec[] = [
     what: 'room for a block that no entry of the table names, before the footer at the end',
     apply: (image) => withInserted(image, -SECTOR, pattern(17 * 4096, 9)),
     rule: 'file.leaked',
-    repair: 'identical',
+    repair: 'asks',
   },
   {
     name: 'lost-entry',
@@ -222,6 +225,6 @@ export const fileDefects: readonly DefectSpec[] = [
     apply: (image) => withEntry(image, 1, 0xffff_ffff),
     rule: 'file.leaked',
     content: (content) => withBytes(content, filled(512 * 1024, 512 * 1024, 0)),
-    repair: 'identical',
+    repair: 'asks',
   },
 ];

@@ -200,7 +200,7 @@ export const footerDefects: readonly DefectSpec[] = [
     apply: (image) => withFooters(image, u64(16, 2048)),
     rule: 'header.cookie',
     reading: 'ERR_VHD_CORRUPT',
-    repair: 'asks',
+    repair: 'identical',
   },
   {
     name: 'fixed-data-offset-zero',
@@ -345,7 +345,7 @@ export const footerDefects: readonly DefectSpec[] = [
     apply: (image) => withPatch(image, 0, dynamicFooter(image)),
     rule: 'footer.copy-contradicts',
     reading: 'ERR_VHD_FOOTERS_DISAGREE',
-    repair: 'asks',
+    repair: 'none',
     stream: 'ERR_VHD_CORRUPT',
   },
   {

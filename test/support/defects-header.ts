@@ -89,7 +89,7 @@ export const headerDefects: readonly DefectSpec[] = [
     apply: (image) => withHeader(image, u32(32, 32 * 1024)),
     rule: 'bat.short',
     ...corrupt,
-    repair: 'none',
+    repair: 'asks',
   },
   {
     name: 'block-size-sector',
@@ -98,7 +98,7 @@ export const headerDefects: readonly DefectSpec[] = [
     apply: (image) => withHeader(image, u32(32, 512)),
     rule: 'bat.short',
     ...corrupt,
-    repair: 'none',
+    repair: 'asks',
   },
   {
     name: 'table-offset-past-end',

@@ -253,6 +253,27 @@ describe('a parent that is not there', () => {
     },
   );
 
+  it('but under another name, is told with the command that mends it', async () => {
+    base('snap/renamed.vhd');
+    image('snap/other.vhd', { id: 7 });
+    const path = child('snap/child.vhd', [['W2ru', '.\\a.vhd']]);
+    const remedy = (found: string): string => `vhd relink ${path} --parent ${found}   (has that identifier)`;
+    expect(await failureOf(path)).toMatchObject({
+      code: 'ERR_VHD_PARENT_MISSING',
+      remedy: remedy(at('snap/renamed.vhd')),
+    });
+    renameSync(at('snap/other.vhd'), at('snap/a.vhd'));
+    expect(await failureOf(path)).toMatchObject({
+      code: 'ERR_VHD_PARENT_UUID',
+      remedy: remedy(at('snap/renamed.vhd')),
+    });
+    mkdirSync(at('bases'));
+    renameSync(at('snap/renamed.vhd'), at('bases/renamed.vhd'));
+    expect((await failureOf(path)).remedy).toContain('--parent-dir');
+    const inDirs = await failureOf(path, { parentDirs: [at('bases')] });
+    expect(inDirs).toMatchObject({ remedy: remedy(at('bases/renamed.vhd')) });
+  });
+
   it('but damaged, is told of as damaged', async () => {
     // What tapdisk does to a footer while it has the image open.
     writeFileSync(at('a.vhd'), Buffer.alloc(1024, 0xc7));

@@ -29,6 +29,7 @@ const MERGE: Journal = {
   writes: [],
   childUuid: formatUuid(CHILD_UUID),
   childPath: "/vm/it's child.vhd",
+  parentDirs: ['../base'],
   details: { grownTo: 4096, keepsBitmaps: true },
 };
 
@@ -108,6 +109,16 @@ describe('checkJournal', () => {
     }
   });
 
+  it('lets nobody read through another chain than the merge was begun from', async () => {
+    const linkUuid = Uint8Array.from({ length: 16 }, () => 0x55);
+    const links = [{ uuid: formatUuid(linkUuid), path: 'link.vhd' }];
+    const path = await imageWith('chain.vhd', { ...MERGE, links });
+    await checkJournal(path, { uuidsAbove: [IMAGE_UUID, CHILD_UUID, linkUuid] });
+    for (const uuidsAbove of [[CHILD_UUID], [linkUuid, CHILD_UUID], [CHILD_UUID, linkUuid, IMAGE_UUID], [linkUuid]]) {
+      await expect(checkJournal(path, { uuidsAbove })).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL' });
+    }
+  });
+
   it('tells a journal that another image of that name left', async () => {
     const path = await imageWith('stray.vhd', { ...MERGE, uuid: formatUuid(CHILD_UUID) });
     await expect(checkJournal(path, { uuidsAbove: [CHILD_UUID] })).rejects.toMatchObject({
@@ -166,6 +177,9 @@ describe('a hostile journal', () => {
     'a write of less than it replaces': changed({ writes: [{ offset: 0, before: '0000', after: '01' }] }),
     'too many writes': changed({ writes: Array.from({ length: 65_537 }, () => ({})) }),
     'too many fields': changed(Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`f${index}`, 1]))),
+    'links that are no list': changed({ links: {} }),
+    'a link without an identifier': changed({ links: [{ path: 'x' }] }),
+    'directories with a NUL': changed({ parentDirs: ['a\0b'] }),
     'a field that is an object': changed({ more: {} }),
     'a field of an odd name': changed({ __proto__x: 1 }),
     'a path with a NUL': changed({ childPath: 'a\0b' }),

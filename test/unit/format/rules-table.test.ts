@@ -19,7 +19,7 @@ describe('the rule table', () => {
     const rows = readme
       .split('\n')
       .filter((line) =>
-        /^\| `(?:file|footer|geometry|header|locator|parent|bat\w*|fixed|bitmap|partition)\./.test(line),
+        /^\| `(?:file|footer|geometry|header|locator|parent|bat\w*|fixed|bitmap|partition|for)\./.test(line),
       );
     expect(rows).toEqual(rules.map(([id, rule]) => row(id, rule)));
   });

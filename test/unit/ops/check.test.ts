@@ -222,7 +222,7 @@ describe('an image with one defect', () => {
     ]);
     expect(findings[0]).toMatchObject({
       means: expect.stringMatching(/appended/) as string,
-      remedy: `vhd repair ${path}`,
+      remedy: `vhd repair ${path} --cut`,
     });
   });
 });

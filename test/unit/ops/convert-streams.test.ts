@@ -304,7 +304,7 @@ describe('streams that convert refuses', () => {
         (error) => console.log(error.name),
       );`;
     const node = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
-      timeout: 4000,
+      timeout: 20_000,
       encoding: 'utf8',
     });
     expect(node.stdout).toBe('RangeError\n');

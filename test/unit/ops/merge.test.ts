@@ -11,7 +11,7 @@ import { useTempFolder } from '../../support/temp.ts';
 
 const KiB = 1024;
 const CHOICE = { sizes: [40 * KiB, 39 * KiB + 512, 61 * KiB], blockSizes: [512, 4 * KiB, 16 * KiB] } as const;
-const { numRuns: RUNS, seed: SEED = 1 } = checkParameters(40);
+const { numRuns: RUNS, seed: SEED = 1 } = checkParameters(20);
 const TIMEOUT = RUNS * 2000;
 
 async function contentOfFile(path: string, parentDirs: readonly string[]): Promise<Uint8Array> {

@@ -58,6 +58,12 @@ async function protectedBytes(image: Uint8Array): Promise<[start: number, end: n
   ];
 }
 
+const STAMP_WARNINGS: unknown = [
+  expect.stringMatching(
+    /has another time stamp than its child knows: it may have been changed: expected 2000-.*, found/,
+  ),
+];
+
 describe('an image is relinked', () => {
   const sources = ['W2ru', 'W2ku', 'MacX', 'MacX', 'name'];
 
@@ -68,7 +74,7 @@ describe('an image is relinked', () => {
     await writeFile(child, before);
     await expect(openVhd(child)).rejects.toMatchObject({ code: 'ERR_VHD_PARENT_MISSING' });
     const done = await relink(child, { parent });
-    expect(done).toMatchObject({ changed: true, finishedJournal: false, warnings: [], name: parent });
+    expect(done).toMatchObject({ changed: true, finishedJournal: false, warnings: STAMP_WARNINGS, name: parent });
     const after = await readFile(child);
     for (const [start, end] of await protectedBytes(before)) {
       expect(firstDifference(before.subarray(start, end), after.subarray(start, end)), `${start}`).toBe(-1);
@@ -128,10 +134,11 @@ describe('a relink is refused', () => {
   const other = Uint8Array.from({ length: 16 }, () => 7);
 
   async function expectRefused(options: object, expected: object): Promise<void> {
+    const names = await readdir(dirname(child));
     const before = await readFile(child);
     await expect(relink(child, { parent, ...options })).rejects.toMatchObject(expected);
     expect(firstDifference(await readFile(child), before)).toBe(-1);
-    expect(await readdir(dirname(child))).toEqual(['child.vhd', 'new place']);
+    expect(await readdir(dirname(child))).toEqual(names);
   }
 
   it('to a parent with another identifier, unless that is allowed and the sizes are equal', async () => {
@@ -148,9 +155,43 @@ describe('a relink is refused', () => {
     });
   });
 
-  it('to a parent of another size, whatever is allowed', async () => {
+  it('to a smaller one, whatever is allowed', async () => {
+    await writeFile(parent, parentImage({ size: CHAIN_SIZE - 512, footer: { uniqueId: other } }));
+    const remedy = expect.stringContaining('vhd tree') as string;
+    await expectRefused({ allowUuidMismatch: true }, { code: 'ERR_VHD_PARENT_SIZE', storage: parent, remedy });
+  });
+
+  it('but not to a larger one, as after a merge into it', async () => {
     await writeFile(parent, parentImage({ size: CHAIN_SIZE + 512, footer: { uniqueId: other } }));
-    await expectRefused({ allowUuidMismatch: true }, { code: 'ERR_VHD_PARENT_SIZE', storage: parent });
+    const { warnings } = await relink(child, { parent, allowUuidMismatch: true });
+    expect(warnings).toEqual([
+      expect.stringContaining('contents were not compared'),
+      expect.stringContaining('the parent is larger: its end is not to be seen'),
+    ]);
+  });
+
+  it('to another one while others read through it, unless that is allowed', async () => {
+    await writeFile(parent, parentImage({ footer: { uniqueId: other } }));
+    const footer = { uniqueId: new Uint8Array(16).fill(5) };
+    const below = `${dirname(child)}/below.vhd`;
+    await writeFile(below, childImage({ footer, header: { parentUniqueId: CHILD_UUID } }));
+    await expectRefused({ allowUuidMismatch: true }, { code: 'ERR_VHD_HAS_CHILDREN', found: `'${below}'` });
+    const allowed = { parent, allowUuidMismatch: true, allowBreakingChildren: true };
+    expect(await relink(child, allowed)).toMatchObject({ changed: true });
+  });
+
+  it('to one that is being merged into, unless the merge is of this very child', async () => {
+    const { length } = await readFile(parent);
+    const journal = (uniqueId: Uint8Array): Journal => ({
+      ...{ verb: 'merge', uuid: formatUuid(uniqueId), startedAt: '2026-11-24T10:00:00.000Z', writes: [] },
+      ...{ fileSize: length, fileSizeAfter: length, childUuid: formatUuid(CHILD_UUID), childPath: child },
+    });
+    await writeFile(parent, parentImage({ footer: { uniqueId: other } }));
+    await writeJournal(parent, journal(other));
+    await expectRefused({ allowUuidMismatch: true }, { code: 'ERR_VHD_JOURNAL', storage: parent });
+    await writeFile(parent, parentImage());
+    await writeJournal(parent, journal(PARENT_UUID), true);
+    expect(await relink(child, { parent })).toMatchObject({ changed: true });
   });
 
   it('to itself, and to what has it among its parents', async () => {
@@ -162,7 +203,19 @@ describe('a relink is refused', () => {
     await writeFile(parent, childImage({ footer, header: { parentUniqueId: CHILD_UUID }, blocksFrom: 2560 }));
     await writeFile(child, childImage());
     await relink(parent, { parent: child });
-    await expectRefused({}, { code: 'ERR_VHD_PARENT_LOOP', storage: parent });
+    const message = expect.stringContaining(`its parent cannot be '${parent}', which is based on it itself`) as string;
+    await expectRefused({}, { code: 'ERR_VHD_PARENT_LOOP', storage: child, message });
+  });
+
+  it('to what has it among its parents in a directory that is told', async () => {
+    const [middle, far] = [`${folder.file(`far-${round}`)}/middle.vhd`, new Uint8Array(16).fill(6)];
+    await mkdir(dirname(middle));
+    await writeFile(middle, childImage({ footer: { uniqueId: far }, header: { parentUniqueId: CHILD_UUID } }));
+    await relink(middle, { parent: child });
+    const shape = { footer: { uniqueId: PARENT_UUID }, header: { parentUniqueId: far }, blocksFrom: 2560 };
+    await writeFile(parent, childImage(shape));
+    await relink(parent, { parent: middle });
+    await expectRefused({ parentDirs: [dirname(middle)] }, { code: 'ERR_VHD_PARENT_LOOP', storage: child });
   });
 
   it('for what has no parent, or is open elsewhere', async () => {
@@ -175,7 +228,8 @@ describe('a relink is refused', () => {
   it('if there is no such parent, or it is none', async () => {
     await expectRefused({ parent: `${parent}x` }, { code: 'ENOENT' });
     await writeFile(parent, pattern(5000));
-    await expectRefused({}, { code: 'ERR_VHD_NOT_VHD' });
+    const remedy = expect.stringContaining('vhd tree DIR') as string;
+    await expectRefused({}, { code: 'ERR_VHD_NOT_VHD', remedy });
   });
 
   it('for options that are none', async () => {

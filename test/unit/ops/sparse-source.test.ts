@@ -98,7 +98,7 @@ for (const folder of sparseFolders('sparse-source')) {
           expect(firstDifference(readFileSync(at('found')), readFileSync(at('read')))).toBe(-1);
           if (to !== 'dynamic') expect(found.copiedBytes).toBe(read.copiedBytes);
         }),
-        checkParameters(6),
+        checkParameters(3),
       );
     });
 

@@ -91,7 +91,7 @@ describe('decodeVhd of a dynamic image', () => {
           expect(firstDifference(await bytesOf(decoded.raw()), contentOf(shape))).toBe(-1);
         }
       }),
-      checkParameters(40),
+      checkParameters(20),
     );
   });
 

@@ -1,0 +1,252 @@
+import { realpath } from 'node:fs/promises';
+import { examine } from '../disk/recognise.ts';
+import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
+import type { RuleId } from '../format/rules.ts';
+import type { VhdType } from '../format/spec.ts';
+import { formatUuid } from '../format/uuid.ts';
+import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
+import { type FileOptions, openWritableFile } from '../open-source.ts';
+import { FileStorage } from '../storage/file.ts';
+import type { Watched } from './check-bitmaps.ts';
+import { type CheckFinding, sortedFindings } from './check-report.ts';
+import { refuseBreakingChildren } from './children.ts';
+import { carryOut, isUndoable, keepForUndo, performJournal } from './journal.ts';
+import type { RepairLoss, RepairPermits } from './repair-context.ts';
+import { copyDraft } from './repair-copy.ts';
+import type { DraftChanges } from './repair-draft.ts';
+import { type MendedFinding, planRepair, type RepairPlan } from './repair-plan.ts';
+
+/** How an image is repaired. What loses information is done only where an option permits it. */
+export interface RepairOptions extends FileOptions, Watched {
+  /** Write nothing, only tell what would be. Default false. */
+  readonly dryRun?: boolean | undefined;
+  /** Cut bytes off the end that do not belong to the image, though they are not zero. Default false. */
+  readonly cut?: boolean | undefined;
+  /** Set blocks aside whose place cannot be right: they read as zeros, or as the parent. Default false. */
+  readonly dropBlocks?: boolean | undefined;
+  /** Put zeros where the file ends before the disk, or before one of its blocks, does. Default false. */
+  readonly zeroFill?: boolean | undefined;
+  /** Mark every sector of every block of a dynamic image as written. Default false. */
+  readonly setBits?: boolean | undefined;
+  /** Find header and table again by the blocks where they are damaged, as far as that is certain. Default false. */
+  readonly rebuildBat?: boolean | undefined;
+  /** Which of two footers is right that contradict each other. Default: the one that fits the file, if only one does. */
+  readonly footer?: 'start' | 'end' | undefined;
+  /** Change the image though others beside it have it as their parent and would read something else. Default false. */
+  readonly allowBreakingChildren?: boolean | undefined;
+  /** Path of a new file that gets the repaired image; the image itself stays as it is. */
+  readonly output?: string | undefined;
+  /** Replace that file if it exists. Default false. */
+  readonly force?: boolean | undefined;
+  /** The time that time stamps are held against, and that the journal gets. Default: now. */
+  readonly now?: Date | undefined;
+}
+
+/** What was repaired, and what was not. */
+export interface RepairResult {
+  /** Path of the repaired image. */
+  readonly path: string;
+  /** Its type; null if that cannot be told. */
+  readonly type: VhdType | null;
+  /** Its virtual size in bytes; null without a valid footer. */
+  readonly virtualSize: number | null;
+  /** Bytes of its file. */
+  readonly fileSize: number;
+  /** Bytes that were written. */
+  readonly copiedBytes: number;
+  /** Bytes that are zero and were not copied. */
+  readonly skippedBytes: number;
+  /** Seconds it took. */
+  readonly seconds: number;
+  /** What the user should know, one sentence each. */
+  readonly warnings: readonly string[];
+  /** True if something was written, or would be. */
+  readonly changed: boolean;
+  /** What was mended, or would be. */
+  readonly mended: readonly MendedFinding[];
+  /** What was given up for that. */
+  readonly losses: readonly RepairLoss[];
+  /** What is not mended because an option would have to permit what is lost by it. */
+  readonly needed: readonly RepairLoss[];
+  /** What a check of the image by itself finds afterwards. */
+  readonly findings: readonly CheckFinding[];
+  /** True if no errors are left, nor warnings that an option would mend. */
+  readonly ok: boolean;
+  /** True if `undo` can take it back; false if nothing was changed, or more was cut than is kept. */
+  readonly canUndo: boolean;
+  /** True if a repair that was begun before was finished first. */
+  readonly finishedJournal: boolean;
+}
+
+const PERMITS = ['cut', 'dropBlocks', 'zeroFill', 'setBits', 'rebuildBat'] as const;
+const OPTIONS: readonly string[] = [
+  ...PERMITS,
+  ...['dryRun', 'footer', 'allowBreakingChildren', 'output', 'force', 'now', 'lock', 'onWarning', 'signal'],
+  'onProgress',
+];
+
+/**
+ * Mends what is wrong with an image, as far as that is certain: see the rule table. All of it is planned before anything is
+ * written, a journal beside the image makes it whole or not at all, and is kept for `undo` afterwards. What would lose
+ * information is only told, unless an option permits it.
+ * @throws VhdError `ERR_VHD_JOURNAL` if another operation was begun and not finished; `ERR_VHD_HAS_CHILDREN` if it would read
+ *   differently and others have it as their parent; `ERR_VHD_LIMIT` if more changes than a journal holds;
+ *   `ERR_VHD_UNSUPPORTED` for what is no file; `ERR_VHD_IN_USE`; `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE` for `output`
+ */
+export async function repair(path: string, options: RepairOptions = {}): Promise<RepairResult> {
+  checkOptionNames('repair', options, OPTIONS);
+  checkBooleans(options, [...PERMITS, 'dryRun', 'allowBreakingChildren', 'force', 'lock']);
+  checkOneOf('footer', options.footer, ['start', 'end']);
+  options.signal?.throwIfAborted();
+  const start = performance.now();
+  const real = await realpath(path);
+  const isInPlace = options.output === undefined && options.dryRun !== true;
+  const storage = isInPlace ? await openWritableFile(real, options) : await openForReading(real, options);
+  try {
+    checkFile(storage, path);
+    const image: OpenImage = { storage, path: real, shown: path };
+    const finishedJournal = await finishBegun(image, isInPlace);
+    const outcome = await repairOpen(image, options);
+    return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal };
+  } finally {
+    await storage.close();
+  }
+}
+
+interface OpenImage {
+  readonly storage: FileStorage;
+  /** Behind symbolic links. */
+  readonly path: string;
+  /** As it was given. */
+  readonly shown: string;
+}
+
+function openForReading(path: string, { lock, onWarning }: RepairOptions): Promise<FileStorage> {
+  return FileStorage.open(path, { lock: lock === false ? undefined : 'read', onWarning });
+}
+
+/** What has no room to grow has no place for a journal beside it either. */
+function checkFile({ capabilities }: FileStorage, shown: string): void {
+  if (capabilities.growable !== false) return;
+  throw new VhdError('ERR_VHD_UNSUPPORTED', 'an image on a block device cannot be repaired: expected a file', {
+    ...{ storage: shown, expected: 'a file', found: 'a block device' },
+    remedy: 'copy it into a file, repair that, and put it back',
+  });
+}
+
+/** Finishes what a call began that was killed; true if there was such a thing. */
+async function finishBegun({ storage, path, shown }: OpenImage, isInPlace: boolean): Promise<boolean> {
+  const journal = await readJournal(path);
+  if (journal === undefined) return false;
+  if (journal.verb !== 'repair' || !isInPlace) await checkJournal(shown, { writable: true });
+  const { footer } = await examine(storage);
+  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
+  await carryOut(storage, journal);
+  await keepForUndo(path, journal);
+  return true;
+}
+
+type Outcome = Omit<RepairResult, 'seconds' | 'finishedJournal'>;
+
+async function repairOpen(image: OpenImage, options: RepairOptions): Promise<Outcome> {
+  const { signal, onProgress, output, dryRun, now = new Date() } = options;
+  const before = await examine(image.storage);
+  const plan = await planRepair(image.storage, {
+    permits: permitsOf(options),
+    ...{ nowMilliseconds: now.getTime(), signal, onProgress },
+  });
+  const changes = await plan.draft.changes();
+  const isChanged = changes.writes.length > 0 || changes.fileSizeAfter !== before.fileSize;
+  const journal = journalFor(plan, changes, before.footer && formatUuid(before.footer.uniqueId), { ...before, now });
+  signal?.throwIfAborted();
+  let copied = { copiedBytes: bytesOf(changes), skippedBytes: 0 };
+  if (dryRun !== true) {
+    if (output !== undefined) copied = await copyDraft(plan.draft, image.shown, output, options);
+    else if (isChanged) await change(image, plan, journal, options);
+  }
+  const state = stateOf(plan, output ?? image.shown);
+  const canUndo = output === undefined && isChanged && isUndoable(journal);
+  const warnings = warningsFor(plan, output === undefined && !isUndoable(journal));
+  return { ...state, fileSize: changes.fileSizeAfter, ...copied, warnings, changed: isChanged, canUndo };
+}
+
+/** What the image is afterwards. */
+function stateOf(
+  plan: RepairPlan,
+  path: string,
+): Pick<Outcome, 'path' | 'type' | 'virtualSize' | 'mended' | 'losses' | 'needed' | 'findings' | 'ok'> {
+  const { mended, losses, needed } = plan;
+  const { type = null, virtualSize = null } = plan.after.examination;
+  const findings = findingsOf(plan, path);
+  const isNeeded = (rule: RuleId): boolean => needed.some((loss) => loss.rule === rule);
+  const ok = findings.every(({ rule, severity }) => severity === 'note' || (severity === 'warning' && !isNeeded(rule)));
+  return { path, type, virtualSize, mended, losses, needed, findings, ok };
+}
+
+function permitsOf(options: RepairOptions): RepairPermits {
+  const { cut, dropBlocks, zeroFill, setBits, rebuildBat, footer } = options;
+  return {
+    ...{ cut: cut === true, dropBlocks: dropBlocks === true, zeroFill: zeroFill === true },
+    ...{ setBits: setBits === true, rebuildBat: rebuildBat === true, footer },
+  };
+}
+
+const NO_UUID = formatUuid(new Uint8Array(16));
+
+function journalFor(
+  { after }: RepairPlan,
+  { fileSizeAfter, writes, cut }: DraftChanges,
+  uuidBefore: string | undefined,
+  { fileSize, now }: { readonly fileSize: number; readonly now: Date },
+): Journal {
+  const { footer } = after.examination;
+  const uuidAfter = footer === undefined ? NO_UUID : formatUuid(footer.uniqueId);
+  const uuid = uuidBefore ?? uuidAfter;
+  return {
+    ...{ verb: 'repair', uuid, startedAt: now.toISOString(), fileSize, fileSizeAfter, writes },
+    ...(uuidAfter === uuid ? {} : { uuidAfter }),
+    ...(cut === undefined ? { details: { undo: false } } : { cut }),
+  };
+}
+
+function bytesOf({ writes }: DraftChanges): number {
+  return writes.reduce((sum, { after }) => sum + after.length, 0);
+}
+
+/** Changes the image in place, and looks whether it is then what was planned. */
+async function change(image: OpenImage, plan: RepairPlan, journal: Journal, options: RepairOptions): Promise<void> {
+  const isOther = journal.uuidAfter !== undefined || plan.losses.some(({ ranges }) => ranges.length > 0);
+  if (isOther) {
+    await refuseBreakingChildren(image.shown, { allow: options.allowBreakingChildren, signal: options.signal });
+  }
+  await performJournal(image, journal, async (path) => {
+    const { findings } = await examine(image.storage);
+    const planned = await examine(plan.draft);
+    if (JSON.stringify(findings) !== JSON.stringify(planned.findings)) {
+      throw new VhdError('ERR_VHD_SOURCE_CHANGED', 'it is not what was written: another program changes it too', {
+        storage: image.shown,
+        remedy: 'keep other programs from it; vhd undo takes the repair back',
+      });
+    }
+    await keepForUndo(path, journal);
+  });
+}
+
+/** What is left, with the command that mends it, or why it is not mended. */
+function findingsOf({ after, needed, reasons }: RepairPlan, path: string): CheckFinding[] {
+  const placed = after.findings.map((item) => {
+    const why = reasons.get(item.rule);
+    const isNeeded = needed.some(({ rule }) => rule === item.rule);
+    return { path, finding: why === undefined || isNeeded ? item : { ...item, remedy: why } };
+  });
+  return sortedFindings(placed);
+}
+
+function warningsFor({ mended, losses }: RepairPlan, isForGood: boolean): string[] {
+  const warnings = losses.map(({ message }) => message);
+  if (mended.some(({ rule }) => rule === 'footer.poisoned')) {
+    warnings.push('blktap marks an image so while it has it open: make sure that it has not');
+  }
+  if (isForGood) warnings.push('what is cut off is more than is kept: it cannot be taken back');
+  return warnings;
+}
