@@ -16,7 +16,7 @@ const PIECES = 6;
 const MAX_PIECE = 24 * 1024;
 const MAX_EXTENTS = 3000;
 /** How much of a disk is mapped: what lies under clear bits is read for that. */
-export const LOOKED_BYTES: number = 16 * 1024 * 1024;
+export const LOOKED_BYTES: number = 4 * 1024 * 1024;
 
 /** Something that must not happen. */
 export class Violation extends Error {}

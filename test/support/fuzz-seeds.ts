@@ -17,6 +17,8 @@ export type Seed = readonly [SparseBytes, ...SparseBytes[]];
 
 /** What is kept whole of a real image. */
 const WHOLE_BYTES = 96 * 1024;
+/** What lies under clear bits is read, so files have to be no larger than that takes no time. */
+const LARGEST_BYTES = 16 * 1024 * 1024;
 const FRONT_BYTES = 24 * 1024;
 const TAIL_BYTES = 4096;
 const BLOCK_BYTES = 8192;
@@ -68,11 +70,12 @@ export async function corpusSeeds(folder: string): Promise<Seed[]> {
   return seeds;
 }
 
-/** Undefined for one whose table would be cut: zeros in the place of the rest would be entries. */
+/** Undefined for a very large one, and for one whose table would be cut: zeros in the place of the rest would be entries. */
 async function cutFile(path: string): Promise<SparseBytes | undefined> {
   const file = await open(path);
   try {
     const { size } = await file.stat();
+    if (size > LARGEST_BYTES) return undefined;
     if (size <= WHOLE_BYTES) return new SparseBytes(size, [await pieceOf(file, 0, size)]);
     const front = await pieceOf(file, 0, FRONT_BYTES);
     const offsets = blockOffsets(front.bytes, size);

@@ -47,7 +47,7 @@ async function attempt(
   seed: number,
   number: number,
 ): Promise<Omit<CaseResult, 'milliseconds'>> {
-  const random = new Random(mix(seed, number));
+  const random = new Random(mix(mix(seed, 1), number));
   // Three of four are images.
   const [kind, job] = OTHERS[random.below(OTHERS.length * 4)] ?? ['image', undefined];
   try {
