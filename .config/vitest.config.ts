@@ -4,13 +4,18 @@ import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/conf
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Marks of a file that changes modules or the process for good, or measures its memory. */
-const MARKS = /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage)\(|setFlagsFromString/;
+/**
+ * Marks of a file that gets a process of its own: it changes modules or the process for good, measures memory (a child
+ * inherits the peak of its parent), or starts many processes, each of which costs more the larger the one is that does.
+ */
+const MARKS =
+  /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceUsage)\(|setFlagsFromString|useBuiltCommand|\bspawn(Sync)?\(/;
+const FOLDERS = /^test\/(interop|package)\//;
 
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts'))
   .map((name) => `test/${name.replaceAll('\\', '/')}`);
-const alone = files.filter((name) => MARKS.test(readFileSync(root + name, 'utf8')));
+const alone = files.filter((name) => FOLDERS.test(name) || MARKS.test(readFileSync(root + name, 'utf8')));
 
 /** Two kinds: a process for each file, and files that share two processes and what these have loaded. */
 function project(name: string, isolate: boolean): TestProjectInlineConfiguration {

@@ -322,7 +322,7 @@ function steps(subject: DiskSubject): fc.Arbitrary<Step[]> {
 }
 
 function orderSuite(subject: DiskSubject): void {
-  const numRuns = subject.content.length > 4 * 2 ** 20 ? 12 : 40;
+  const numRuns = subject.content.length > 4 * 2 ** 20 ? 6 : 20;
 
   it('lets overlapping calls take effect in the order of the calls, however the storage dawdles', async () => {
     await fc.assert(

@@ -143,7 +143,7 @@ describe('what follows a displaced footer', () => {
         expect(await follow(found, image)).toBe(isNothing ? 'cut' : 'copy');
         for (const path of made.splice(0)) await rm(path, { force: true });
       }),
-      checkParameters(40),
+      checkParameters(20),
     );
   });
 });
