@@ -5,6 +5,7 @@ import { planGrowth } from '../disk/grow-image.ts';
 import type { GrowthPlan } from '../disk/grow-plan.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
+import type { Span } from '../disk/span-list.ts';
 import type { VhdDisk } from '../disk/vhd-disk.ts';
 import { VhdError } from '../errors.ts';
 import { formatBytes } from '../format/byte-count.ts';
@@ -135,11 +136,6 @@ async function checkBehindEnd({ target, source, depth, below, storage }: PlanInp
 interface Need {
   readonly newBlocks: number;
   readonly neededBytes: number;
-}
-
-interface Span {
-  readonly start: number;
-  readonly end: number;
 }
 
 /** What of a disk has a place in its file already, and what would need one. */
