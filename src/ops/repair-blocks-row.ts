@@ -1,5 +1,5 @@
 import type { FileRange } from '../disk/placement.ts';
-import { SECTOR_BYTES } from '../format/spec.ts';
+import { BAT_ENTRY_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { RepairBlocks } from './repair-context.ts';
 
 /** So much may lie between blocks, in bytes: what aligns them (minivhd leaves five sectors). */
@@ -12,7 +12,8 @@ const MAX_GAP_BYTES = 8192;
  */
 export function areBlocksInRow(blocks: RepairBlocks): boolean {
   const { context, layout, placement, findings } = blocks;
-  if (!placement.bad.isEmpty || findings.some(({ rule }) => rule === 'file.leaked')) return false;
+  if (!placement.bad.isEmpty || findings.some(({ rule }) => rule === 'file.leaked') || isTableOverOther(blocks))
+    return false;
   const { table } = context;
   const maxGap = Math.min(MAX_GAP_BYTES, layout.blockSize / 2);
   const blockBytes = layout.bitmapBytes + layout.blockSize;
@@ -39,4 +40,12 @@ export function areBlocksInRow(blocks: RepairBlocks): boolean {
 function frontRanges({ context, metadataEnd }: RepairBlocks): FileRange[] {
   const needed = Math.max(...context.metadata.map(({ end }) => end));
   return [...context.metadata, { start: needed, end: metadataEnd }].sort((first, second) => first.start - second.start);
+}
+
+/** True if the header names a place for the table in which something else stands: then its offset is wrong. */
+export function isTableOverOther({ context }: RepairBlocks): boolean {
+  const { table, tableOffset, metadata } = context;
+  const end = tableOffset + table.entryCount * BAT_ENTRY_BYTES;
+  // The table is among them itself.
+  return metadata.filter((range) => range.start < end && range.end > tableOffset).length > 1;
 }
