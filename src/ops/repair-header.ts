@@ -108,7 +108,7 @@ const CONSTANTS: readonly HeaderChange[] = [
 
 /** What the bytes of a header come to at least and at most, without those of the checksum: its cookie, and 255 each. */
 const CHECKSUM_SUMS = {
-  min: [...DYNAMIC_HEADER_COOKIE].reduce((sum, character) => sum + character.charCodeAt(0), 0),
+  min: new TextEncoder().encode(DYNAMIC_HEADER_COOKIE).reduce((sum, byte) => sum + byte, 0),
   max: (DYNAMIC_HEADER_BYTES - 4) * 0xff,
 } as const;
 
@@ -133,7 +133,9 @@ async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
   const isImpossible = sum < CHECKSUM_SUMS.min || sum > CHECKSUM_SUMS.max;
   if (isImpossible && (await isCertainWith(draft, redone, offset))) {
     await draft.write(redone, offset);
-    return mended('the blocks follow each other as the header says: it is its checksum that was damaged, and is redone');
+    return mended(
+      'the blocks follow each other as the header says: it is its checksum that was damaged, and is redone',
+    );
   }
   if (permits.rebuildBat) return rebuildHeader(context);
   return left('which field of the header is damaged is not certain: --rebuild-bat looks for the blocks');
@@ -157,14 +159,24 @@ async function restoredHeader(
     if (await isSoundWith(draft, changed, offset)) return changed;
   }
   // The damage may be where it does no harm, and another place for the table fit by chance.
-  if (await isSoundWith(draft, changedHeader(bytes, () => undefined), offset)) return undefined;
+  if (
+    await isSoundWith(
+      draft,
+      changedHeader(bytes, () => undefined),
+      offset,
+    )
+  ) {
+    return undefined;
+  }
   const places = tableOffsetsFrom(offset + DYNAMIC_HEADER_BYTES, fileSize).map(
     (place): HeaderChange =>
-      (view) => writeUint64(view, HEADER.tableOffset, place),
+      (view) =>
+        writeUint64(view, HEADER.tableOffset, place),
   );
   const sizes = BLOCK_SIZES.map(
     (size): HeaderChange =>
-      (view) => view.setUint32(HEADER.blockSize, size),
+      (view) =>
+        view.setUint32(HEADER.blockSize, size),
   );
   const certain: Uint8Array[] = [];
   for (const changed of fitting([...places, ...sizes])) {

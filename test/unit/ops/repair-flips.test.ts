@@ -6,7 +6,14 @@ import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { buildImage, contentOf, type ImageShape } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';
 
-const NOTHING = { cut: false, dropBlocks: false, zeroFill: false, setBits: false, rebuildBat: false, footer: undefined };
+const NOTHING = {
+  cut: false,
+  dropBlocks: false,
+  zeroFill: false,
+  setBits: false,
+  rebuildBat: false,
+  footer: undefined,
+};
 const HEADER_OFFSET = 512;
 /** Some bits of what tells where the blocks are, and of the other fields up to the name of the parent. */
 const BITS = [
