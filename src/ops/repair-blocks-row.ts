@@ -12,8 +12,9 @@ const MAX_GAP_BYTES = 8192;
  */
 export function areBlocksInRow(blocks: RepairBlocks): boolean {
   const { context, layout, placement, findings } = blocks;
-  if (!placement.bad.isEmpty || findings.some(({ rule }) => rule === 'file.leaked') || isTableOverOther(blocks))
+  if (!placement.bad.isEmpty || findings.some(({ rule }) => rule === 'file.leaked') || isTableOverOther(blocks)) {
     return false;
+  }
   const { table } = context;
   const maxGap = Math.min(MAX_GAP_BYTES, layout.blockSize / 2);
   const blockBytes = layout.bitmapBytes + layout.blockSize;
