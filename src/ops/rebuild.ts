@@ -13,17 +13,25 @@ import {
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
-import { left, type MendContext, type MendOutcome, mended, type RepairBlocks } from './repair-context.ts';
+import { areBlocksInRow } from './repair-blocks-row.ts';
+import { left, type MendContext, type MendOutcome, mended } from './repair-context.ts';
 import type { Draft } from './repair-draft.ts';
 import { changedHeader, HEADER, headerBytes, soundBlocksWith } from './repair-header.ts';
 
 /** The block sizes that images have, the most usual first. */
-const BLOCK_SIZES: readonly number[] = [
+export const BLOCK_SIZES: readonly number[] = [
   ...[DEFAULT_BLOCK_SIZE, 512 * 1024],
   ...[4, 8, 16, 32, 64, 128, 256, 1024, 4096, 8192, 16_384, 32_768, 65_536].map((kibibytes) => kibibytes * 1024),
 ];
 /** How far into the file a table is looked for, where it is not behind the header. */
 const TABLE_SEARCH_BYTES = 64 * 1024;
+
+/** The places that a table can have: behind the header, and on every sector after that up to 64 KiB. */
+export function tableOffsetsFrom(behind: number, fileSize: number): number[] {
+  const limit = Math.min(TABLE_SEARCH_BYTES, fileSize);
+  const sectors = Array.from({ length: Math.floor(limit / SECTOR_BYTES) }, (_, index) => index * SECTOR_BYTES);
+  return sectors.filter((offset) => offset >= behind);
+}
 
 /** A header that could be the one that is damaged. */
 interface Candidate {
@@ -81,10 +89,12 @@ async function findCandidates(draft: Draft, examination: Examination, known: Kno
   const sizes = [...new Set(isBlockSize(old.blockSize) ? [old.blockSize, ...BLOCK_SIZES] : BLOCK_SIZES)];
   const near = [...new Set([old.tableOffset, behind])];
   const found = await soundAt(draft, examination, known, { sizes, offsets: near });
-  if (found.length > 0) return found;
-  const limit = Math.min(TABLE_SEARCH_BYTES, examination.fileSize);
-  const far = Array.from({ length: Math.floor(limit / SECTOR_BYTES) }, (_, index) => index * SECTOR_BYTES);
-  return soundAt(draft, examination, known, { sizes, offsets: far.filter((offset) => offset >= behind) });
+  const [first] = found;
+  if (found.length > 1 || first?.blockCount === 0) return found;
+  const far = tableOffsetsFrom(behind, examination.fileSize).filter((offset) => !near.includes(offset));
+  // The same table, read from another place, may fit as well: then nothing is certain.
+  const others = first === undefined ? sizes : [first.blockSize];
+  return [...found, ...(await soundAt(draft, examination, known, { sizes: others, offsets: far }))];
 }
 
 interface Where {
@@ -131,18 +141,5 @@ async function candidateOf(
   const blocks = await soundBlocksWith(draft, bytes, footer.dataOffset);
   if (blocks === undefined) return undefined;
   const blockCount = blocks.context.table.allocatedCount;
-  return isTight(blocks) ? { tableOffset, blockSize, bytes, blockCount } : undefined;
-}
-
-/** So much may lie between blocks, in bytes: what aligns them (minivhd leaves five sectors). */
-const MAX_GAP_BYTES = 8192;
-
-/** True if the blocks, and the footer behind them, follow each other: blocks of half the size would leave gaps. */
-function isTight({ context, layout, placement }: RepairBlocks): boolean {
-  const { table, dataLimit } = context;
-  const sectors = Uint32Array.from(table.allocated(), (blockIndex) => table.sectorOf(blockIndex)).sort();
-  const blockSectors = (layout.bitmapBytes + layout.blockSize) / SECTOR_BYTES;
-  const maxSectors = blockSectors + MAX_GAP_BYTES / SECTOR_BYTES;
-  const isRow = sectors.every((sector, index) => index === 0 || sector - (sectors[index - 1] ?? 0) <= maxSectors);
-  return sectors.length === 0 || (isRow && dataLimit - placement.dataEnd <= MAX_GAP_BYTES);
+  return areBlocksInRow(blocks) ? { tableOffset, blockSize, bytes, blockCount } : undefined;
 }

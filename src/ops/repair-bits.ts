@@ -29,6 +29,9 @@ async function setBits({ draft, image, permits }: MendContext): Promise<MendOutc
   const examination = blockExamination(image);
   if (!permits.setBits) return left('--set-bits marks every sector as written');
   if (examination === undefined) return left('header and footer have to be mended first');
+  if (image.findings.some(({ rule }) => rule === 'bat.misaligned')) {
+    return left('some blocks lie on another alignment than the others: perhaps what is taken for their bitmap is none');
+  }
   const blocks = await blocksOf(draft, examination);
   const isByBlktap = examination.footer.creatorApplication.startsWith('tap');
   const counts = { set: 0, kept: 0 };

@@ -1,8 +1,8 @@
 import { readFooter } from '../disk/recognise.ts';
 import { formatBytes } from '../format/byte-count.ts';
 import { NO_OFFSET } from '../format/bytes.ts';
-import { encodeFooter, type Footer, isFooter } from '../format/footer.ts';
-import { footerOffsetFor } from '../format/layout.ts';
+import { encodeFooter, type Footer, withCookie } from '../format/footer.ts';
+import { type BlockLayout, blockEnd, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import type { Finding, RuleId } from '../format/rules.ts';
 import { alignUp, DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { doubtAbout } from './identify-displaced-remedy.ts';
@@ -68,8 +68,28 @@ async function mendLegacy({ draft, image }: MendContext): Promise<MendOutcome> {
 }
 
 async function mendMissing(context: MendContext): Promise<MendOutcome> {
-  const { footer } = context.image.examination;
-  return footer === undefined ? left('there is no footer that can be believed') : writeEnd(context, footer);
+  const { draft, image, permits } = context;
+  const { footer } = image.examination;
+  if (footer === undefined) return left('there is no footer that can be believed');
+  if (permits.footer !== 'start' && (await endsInOther(draft, footer))) {
+    return left('the file ends in a damaged footer of another disk: --footer start if the one at offset 0 is right');
+  }
+  return writeEnd(context, footer);
+}
+
+/** True if the last sector is a footer, or a damaged one, of another type or with another identifier. */
+async function endsInOther(draft: Draft, footer: Footer): Promise<boolean> {
+  const offset = (await draft.size()) - FOOTER_BYTES;
+  if (offset < FOOTER_BYTES) return false;
+  const { bytes, decoded } = await readFooter(draft, offset, FOOTER_BYTES);
+  const hasCookie = !decoded.findings.some(({ rule }) => rule === 'footer.cookie');
+  const isLike = hasCookie || withCookie(bytes) !== undefined;
+  return isLike && !isOfImage(decoded.value, footer);
+}
+
+/** True for a footer with the same identifier and type. */
+function isOfImage({ uniqueId, diskType }: Footer, footer: Footer): boolean {
+  return diskType === footer.diskType && uniqueId.every((byte, index) => byte === footer.uniqueId[index]);
 }
 
 /**
@@ -112,10 +132,7 @@ async function endOffset({ draft }: MendContext, footer: Footer, { layout, usedE
 /** True for a footer of the same image, or something that was one: what is left of it, or what blktap wrote over it. */
 async function isRemainOf(draft: Draft, offset: number, footer: Footer): Promise<boolean> {
   const { bytes, decoded } = await readFooter(draft, offset, FOOTER_BYTES);
-  if (isFooter(decoded)) return true;
-  const isPoisoned = decoded.findings.some(({ rule }) => rule === 'footer.poisoned' || rule === 'footer.checksum');
-  const isSameImage = decoded.value.uniqueId.every((byte, index) => byte === footer.uniqueId[index]);
-  return isPoisoned || isSameImage || (await isZeroBetween(draft, offset, offset + bytes.length));
+  return isOfImage(decoded.value, footer) || (await isZeroBetween(draft, offset, offset + bytes.length));
 }
 
 /** A file of whole sectors: the footer moves up to the next one. */
@@ -139,6 +156,9 @@ async function mendLeaked(context: MendContext): Promise<MendOutcome> {
   if (examination === undefined || footerOffset === undefined) return left('header and footer have to be mended first');
   const { placement, layout, usedEnd } = await blocksOf(draft, examination);
   if (!placement.bad.isEmpty) return left('perhaps a block lies there whose place the table does not tell rightly');
+  if (image.findings.some(({ rule }) => rule === 'bat.long')) {
+    return left('perhaps the entries behind the end of the disk refer to it: they have to be mended first');
+  }
   const target = footerOffsetFor(layout, usedEnd);
   if (target >= footerOffset) return left('the space lies between blocks: vhd compact moves them together');
   const what = `${formatBytes(footerOffset - target)} behind the last block are given back`;
@@ -148,7 +168,27 @@ async function mendLeaked(context: MendContext): Promise<MendOutcome> {
     return mended(`${what}: they are zero`);
   }
   const message = `${formatBytes(footerOffset - target)} behind the last block, from offset ${target} on, are cut off: nothing refers to them, but they are not all zero`;
-  return losing(context, { rule: 'file.leaked', option: 'cut', message, ranges: [] }, what, cut);
+  const loss = { rule: 'file.leaked', option: 'cut', message, ranges: [] } as const;
+  const lost = await countBlocksAt(draft, layout, usedEnd, footerOffset);
+  if (lost === 0) return losing(context, loss, what, cut);
+  const like = `${message}; ${lost} stretches look like blocks that the table has lost`;
+  const ofBlocks = { ...loss, message: `${like}: that takes --cut and --drop-blocks` } as const;
+  if (!context.permits.cut) return { kind: 'forbidden', loss: ofBlocks };
+  return losing(context, { ...ofBlocks, option: 'dropBlocks' }, what, cut);
+}
+
+/** How many stretches with the size of a block stand one behind the other, each with some bits set in its bitmap, and data. */
+async function countBlocksAt(draft: Draft, layout: BlockLayout, from: number, end: number): Promise<number> {
+  let count = 0;
+  let offset = nextBlockOffset(layout, from);
+  while (blockEnd(layout, offset) <= end) {
+    const data = offset + layout.bitmapBytes;
+    if (!(await isZeroBetween(draft, offset, data)) && !(await isZeroBetween(draft, data, data + layout.blockSize))) {
+      count++;
+    }
+    offset = nextBlockOffset(layout, blockEnd(layout, offset));
+  }
+  return count;
 }
 
 /** Of a fixed disk that is longer than its size says, the end goes. */

@@ -18,7 +18,8 @@ import {
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
-import { rebuildHeader } from './rebuild.ts';
+import { BLOCK_SIZES, rebuildHeader, tableOffsetsFrom } from './rebuild.ts';
+import { areBlocksInRow } from './repair-blocks-row.ts';
 import {
   blockExamination,
   blocksOf,
@@ -105,30 +106,89 @@ const CONSTANTS: readonly HeaderChange[] = [
   clearReserved,
 ];
 
+/** What the bytes of a header come to at least and at most, without those of the checksum: its cookie, and 255 each. */
+const CHECKSUM_SUMS = {
+  min: new TextEncoder().encode(DYNAMIC_HEADER_COOKIE).reduce((sum, byte) => sum + byte, 0),
+  max: (DYNAMIC_HEADER_BYTES - 4) * 0xff,
+} as const;
+
 /**
- * A damaged field that can have only one value is put back, if the checksum fits then. Otherwise the checksum is redone where
- * the fields, and the places of all blocks that they lead to, are sound.
+ * A damaged field is put back if there is one value only with which the checksum fits. The checksum is redone only where it is
+ * one that no header can have, so that it is what is damaged, and the blocks follow each other from the table to the footer:
+ * with a table that is read from another place all blocks may lie where they can, and each be another one.
  */
-async function restoreChecksum({ draft, image }: MendContext): Promise<MendOutcome> {
+async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
+  const { draft, image, permits } = context;
   const { examination } = image;
   const bytes = await headerBytes(draft, examination);
   const offset = examination.footer?.dataOffset;
   if (bytes === undefined || offset === undefined) return left('the footer does not lead to a header');
-  const stored = viewOf(bytes).getUint32(HEADER.checksum);
-  const needed = entryCountFor(examination.virtualSize ?? 0, viewOf(bytes).getUint32(HEADER.blockSize));
-  const count: HeaderChange = (view) => view.setUint32(HEADER.maxTableEntries, needed);
-  for (const change of [...CONSTANTS, count]) {
-    const changed = changedHeader(bytes, change);
-    if (viewOf(changed).getUint32(HEADER.checksum) !== stored || !(await isSoundWith(draft, changed, offset))) continue;
-    await draft.write(changed, offset);
+  const restored = await restoredHeader(draft, examination, bytes, offset);
+  if (restored !== undefined) {
+    await draft.write(restored, offset);
     return mended('the field of the header that is damaged is put back; its checksum fits again');
   }
+  const sum = ~viewOf(bytes).getUint32(HEADER.checksum) >>> 0;
   const redone = changedHeader(bytes, () => undefined);
-  if (!(await isSoundWith(draft, redone, offset))) {
-    return left('what the header says does not fit the file: --rebuild-bat looks for the blocks');
+  const isImpossible = sum < CHECKSUM_SUMS.min || sum > CHECKSUM_SUMS.max;
+  if (isImpossible && (await isCertainWith(draft, redone, offset))) {
+    await draft.write(redone, offset);
+    return mended(
+      'the blocks follow each other as the header says: it is its checksum that was damaged, and is redone',
+    );
   }
-  await draft.write(redone, offset);
-  return mended('the fields of the header, and the places of all blocks, fit the file: its checksum is redone');
+  if (permits.rebuildBat) return rebuildHeader(context);
+  return left('which field of the header is damaged is not certain: --rebuild-bat looks for the blocks');
+}
+
+/** The header with the one change to one field that makes its checksum fit; undefined if there is none, or several. */
+async function restoredHeader(
+  draft: Draft,
+  { virtualSize = 0, fileSize }: Examination,
+  bytes: Uint8Array,
+  offset: number,
+): Promise<Uint8Array | undefined> {
+  const stored = viewOf(bytes).getUint32(HEADER.checksum);
+  const needed = entryCountFor(virtualSize, viewOf(bytes).getUint32(HEADER.blockSize));
+  const count: HeaderChange = (view) => view.setUint32(HEADER.maxTableEntries, needed);
+  const fitting = (changes: readonly HeaderChange[]): Uint8Array[] =>
+    changes
+      .map((change) => changedHeader(bytes, change))
+      .filter((changed) => viewOf(changed).getUint32(HEADER.checksum) === stored);
+  for (const changed of fitting([...CONSTANTS, count])) {
+    if (await isSoundWith(draft, changed, offset)) return changed;
+  }
+  // The damage may be where it does no harm, and another place for the table fit by chance.
+  if (
+    await isSoundWith(
+      draft,
+      changedHeader(bytes, () => undefined),
+      offset,
+    )
+  ) {
+    return undefined;
+  }
+  const places = tableOffsetsFrom(offset + DYNAMIC_HEADER_BYTES, fileSize).map(
+    (place): HeaderChange =>
+      (view) =>
+        writeUint64(view, HEADER.tableOffset, place),
+  );
+  const sizes = BLOCK_SIZES.map(
+    (size): HeaderChange =>
+      (view) =>
+        view.setUint32(HEADER.blockSize, size),
+  );
+  const certain: Uint8Array[] = [];
+  for (const changed of fitting([...places, ...sizes])) {
+    if (await isCertainWith(draft, changed, offset)) certain.push(changed);
+  }
+  return certain.length === 1 ? certain[0] : undefined;
+}
+
+/** True if an image with this header is sound, and its blocks follow each other, which no other header brings about. */
+async function isCertainWith(draft: Draft, header: Uint8Array, offset: number): Promise<boolean> {
+  const blocks = await soundBlocksWith(draft, header, offset);
+  return blocks !== undefined && blocks.context.tableOffset % SECTOR_BYTES === 0 && areBlocksInRow(blocks);
 }
 
 /** True if an image with this header has no block in a wrong place, and a table as long as it needs. */
@@ -256,7 +316,7 @@ async function shortTable(draft: Draft, examination: Examination): Promise<Short
 /** True if the table is as long as it should be, and only the header says otherwise. */
 async function isOnlyCount({ draft, header, footer, longer, needed }: ShortTable): Promise<boolean> {
   const blocks = await soundBlocksWith(draft, longer, footer.dataOffset);
-  if (blocks === undefined || blocks.findings.some(({ rule }) => rule === 'file.leaked')) return false;
+  if (blocks === undefined || !areBlocksInRow(blocks)) return false;
   const old = header.maxTableEntries;
   const isInUse = blocks.context.table.nextAllocated(old) !== undefined;
   const isSameSize = footer.originalSize === footer.currentSize && old > 0;
@@ -270,7 +330,7 @@ async function isPacked({ draft, header, footer, bytes }: ShortTable): Promise<b
   await attempt.write(smaller, 0);
   await attempt.write(smaller, (await attempt.size()) - smaller.length);
   const blocks = await soundBlocksWith(attempt, bytes, footer.dataOffset);
-  return blocks?.findings.every(({ rule }) => rule !== 'file.leaked') === true;
+  return blocks !== undefined && areBlocksInRow(blocks);
 }
 
 /** Puts a table where the footer was, and that behind it. */

@@ -1,0 +1,120 @@
+// Images whose repair is not certain: they stay as they are, and the reason says why.
+import { describe, expect, it } from 'vitest';
+import { openVhdStorage } from '../../../src/disk/open-storage.ts';
+import { planRepair, type RepairPlan } from '../../../src/ops/repair-plan.ts';
+import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { buildImage, contentOf, type ImageShape } from '../../support/build-image.ts';
+import { pattern } from '../../support/bytes.ts';
+import { baseOf } from '../../support/defects-bases.ts';
+import { entryOf, u8, u32, u64, withEntry, withFooters, withHeader } from '../../support/defects-edits.ts';
+
+const NOTHING = {
+  cut: false,
+  dropBlocks: false,
+  zeroFill: false,
+  setBits: false,
+  rebuildBat: false,
+  footer: undefined,
+};
+const BLOCK = 8192;
+const COUNT = 10;
+const SHAPE: ImageShape = {
+  ...{ size: COUNT * BLOCK, blockSize: BLOCK },
+  blocks: Array.from({ length: COUNT }, (_, index) => ({ index, data: pattern(BLOCK, index + 1) })),
+};
+const IMAGE = buildImage(SHAPE);
+
+function plan(image: Uint8Array, permits: Partial<typeof NOTHING> = {}): Promise<RepairPlan> {
+  const storage = new MemoryStorage(Uint8Array.from(image));
+  return planRepair(storage, { permits: { ...NOTHING, ...permits }, nowMilliseconds: 1.6e12 });
+}
+
+async function expectUnchanged({ draft }: RepairPlan): Promise<void> {
+  const { writes, fileSizeAfter } = await draft.changes();
+  expect({ writes, fileSizeAfter }).toEqual({ writes: [], fileSizeAfter: await draft.size() });
+}
+
+describe('half the block size, with the checksum right', () => {
+  const image = withHeader(IMAGE, u32(32, BLOCK / 2));
+
+  it('is not taken for a table that is too short', async () => {
+    const refused = await plan(image);
+    await expectUnchanged(refused);
+    expect(refused.reasons.get('bat.short')).toMatch(/rebuild-bat/);
+  });
+
+  it('is put right by the blocks where that is asked for', async () => {
+    const disk = await openVhdStorage((await plan(image, { rebuildBat: true })).draft);
+    expect(Buffer.compare(await disk.readBytes(0, disk.size), contentOf(SHAPE))).toBe(0);
+  });
+});
+
+describe('blocks that the table has behind the end of the disk', () => {
+  it('are not cut off as space that nothing refers to', async () => {
+    const image = withFooters(IMAGE, u64(48, 5 * BLOCK));
+    const refused = await plan(image, { cut: true });
+    await expectUnchanged(refused);
+    expect(refused.reasons.get('file.leaked')).toMatch(/entries behind the end/);
+    expect(refused.needed).toMatchObject([{ rule: 'bat.long', option: 'dropBlocks' }]);
+  });
+});
+
+describe('blocks that the table has lost', () => {
+  const image = [7, 8, 9].reduce((bytes, index) => withEntry(bytes, index, 0xffff_ffff), IMAGE);
+
+  it('are not cut off unless dropping blocks is permitted too', async () => {
+    const refused = await plan(image, { cut: true });
+    await expectUnchanged(refused);
+    expect(refused.needed).toMatchObject([{ rule: 'file.leaked', option: 'dropBlocks' }]);
+    expect(refused.needed[0]?.message).toMatch(/3 stretches look like blocks/);
+    expect((await plan(image, { cut: true, dropBlocks: true })).mended).toHaveLength(1);
+  });
+});
+
+describe('a damaged footer of another disk at the end', () => {
+  it('is not replaced by the one at offset 0, unless that is said to be right', async () => {
+    const image = Uint8Array.from(IMAGE);
+    const end = image.length - 512;
+    const other = image.subarray(end);
+    u8(68, 0x99)(other, new DataView(other.buffer, other.byteOffset, 512));
+    const refused = await plan(image);
+    await expectUnchanged(refused);
+    expect((await plan(image, { footer: 'start' } as never)).mended.length).toBeGreaterThan(0);
+  });
+});
+
+describe('a table offset that leads over the name of the parent', () => {
+  it('sets no blocks aside, which would write over the name', async () => {
+    const { image } = baseOf('differencing');
+    const locator = Number(new DataView(image.buffer, image.byteOffset).getBigUint64(512 + 576 + 16));
+    const refused = await plan(withHeader(image, u64(16, locator)), { dropBlocks: true });
+    await expectUnchanged(refused);
+    expect(refused.reasons.get('bat.out-of-file') ?? refused.reasons.get('bat.in-metadata')).toMatch(
+      /name of the parent/,
+    );
+  });
+});
+
+describe('many blocks that are set aside', () => {
+  it('are told as stretches, neighbours joined', async () => {
+    const image = [0, 1, 2, 5].reduce((bytes, index) => withEntry(bytes, index, 1_000_000), IMAGE);
+    const { needed } = await plan(image);
+    expect(needed[0]?.ranges).toEqual([
+      { start: 0, length: 3 * BLOCK, fileOffset: null },
+      { start: 5 * BLOCK, length: BLOCK, fileOffset: null },
+    ]);
+  });
+});
+
+describe('a block on another alignment than the others', () => {
+  it('has no bits set, for want of a bitmap that can be believed', async () => {
+    const shape: ImageShape = { ...SHAPE, alignment: 'aligned' };
+    const sound = buildImage(shape);
+    const moved = withEntry(sound, 4, entryOf(sound, 4) - 1);
+    const storage = new MemoryStorage(moved);
+    const permits = { ...NOTHING, setBits: true };
+    const { draft, reasons } = await planRepair(storage, { permits, nowMilliseconds: 1.6e12 });
+    expect((await draft.changes()).writes).toEqual([]);
+    expect([...reasons.values()].join()).toMatch(/another alignment/);
+  });
+});
