@@ -1,9 +1,11 @@
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { examine } from './disk/recognise.ts';
 import { VhdError } from './errors.ts';
 import { type Finding, finding } from './format/rules.ts';
 import { shellPath } from './format/shell.ts';
 import { formatUuid } from './format/uuid.ts';
+import { syncDirectory } from './open-directory.ts';
 import { shortest } from './open-error-paths.ts';
 import { FileStorage } from './storage/file.ts';
 
@@ -105,6 +107,19 @@ export async function readJournal(image: string): Promise<Journal | undefined> {
 /** The same for what was kept of the last change that can be undone. */
 export async function readUndo(image: string): Promise<Journal | undefined> {
   return readJournalFile(undoPath(await realpath(image)));
+}
+
+/**
+ * Removes, durably, what was kept of the last change of a file that is going to be written to: taking that change back would
+ * take with it what is written now. Nothing is done where nothing was kept.
+ */
+export async function forgetUndo(image: string): Promise<void> {
+  const real = await orUndefined(realpath(image));
+  if (real === undefined) return;
+  const path = undoPath(real);
+  if ((await orUndefined(lstat(path))) === undefined) return;
+  await rm(path, { force: true });
+  await syncDirectory(dirname(path));
 }
 
 async function readJournalFile(path: string): Promise<Journal | undefined> {

@@ -142,7 +142,7 @@ async function finishBegun({ storage, path, shown }: OpenImage, isInPlace: boole
   const { footer } = await examine(storage);
   checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   await carryOut(storage, journal);
-  await keepForUndo(path, journal);
+  await keepForUndo({ storage, path }, journal);
   return true;
 }
 
@@ -219,7 +219,7 @@ async function change(image: OpenImage, plan: RepairPlan, journal: Journal, opti
   if (isOther) {
     await refuseBreakingChildren(image.shown, { allow: options.allowBreakingChildren, signal: options.signal });
   }
-  await performJournal(image, journal, async (path) => {
+  await performJournal(image, journal, async () => {
     const { findings } = await examine(image.storage);
     const planned = await examine(plan.draft);
     if (JSON.stringify(findings) !== JSON.stringify(planned.findings)) {
@@ -228,7 +228,7 @@ async function change(image: OpenImage, plan: RepairPlan, journal: Journal, opti
         remedy: 'keep other programs from it; vhd undo takes the repair back',
       });
     }
-    await keepForUndo(path, journal);
+    await keepForUndo(image, journal);
   });
 }
 

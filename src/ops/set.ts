@@ -134,7 +134,7 @@ async function finishBegun({ storage, path, shown }: OpenImage, { dryRun }: SetO
   const { footer } = await examine(storage);
   checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   await carryOut(storage, journal);
-  await keepForUndo(path, journal);
+  await keepForUndo({ storage, path }, journal);
   return true;
 }
 
@@ -143,7 +143,7 @@ async function setOpen(
   fieldsOf: (footer: Footer) => Partial<Footer>,
   options: SetOptions,
 ): Promise<Omit<SetResult, 'seconds' | 'finishedJournal'>> {
-  const { storage, path, shown } = image;
+  const { storage, shown } = image;
   const examination = await examine(storage);
   const { footer, type, virtualSize, endOffset } = soundImage(examination, shown);
   const after = { ...footer, ...fieldsOf(footer) };
@@ -166,7 +166,7 @@ async function setOpen(
       ...{ verb: 'set', uuid, startedAt, fileSize: examination.fileSize, fileSizeAfter, writes, cut: [] },
       ...(isOther ? { uuidAfter } : {}),
     };
-    await performJournal({ storage, path }, journal, keepForUndo);
+    await performJournal(image, journal, () => keepForUndo(image, journal));
   }
   return {
     ...{ path: shown, type, virtualSize, fileSize: fileSizeAfter, skippedBytes: 0 },
