@@ -63,13 +63,16 @@ async function readings(draft: Draft): Promise<Reading[]> {
 }
 
 async function restoreCookie({ draft }: MendContext): Promise<MendOutcome> {
-  const found = await readings(draft);
-  const restored = found.map(({ bytes }) => withCookie(bytes)).find((bytes) => bytes !== undefined);
-  if (restored === undefined) return left('more than the cookie of the footer is damaged');
-  const footer = decodeFooter(restored).value;
-  for (const { offset } of found) {
-    if (offset > 0 || footer.diskType !== DISK_TYPE.fixed) await draft.write(restored, offset);
-  }
+  const damaged = (await readings(draft)).flatMap(({ offset, bytes }) => {
+    const restored = withCookie(bytes);
+    return restored === undefined ? [] : [{ offset, bytes: restored }];
+  });
+  const [first] = damaged;
+  if (first === undefined) return left('more than the cookie of the footer is damaged');
+  const isFixed = decodeFooter(first.bytes).value.diskType === DISK_TYPE.fixed;
+  if (isFixed && first.offset === 0) return left('what stands at offset 0 is data of the disk, which is fixed');
+  // Each from its own bytes; what stands at the other end may be data, and is a matter of other rules.
+  for (const { offset, bytes } of damaged) if (offset > 0 || !isFixed) await draft.write(bytes, offset);
   return mended('the cookie of the footer is put back; its checksum fits again');
 }
 
@@ -99,7 +102,8 @@ async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
   }
   const isBoth = end !== undefined && start !== undefined && isEqual(end.bytes, start.bytes);
   const held = isBoth ? 'both copies say the same' : 'identifier, creator and time cannot be held against anything';
-  return writeRestored(context, found, first, `type, size and places fit the file (${held}): the checksum is redone`);
+  const what = `type, size and places fit the file (${held}): the checksum is redone`;
+  return writeRestored(context, found, first, what);
 }
 
 /** The same fields with the checksum redone; first, where a field has one right value, with that and the old checksum. */
@@ -127,6 +131,14 @@ function isSameChecksum(first: Uint8Array, second: Uint8Array): boolean {
   return isEqual(first.subarray(64, 68), second.subarray(64, 68));
 }
 
+/** The places where what stands there can be restored to the same; whatever else is where a footer belongs may be data. */
+function placesOf(found: readonly Reading[], restored: Uint8Array): Reading[] {
+  return found.filter(({ offset, bytes }) => {
+    const isFooterAtAll = decodeFooter(bytes).findings.every(({ rule }) => rule !== 'footer.cookie');
+    return isFooterAtAll && [...restoredFooters(bytes, offset)].some((other) => isEqual(other, restored));
+  });
+}
+
 async function writeRestored(
   { draft }: MendContext,
   found: readonly Reading[],
@@ -134,7 +146,7 @@ async function writeRestored(
   what: string,
 ): Promise<MendOutcome> {
   const isFixed = decodeFooter(bytes).value.diskType === DISK_TYPE.fixed;
-  for (const { offset } of found) if (offset > 0 || !isFixed) await draft.write(bytes, offset);
+  for (const { offset } of placesOf(found, bytes)) if (offset > 0 || !isFixed) await draft.write(bytes, offset);
   return mended(what);
 }
 

@@ -72,8 +72,9 @@ export async function undo(path: string, options: UndoOptions = {}): Promise<Und
     const image = { storage, shown: path };
     if (pending === undefined) await checkFinished(image, journal);
     else await checkPending(image, journal);
-    if (isSeenByChildren(journal, pending === undefined))
-      {await refuseBreakingChildren(path, { allow: options.allowBreakingChildren });}
+    if (isSeenByChildren(journal, pending === undefined)) {
+      await refuseBreakingChildren(path, { allow: options.allowBreakingChildren });
+    }
     if (options.dryRun !== true) {
       if (pending === undefined) await beginUndo(real);
       await rollBack(storage, journal);
