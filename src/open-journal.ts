@@ -188,6 +188,7 @@ export async function journalFindings(image: string): Promise<Finding[]> {
   try {
     const journal = await readJournal(image);
     if (journal === undefined) return [];
+    checkJournalOf(image, journal, await uuidOf(image));
     const found = `${journal.verb}, begun ${journal.startedAt}`;
     const remedy = finishCommand(image, journal);
     return [finding('file.journal', { expected: `${remedy} finishes it`, found, remedy })];

@@ -35,7 +35,7 @@ export const FOOTER_MENDERS: Partial<Record<RuleId, Mender>> = {
   })),
   'footer.hidden-checksum': changeFields('the checksum fits the hidden mark', () => ({})),
   'footer.copy-missing': changeFields('the copy at offset 0 is written from the footer at the end', () => ({})),
-  'footer.copy-differs': changeFields('the copy at offset 0 is that of the footer at the end', () => ({})),
+  'footer.copy-differs': changeFields('both footers are the one that counts', () => ({})),
   'footer.copy-contradicts': decideFooter,
 };
 
@@ -44,9 +44,36 @@ function changeFields(what: string, fieldsOf: (footer: Footer) => Partial<Footer
   return async (context) => {
     const { footer } = context.image.examination;
     if (footer === undefined) return left('there is no footer that can be believed');
-    await writeFooters(context, { ...footer, ...fieldsOf(footer) });
+    const chosen = await chosenFooter(context, footer);
+    if (chosen === undefined) return left(UNDECIDED);
+    await writeFooters(context, { ...chosen, ...fieldsOf(chosen) });
     return mended(what);
   };
+}
+
+const UNDECIDED =
+  'the footers differ in size, geometry, time or saved state: vhd repair FILE --footer end, or start, says which is right';
+
+/**
+ * The footer that is to stand in both places. Of two that differ in what a reader sees, that at the end counts by itself only
+ * if it alone fits the table; undefined if that cannot be told.
+ */
+async function chosenFooter(context: MendContext, footer: Footer): Promise<Footer | undefined> {
+  const { image, permits } = context;
+  if (!image.findings.some(({ rule }) => rule === 'footer.copy-differs')) return footer;
+  const [end, start] = await readings(context.draft);
+  const copy = start === undefined ? undefined : decodeFooter(start.bytes).value;
+  if (end === undefined || start === undefined || copy === undefined) return undefined;
+  if (permits.footer !== undefined) return permits.footer === 'start' ? copy : footer;
+  if (seenFields(footer) === seenFields(copy)) return footer;
+  const isEndAlone = (await fitsFile(context, end.bytes, end.offset)) && !(await fitsFile(context, start.bytes, 0));
+  return isEndAlone ? footer : undefined;
+}
+
+/** What of a footer a reader may see the disk by, or tell it by. */
+function seenFields({ currentSize, geometry, timestamp, savedState }: Footer): string {
+  const { cylinders, heads, sectorsPerTrack } = geometry;
+  return [currentSize, cylinders, heads, sectorsPerTrack, timestamp, savedState].join(' ');
 }
 
 interface Reading {
@@ -163,6 +190,7 @@ async function fitsFile({ draft }: MendContext, bytes: Uint8Array, offset: numbe
 async function unpoison(context: MendContext): Promise<MendOutcome> {
   const { footer } = context.image.examination;
   if (footer === undefined) return restoreCookie(context);
+  if ((await chosenFooter(context, footer)) !== footer) return left(UNDECIDED);
   return writeEnd(context, footer);
 }
 
@@ -170,6 +198,7 @@ async function restoreType(context: MendContext): Promise<MendOutcome> {
   const { draft, image } = context;
   const { footer, endFooterOffset } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
+  if ((await chosenFooter(context, footer)) !== footer) return left(UNDECIDED);
   const header = await soundHeaderAt(draft, footer.dataOffset);
   const isFixed = header === undefined && footer.currentSize === endFooterOffset;
   if (header === undefined && !isFixed) return left('neither a header nor the size of the file tells the type');
@@ -201,6 +230,7 @@ export async function restoreDataOffset(context: MendContext): Promise<MendOutco
   const { draft, image } = context;
   const { footer, endFooterOffset } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
+  if ((await chosenFooter(context, footer)) !== footer) return left(UNDECIDED);
   const limit = Math.min(HEADER_SEARCH_BYTES, await draft.size());
   const places: number[] = [];
   for (let offset = 0; offset < limit; offset += SECTOR_BYTES) {

@@ -215,7 +215,10 @@ function bytesOf({ writes }: DraftChanges): number {
 
 /** Changes the image in place, and looks whether it is then what was planned. */
 async function change(image: OpenImage, plan: RepairPlan, journal: Journal, options: RepairOptions): Promise<void> {
-  const isOther = journal.uuidAfter !== undefined || plan.losses.some(({ ranges }) => ranges.length > 0);
+  const { virtualSize } = await examine(image.storage);
+  const isOtherSize = virtualSize !== undefined && virtualSize !== plan.after.examination.virtualSize;
+  const hasLosses = plan.losses.some(({ ranges }) => ranges.length > 0);
+  const isOther = journal.uuidAfter !== undefined || isOtherSize || hasLosses;
   if (isOther) {
     await refuseBreakingChildren(image.shown, { allow: options.allowBreakingChildren, signal: options.signal });
   }

@@ -1,6 +1,7 @@
 // Footers are put back where one stood, and which of two counts is not guessed.
 import { open, readFile, truncate } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { decodeFooter, encodeFooter, type Footer } from '../../../src/format/footer.ts';
 import { openVhd } from '../../../src/open.ts';
 import { createImage } from '../../../src/ops/create.ts';
 import { repair } from '../../../src/ops/repair.ts';
@@ -48,7 +49,36 @@ describe('a damaged footer at offset 0 of a file that was cut off within its dat
     await put(path, Buffer.from('c0nectix'), 0);
     expect(await repair(path)).toMatchObject({ ok: true });
     const after = await readFile(path);
-    expect(firstDifference(after.subarray(0, sound.length - 512), sound.subarray(0, -512))).toBe(-1);
+    expect(firstDifference(after.subarray(0, -512), sound.subarray(0, after.length - 512))).toBe(-1);
     expect(firstDifference(after.subarray(-512), sound.subarray(-512))).toBe(-1);
+  });
+});
+
+describe('footers that say different things of one image', () => {
+  async function withEnd(name: string, fields: Partial<Footer>): Promise<{ path: string; sound: Uint8Array }> {
+    const path = await fullImage(name, 4);
+    const sound = await readFile(path);
+    const { value } = decodeFooter(sound.subarray(-512));
+    await put(path, encodeFooter({ ...value, ...fields }), sound.length - 512);
+    return { path, sound };
+  }
+
+  it.each([{ currentSize: 2 * BLOCK }, { timestamp: 1 }, { savedState: 1 }])(
+    '%j: only as asked for',
+    async (fields) => {
+      const { path, sound } = await withEnd(`differs-${Object.keys(fields).join('')}.vhd`, fields);
+      const before = await readFile(path);
+      const left = await repair(path);
+      expect(left.findings.find(({ rule }) => rule === 'footer.copy-differs')?.remedy).toContain('--footer');
+      expect(firstDifference((await readFile(path)).subarray(0, 512), before.subarray(0, 512))).toBe(-1);
+      await repair(path, { footer: 'start' });
+      expect(firstDifference(await readFile(path), sound)).toBe(-1);
+    },
+  );
+
+  it('refuses to give the parent of others another size', async () => {
+    const { path } = await withEnd('differs-parent.vhd', { currentSize: 2 * BLOCK });
+    await createImage(folder.file('differs-child.vhd'), { parent: path });
+    await expect(repair(path, { footer: 'start' })).rejects.toMatchObject({ code: 'ERR_VHD_HAS_CHILDREN' });
   });
 });
