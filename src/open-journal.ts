@@ -183,15 +183,18 @@ export function refuseUncovered(image: string, journal: Journal, uuidsAbove: rea
   }
 }
 
-/** What is to be said of the journal beside an image, for reports; nothing if there is none. Rejects only if reading fails. */
-export async function journalFindings(image: string): Promise<Finding[]> {
+/**
+ * What is to be said of the journal beside an image, for reports; nothing if there is none. Rejects only if reading fails.
+ * @param severity of one that belongs to the image: a report that works all the same only warns of it
+ */
+export async function journalFindings(image: string, severity: 'warning' | 'error' = 'error'): Promise<Finding[]> {
   try {
     const journal = await readJournal(image);
     if (journal === undefined) return [];
     checkJournalOf(image, journal, await uuidOf(image));
     const found = `${journal.verb}, begun ${journal.startedAt}`;
     const remedy = finishCommand(image, journal);
-    return [finding('file.journal', { expected: `${remedy} finishes it`, found, remedy })];
+    return [finding('file.journal', { expected: `${remedy} finishes it`, found, severity, remedy })];
   } catch (error) {
     if (!(error instanceof VhdError)) throw error;
     return [finding('file.journal', { message: error.message, severity: 'error', remedy: error.remedy })];

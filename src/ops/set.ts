@@ -222,10 +222,13 @@ function told({ uniqueId, creatorApplication, geometry, timestamp }: Footer): Re
 function warningsFor(
   path: string,
   fields: readonly SetField[],
-  { geometry, currentSize, savedState }: Footer,
+  { geometry, currentSize, savedState, uniqueId }: Footer,
 ): string[] {
   const warnings: string[] = [];
   const isSet = (field: SetField['field']): boolean => fields.some((item) => item.field === field);
+  if (isSet('uuid') && uniqueId.every((byte) => byte === 0)) {
+    warnings.push('an identifier of zeros tells it from no other image: --uuid new gives it one of its own');
+  }
   if (isSet('uuid')) {
     const command = `vhd relink CHILD --parent ${shellPath(path)} --allow-uuid-mismatch`;
     warnings.push(`images that have it as their parent do not find it by its identifier any more: ${command}`);

@@ -135,7 +135,7 @@ describe('info', () => {
     const path = await imageWith('reported.vhd', JOURNAL);
     const report = await readInfo(path);
     expect(report.readable).toBe(true);
-    expect(report.findings[0]).toMatchObject({ rule: 'file.journal', severity: 'error' });
+    expect(report.findings[0]).toMatchObject({ rule: 'file.journal', severity: 'warning' });
     expect(report.findings[0]?.expected).toContain('vhd relink');
   });
 
