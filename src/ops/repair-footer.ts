@@ -259,10 +259,11 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   if (!isFooter(decoded)) return left(`there is no valid footer at the ${which}`);
   const footer = decoded.value;
   if (which === 'end') {
-    if (footer.diskType === DISK_TYPE.fixed)
+    if (footer.diskType === DISK_TYPE.fixed) {
       return left(
         'the footer at offset 0 is data of the disk, which is fixed: nothing is wrong with it, read it with --footer end',
       );
+    }
     await draft.write(encodeFooter(footer), 0);
     return mended('the copy at offset 0 is that of the footer at the end');
   }
