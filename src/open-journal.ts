@@ -1,9 +1,11 @@
-import { lstat, realpath } from 'node:fs/promises';
+import { lstat, realpath, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { examine } from './disk/recognise.ts';
 import { VhdError } from './errors.ts';
 import { type Finding, finding } from './format/rules.ts';
 import { shellPath } from './format/shell.ts';
 import { formatUuid } from './format/uuid.ts';
+import { syncDirectory } from './open-directory.ts';
 import { shortest } from './open-error-paths.ts';
 import { FileStorage } from './storage/file.ts';
 
@@ -109,6 +111,19 @@ export async function readUndo(image: string): Promise<Journal | undefined> {
   return readJournalFile(undoPath(await realpath(image)));
 }
 
+/**
+ * Removes, durably, what was kept of the last change of a file that is going to be written to: taking that change back would
+ * take with it what is written now. Nothing is done where nothing was kept.
+ */
+export async function forgetUndo(image: string): Promise<void> {
+  const real = await orUndefined(realpath(image));
+  if (real === undefined) return;
+  const path = undoPath(real);
+  if ((await orUndefined(lstat(path))) === undefined) return;
+  await rm(path, { force: true });
+  await syncDirectory(dirname(path));
+}
+
 async function readJournalFile(path: string): Promise<Journal | undefined> {
   const stats = await orUndefined(lstat(path));
   if (stats === undefined) return undefined;
@@ -170,14 +185,18 @@ export function refuseUncovered(image: string, journal: Journal, uuidsAbove: rea
   }
 }
 
-/** What is to be said of the journal beside an image, for reports; nothing if there is none. Rejects only if reading fails. */
-export async function journalFindings(image: string): Promise<Finding[]> {
+/**
+ * What is to be said of the journal beside an image, for reports; nothing if there is none. Rejects only if reading fails.
+ * @param severity of one that belongs to the image: a report that works all the same only warns of it
+ */
+export async function journalFindings(image: string, severity: 'warning' | 'error' = 'error'): Promise<Finding[]> {
   try {
     const journal = await readJournal(image);
     if (journal === undefined) return [];
+    checkJournalOf(image, journal, await uuidOf(image));
     const found = `${journal.verb}, begun ${journal.startedAt}`;
     const remedy = finishCommand(image, journal);
-    return [finding('file.journal', { expected: `${remedy} finishes it`, found, remedy })];
+    return [finding('file.journal', { expected: `${remedy} finishes it`, found, severity, remedy })];
   } catch (error) {
     if (!(error instanceof VhdError)) throw error;
     return [finding('file.journal', { message: error.message, severity: 'error', remedy: error.remedy })];

@@ -19,7 +19,7 @@ import { checkWriteOptions, WRITE_OPTIONS } from './disk/write-back.ts';
 import { checkBooleans, checkOneOf, checkOptionNames } from './errors.ts';
 import type { VhdType } from './format/spec.ts';
 import type { ChainStart, OpenedParents } from './open-chain.ts';
-import { checkJournal } from './open-journal.ts';
+import { checkJournal, forgetUndo } from './open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from './open-parent-options.ts';
 import { type OpenRawOptions, rawDisk } from './open-raw.ts';
 import { recognise } from './open-recognise.ts';
@@ -79,6 +79,12 @@ async function checkNoJournal(source: ImageSource, { writable }: OpenOptions): P
   if (path !== undefined) await checkJournal(path, { writable });
 }
 
+/** What is written from now on would be lost with the last repair, if that were taken back. */
+async function forgetLastChange(source: ImageSource, { writable }: OpenOptions): Promise<void> {
+  const path = pathIfAny(source);
+  if (writable === true && path !== undefined) await forgetUndo(path);
+}
+
 async function parentsOf(start: ChainStart, options: OpenOptions): Promise<OpenedParents | undefined> {
   if (start.examination.type !== 'differencing') return undefined;
   // Loaded when it is needed: most images have no parent.
@@ -100,6 +106,7 @@ async function openWithParents(start: ChainStart, source: ImageSource, options: 
   const given = { writable, footer, sizeFrom, bitmap, durability, onWarning: listenerFor(source, options) };
   const vhd = await openVhdStorage(storage, { ...given, parent: options.parent ?? parents?.parent });
   if (parents !== undefined) vhd.addFindings(parents.findings);
+  await orClosed([vhd], () => forgetLastChange(source, options));
   return { vhd, parents };
 }
 
@@ -113,7 +120,9 @@ export async function openRaw(source: ImageSource, options: OpenRawOptions = {})
   checkWriteOptions(options);
   const storage = await storageOf(source, options);
   try {
-    return await rawDisk(storage, { ...options, onWarning: listenerFor(source, options) });
+    const disk = await rawDisk(storage, { ...options, onWarning: listenerFor(source, options) });
+    await forgetLastChange(source, options);
+    return disk;
   } catch (error) {
     await storage.close();
     throw error;
@@ -175,8 +184,9 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
   });
   if (kind === 'raw') {
     const onWarning = listenerFor(source, options);
-    const disk = await orClosed([storage, options.parent], () => {
+    const disk = await orClosed([storage, options.parent], async () => {
       if (options.parent !== undefined) throw new TypeError('parent: a raw disk has none');
+      await forgetLastChange(source, options);
       return rawDisk(storage, { pad, writable, durability, onWarning });
     });
     const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);

@@ -11,7 +11,7 @@ export const FILE_AND_FOOTER_RULES = {
     unmendable: 'wait for the other program, or close it',
   },
   'file.journal': {
-    severity: 'warning',
+    severity: 'error',
     message: 'an operation that changes it in place was begun and not finished',
     means: 'nothing opens the image until that operation is finished or taken back',
     mend: 'vhd undo FILE',
@@ -184,7 +184,7 @@ export const FILE_AND_FOOTER_RULES = {
     severity: 'warning',
     message: 'the footer and its copy at offset 0 are not the same; the one at the end is used',
     means: 'programs that read the copy see something else, such as another size',
-    mend: 'vhd repair FILE',
+    mend: 'vhd repair FILE --footer end',
   },
   'footer.copy-contradicts': {
     severity: 'error',

@@ -68,9 +68,8 @@ async function checkStorage(storage: Storage, path: string | undefined, options:
   const ofUse = await useFindings(storage, path, options);
   const image = await checkImage(storage, reading);
   const parents = await parentsOf(image, path, options);
-  const own = [...ofUse, ...image.findings];
-  const ofContents = own.some(isError) ? [] : await contentFindings(image, parents, options);
-  await parents?.parent?.close();
+  const own = [...ofUse, ...remediesAfter(ofUse, image.findings)];
+  const ofContents = await contentsOf(own, image, parents, options);
   const links = parents?.links ?? [];
   const findings = sortedFindings([
     ...[...own, ...ofContents].map((item) => ({ path: storage.name, finding: item })),
@@ -80,6 +79,27 @@ async function checkStorage(storage: Storage, path: string | undefined, options:
   ]);
   const report = reportOf(storage, image, findings);
   return options.for === undefined ? report : { ...report, ...verdictsOf(readers, findings) };
+}
+
+/** While an operation was begun and not finished every command that would mend something is refused. */
+function remediesAfter(ofUse: readonly Finding[], findings: readonly Finding[]): readonly Finding[] {
+  if (!ofUse.some(({ rule }) => rule === 'file.journal')) return findings;
+  const remedy = 'do first what file.journal says; then check it again';
+  return findings.map((item) => (item.severity === 'note' ? item : { ...item, remedy }));
+}
+
+/** What is wrong with the disk in it, if the image is not. Closes the parents. */
+async function contentsOf(
+  own: readonly Finding[],
+  image: CheckedImage,
+  parents: CheckedParents | undefined,
+  options: CheckOptions,
+): Promise<Finding[]> {
+  try {
+    return own.some(isError) ? [] : await contentFindings(image, parents, options);
+  } finally {
+    await parents?.parent?.close();
+  }
 }
 
 function reportOf({ name }: Storage, { examination }: CheckedImage, findings: readonly CheckFinding[]): CheckReport {

@@ -12,8 +12,10 @@ import { formatUuid } from '../format/uuid.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { GPT_FRONT_BYTES, type ReadBytes } from '../inspect/gpt-move.ts';
 import { type OpenedDisk, openDisk } from '../open.ts';
+import { forgetUndo } from '../open-journal.ts';
 import { openWritableFile } from '../open-source.ts';
 import { borrowed } from '../storage/borrowed.ts';
+import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
 import { piecesOf, readAhead } from '../stream/read-ahead.ts';
 import { type AzureShape, planAzure } from './azure.ts';
@@ -77,7 +79,10 @@ export async function convertStorageInPlace(storage: Storage, options: FullConve
   if (opened.vhd !== undefined) await checkFixed(opened, storage, options);
   checkExpectedSize(opened.disk.size, options.inputSize, storage.name);
   const plan = await planChange(opened, options);
-  if (options.dryRun !== true) await perform(plan, storage, options);
+  if (options.dryRun !== true) {
+    if (storage instanceof FileStorage) await forgetUndo(storage.name);
+    await perform(plan, storage, options);
+  }
   const padded = opened.type === 'raw' ? paddedWarnings(byteLength, opened.disk.size) : [];
   const warnings = [...warningsOf(opened.vhd?.findings ?? []), ...padded, ...keptWarnings(opened, options)];
   const { size: virtualSize, fileSize, changes } = plan;

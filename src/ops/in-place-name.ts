@@ -2,16 +2,9 @@ import type { Stats } from 'node:fs';
 import { access, constants, lstat, realpath, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
+import { syncDirectory } from '../open-directory.ts';
 import type { FileStorage } from '../storage/file.ts';
-import {
-  checkTarget,
-  codeOf,
-  followLinks,
-  holdReplaced,
-  type OutputOptions,
-  renameFile,
-  syncDirectory,
-} from './output-file.ts';
+import { checkTarget, codeOf, followLinks, holdReplaced, type OutputOptions, renameFile } from './output-file.ts';
 
 /** What becomes of the name of a file that is changed in place. */
 export interface InPlaceName {

@@ -131,7 +131,7 @@ export async function readInfo(source: string | Storage, options: InfoOptions = 
     const [report, isInUse, ofJournal] = await Promise.all([
       infoOf(subject, reading),
       lock && file.isLockedForWriting(),
-      journalFindings(source),
+      journalFindings(source, 'warning'),
     ]);
     return { ...report, findings: [...(isInUse ? [finding('file.in-use')] : []), ...ofJournal, ...report.findings] };
   } finally {

@@ -3,8 +3,10 @@ import { dirname } from 'node:path';
 import { VhdError } from '../errors.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
+import { syncDirectory } from '../open-directory.ts';
 import {
   findJournalPath,
+  forgetUndo,
   type Journal,
   type JournalWrite,
   journalPath,
@@ -14,11 +16,11 @@ import {
 import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
-import { renameFile, syncDirectory } from './output-file.ts';
+import { renameFile } from './output-file.ts';
 
 /**
  * Writes down what is going to be done to an image, durably: after a crash there is a whole journal or none. Lock the image
- * for writing before.
+ * for writing before. What was kept of an earlier change goes first: it could not be taken back without this one.
  * @param replace put it in the place of one that is there; without, one that is there is an error
  * @throws VhdError `ERR_VHD_EXISTS`
  */
@@ -38,6 +40,7 @@ export async function writeJournal(image: string, journal: Journal, replace = fa
     await storage.write(bytes, 0);
     await storage.flush();
     await storage.close();
+    await forgetUndo(image);
     await renameFile(unfinished, path, replace);
   } catch (error) {
     await storage.close();
@@ -62,16 +65,25 @@ export async function removeJournal(image: string): Promise<void> {
 
 /**
  * Makes the journal of an image what `undo` takes the change back by, durably and at one stroke: what it tells of is done and
- * flushed. It takes the place of that of an earlier change. A journal that does not hold all that is needed just goes.
- * @param image path behind all symbolic links
+ * flushed. It notes when the image was written last. A journal that does not hold all that is needed just goes.
+ * @param image.path behind all symbolic links
  */
-export async function keepForUndo(image: string, journal: Journal): Promise<void> {
-  if (isUndoable(journal)) await fs.rename(journalPath(image), undoPath(image));
-  else {
-    await fs.rm(undoPath(image), { force: true });
-    await fs.rm(journalPath(image), { force: true });
-  }
-  await syncDirectory(dirname(image));
+export async function keepForUndo(
+  { storage, path }: { readonly storage: FileStorage; readonly path: string },
+  journal: Journal,
+): Promise<void> {
+  if (isUndoable(journal)) {
+    const writtenAt = `${(await storage.modifiedAt()) ?? ''}`;
+    await writeJournal(path, { ...journal, details: { ...journal.details, writtenAt } }, true);
+    await fs.rename(journalPath(path), undoPath(path));
+  } else await fs.rm(journalPath(path), { force: true });
+  await syncDirectory(dirname(path));
+}
+
+/** True if nobody wrote to the image since `keepForUndo`; false where that was not noted, or cannot be told. */
+export async function isUnwritten(storage: FileStorage, { details }: Journal): Promise<boolean> {
+  const writtenAt = await storage.modifiedAt();
+  return writtenAt !== undefined && details?.['writtenAt'] === `${writtenAt}`;
 }
 
 /** Makes what `keepForUndo` kept a journal again: from then on the image has to be made whole before it is used. */

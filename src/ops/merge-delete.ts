@@ -3,13 +3,14 @@ import { basename, dirname, join } from 'node:path';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { warningsOf } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
+import { syncDirectory } from '../open-directory.ts';
 import { checkJournalOf, type Journal, type JournalLink, pendingError, readJournal } from '../open-journal.ts';
 import { openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { removeJournal, writeJournal } from './journal.ts';
 import { possibleTargets } from './merge-chain.ts';
 import type { MergeOptions, MergeResult } from './merge-options.ts';
-import { codeOf, syncDirectory } from './output-file.ts';
+import { codeOf } from './output-file.ts';
 
 /**
  * Deletes what was merged, from the child down: a link is gone only after what has it as parent. The journal says so before

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { VhdError } from '../errors.ts';
+import { syncDirectory } from '../open-directory.ts';
 import { FileStorage } from '../storage/file.ts';
 
 /** What the names of unfinished outputs look like. */
@@ -211,12 +212,4 @@ function existsError(path: string): VhdError {
 /** The code of an error of the operating system, such as `ENOENT`. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
-/** Makes the names in a directory durable, where the system can. */
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await fs.open(path, 'r').catch(() => undefined);
-  // Windows cannot open directories, some network file systems cannot sync them: the rename stands without it.
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
 }

@@ -35,7 +35,7 @@ export const FOOTER_MENDERS: Partial<Record<RuleId, Mender>> = {
   })),
   'footer.hidden-checksum': changeFields('the checksum fits the hidden mark', () => ({})),
   'footer.copy-missing': changeFields('the copy at offset 0 is written from the footer at the end', () => ({})),
-  'footer.copy-differs': changeFields('the copy at offset 0 is that of the footer at the end', () => ({})),
+  'footer.copy-differs': changeFields('both footers are the one that counts', () => ({})),
   'footer.copy-contradicts': decideFooter,
 };
 
@@ -44,9 +44,36 @@ function changeFields(what: string, fieldsOf: (footer: Footer) => Partial<Footer
   return async (context) => {
     const { footer } = context.image.examination;
     if (footer === undefined) return left('there is no footer that can be believed');
-    await writeFooters(context, { ...footer, ...fieldsOf(footer) });
+    const chosen = await chosenFooter(context, footer);
+    if (chosen === undefined) return left(UNDECIDED);
+    await writeFooters(context, { ...chosen, ...fieldsOf(chosen) });
     return mended(what);
   };
+}
+
+const UNDECIDED =
+  'the footers differ in size, geometry, time or saved state: vhd repair FILE --footer end, or start, says which is right';
+
+/**
+ * The footer that is to stand in both places. Of two that differ in what a reader sees, that at the end counts by itself only
+ * if it alone fits the table; undefined if that cannot be told.
+ */
+async function chosenFooter(context: MendContext, footer: Footer): Promise<Footer | undefined> {
+  const { image, permits } = context;
+  if (!image.findings.some(({ rule }) => rule === 'footer.copy-differs')) return footer;
+  const [end, start] = await readings(context.draft);
+  const copy = start === undefined ? undefined : decodeFooter(start.bytes).value;
+  if (end === undefined || start === undefined || copy === undefined) return undefined;
+  if (permits.footer !== undefined) return permits.footer === 'start' ? copy : footer;
+  if (seenFields(footer) === seenFields(copy)) return footer;
+  const isEndAlone = (await fitsFile(context, end.bytes, end.offset)) && !(await fitsFile(context, start.bytes, 0));
+  return isEndAlone ? footer : undefined;
+}
+
+/** What of a footer a reader may see the disk by, or tell it by. */
+function seenFields({ currentSize, geometry, timestamp, savedState }: Footer): string {
+  const { cylinders, heads, sectorsPerTrack } = geometry;
+  return [currentSize, cylinders, heads, sectorsPerTrack, timestamp, savedState].join(' ');
 }
 
 interface Reading {
@@ -63,13 +90,16 @@ async function readings(draft: Draft): Promise<Reading[]> {
 }
 
 async function restoreCookie({ draft }: MendContext): Promise<MendOutcome> {
-  const found = await readings(draft);
-  const restored = found.map(({ bytes }) => withCookie(bytes)).find((bytes) => bytes !== undefined);
-  if (restored === undefined) return left('more than the cookie of the footer is damaged');
-  const footer = decodeFooter(restored).value;
-  for (const { offset } of found) {
-    if (offset > 0 || footer.diskType !== DISK_TYPE.fixed) await draft.write(restored, offset);
-  }
+  const damaged = (await readings(draft)).flatMap(({ offset, bytes }) => {
+    const restored = withCookie(bytes);
+    return restored === undefined ? [] : [{ offset, bytes: restored }];
+  });
+  const [first] = damaged;
+  if (first === undefined) return left('more than the cookie of the footer is damaged');
+  const isFixed = decodeFooter(first.bytes).value.diskType === DISK_TYPE.fixed;
+  if (isFixed && first.offset === 0) return left('what stands at offset 0 is data of the disk, which is fixed');
+  // Each from its own bytes; what stands at the other end may be data, and is a matter of other rules.
+  for (const { offset, bytes } of damaged) if (offset > 0 || !isFixed) await draft.write(bytes, offset);
   return mended('the cookie of the footer is put back; its checksum fits again');
 }
 
@@ -99,7 +129,8 @@ async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
   }
   const isBoth = end !== undefined && start !== undefined && isEqual(end.bytes, start.bytes);
   const held = isBoth ? 'both copies say the same' : 'identifier, creator and time cannot be held against anything';
-  return writeRestored(context, found, first, `type, size and places fit the file (${held}): the checksum is redone`);
+  const what = `type, size and places fit the file (${held}): the checksum is redone`;
+  return writeRestored(context, found, first, what);
 }
 
 /** The same fields with the checksum redone; first, where a field has one right value, with that and the old checksum. */
@@ -127,6 +158,14 @@ function isSameChecksum(first: Uint8Array, second: Uint8Array): boolean {
   return isEqual(first.subarray(64, 68), second.subarray(64, 68));
 }
 
+/** The places where what stands there can be restored to the same; whatever else is where a footer belongs may be data. */
+function placesOf(found: readonly Reading[], restored: Uint8Array): Reading[] {
+  return found.filter(({ offset, bytes }) => {
+    const isFooterAtAll = decodeFooter(bytes).findings.every(({ rule }) => rule !== 'footer.cookie');
+    return isFooterAtAll && [...restoredFooters(bytes, offset)].some((other) => isEqual(other, restored));
+  });
+}
+
 async function writeRestored(
   { draft }: MendContext,
   found: readonly Reading[],
@@ -134,7 +173,7 @@ async function writeRestored(
   what: string,
 ): Promise<MendOutcome> {
   const isFixed = decodeFooter(bytes).value.diskType === DISK_TYPE.fixed;
-  for (const { offset } of found) if (offset > 0 || !isFixed) await draft.write(bytes, offset);
+  for (const { offset } of placesOf(found, bytes)) if (offset > 0 || !isFixed) await draft.write(bytes, offset);
   return mended(what);
 }
 
@@ -151,6 +190,7 @@ async function fitsFile({ draft }: MendContext, bytes: Uint8Array, offset: numbe
 async function unpoison(context: MendContext): Promise<MendOutcome> {
   const { footer } = context.image.examination;
   if (footer === undefined) return restoreCookie(context);
+  if ((await chosenFooter(context, footer)) !== footer) return left(UNDECIDED);
   return writeEnd(context, footer);
 }
 
@@ -158,6 +198,7 @@ async function restoreType(context: MendContext): Promise<MendOutcome> {
   const { draft, image } = context;
   const { footer, endFooterOffset } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
+  if ((await chosenFooter(context, footer)) !== footer) return left(UNDECIDED);
   const header = await soundHeaderAt(draft, footer.dataOffset);
   const isFixed = header === undefined && footer.currentSize === endFooterOffset;
   if (header === undefined && !isFixed) return left('neither a header nor the size of the file tells the type');
@@ -189,6 +230,7 @@ export async function restoreDataOffset(context: MendContext): Promise<MendOutco
   const { draft, image } = context;
   const { footer, endFooterOffset } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
+  if ((await chosenFooter(context, footer)) !== footer) return left(UNDECIDED);
   const limit = Math.min(HEADER_SEARCH_BYTES, await draft.size());
   const places: number[] = [];
   for (let offset = 0; offset < limit; offset += SECTOR_BYTES) {
@@ -217,7 +259,11 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   if (!isFooter(decoded)) return left(`there is no valid footer at the ${which}`);
   const footer = decoded.value;
   if (which === 'end') {
-    if (footer.diskType === DISK_TYPE.fixed) return left('the footer at offset 0 is data of the disk, which is fixed');
+    if (footer.diskType === DISK_TYPE.fixed) {
+      return left(
+        'the footer at offset 0 is data of the disk, which is fixed: nothing is wrong with it, read it with --footer end',
+      );
+    }
     await draft.write(encodeFooter(footer), 0);
     return mended('the copy at offset 0 is that of the footer at the end');
   }

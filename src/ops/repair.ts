@@ -142,7 +142,7 @@ async function finishBegun({ storage, path, shown }: OpenImage, isInPlace: boole
   const { footer } = await examine(storage);
   checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   await carryOut(storage, journal);
-  await keepForUndo(path, journal);
+  await keepForUndo({ storage, path }, journal);
   return true;
 }
 
@@ -215,11 +215,14 @@ function bytesOf({ writes }: DraftChanges): number {
 
 /** Changes the image in place, and looks whether it is then what was planned. */
 async function change(image: OpenImage, plan: RepairPlan, journal: Journal, options: RepairOptions): Promise<void> {
-  const isOther = journal.uuidAfter !== undefined || plan.losses.some(({ ranges }) => ranges.length > 0);
+  const { virtualSize } = await examine(image.storage);
+  const isOtherSize = virtualSize !== undefined && virtualSize !== plan.after.examination.virtualSize;
+  const hasLosses = plan.losses.some(({ ranges }) => ranges.length > 0);
+  const isOther = journal.uuidAfter !== undefined || isOtherSize || hasLosses;
   if (isOther) {
     await refuseBreakingChildren(image.shown, { allow: options.allowBreakingChildren, signal: options.signal });
   }
-  await performJournal(image, journal, async (path) => {
+  await performJournal(image, journal, async () => {
     const { findings } = await examine(image.storage);
     const planned = await examine(plan.draft);
     if (JSON.stringify(findings) !== JSON.stringify(planned.findings)) {
@@ -228,7 +231,7 @@ async function change(image: OpenImage, plan: RepairPlan, journal: Journal, opti
         remedy: 'keep other programs from it; vhd undo takes the repair back',
       });
     }
-    await keepForUndo(path, journal);
+    await keepForUndo(image, journal);
   });
 }
 

@@ -134,7 +134,7 @@ async function finishBegun({ storage, path, shown }: OpenImage, { dryRun }: SetO
   const { footer } = await examine(storage);
   checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
   await carryOut(storage, journal);
-  await keepForUndo(path, journal);
+  await keepForUndo({ storage, path }, journal);
   return true;
 }
 
@@ -143,7 +143,7 @@ async function setOpen(
   fieldsOf: (footer: Footer) => Partial<Footer>,
   options: SetOptions,
 ): Promise<Omit<SetResult, 'seconds' | 'finishedJournal'>> {
-  const { storage, path, shown } = image;
+  const { storage, shown } = image;
   const examination = await examine(storage);
   const { footer, type, virtualSize, endOffset } = soundImage(examination, shown);
   const after = { ...footer, ...fieldsOf(footer) };
@@ -166,7 +166,7 @@ async function setOpen(
       ...{ verb: 'set', uuid, startedAt, fileSize: examination.fileSize, fileSizeAfter, writes, cut: [] },
       ...(isOther ? { uuidAfter } : {}),
     };
-    await performJournal({ storage, path }, journal, keepForUndo);
+    await performJournal(image, journal, () => keepForUndo(image, journal));
   }
   return {
     ...{ path: shown, type, virtualSize, fileSize: fileSizeAfter, skippedBytes: 0 },
@@ -222,10 +222,13 @@ function told({ uniqueId, creatorApplication, geometry, timestamp }: Footer): Re
 function warningsFor(
   path: string,
   fields: readonly SetField[],
-  { geometry, currentSize, savedState }: Footer,
+  { geometry, currentSize, savedState, uniqueId }: Footer,
 ): string[] {
   const warnings: string[] = [];
   const isSet = (field: SetField['field']): boolean => fields.some((item) => item.field === field);
+  if (isSet('uuid') && uniqueId.every((byte) => byte === 0)) {
+    warnings.push('an identifier of zeros tells it from no other image: --uuid new gives it one of its own');
+  }
   if (isSet('uuid')) {
     const command = `vhd relink CHILD --parent ${shellPath(path)} --allow-uuid-mismatch`;
     warnings.push(`images that have it as their parent do not find it by its identifier any more: ${command}`);

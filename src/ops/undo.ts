@@ -14,13 +14,13 @@ import {
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import type { FileStorage } from '../storage/file.ts';
 import { refuseBreakingChildren } from './children.ts';
-import { beginUndo, checkUnchanged, isDone, isUndoable, removeJournal, rollBack } from './journal.ts';
+import { beginUndo, checkUnchanged, isDone, isUndoable, isUnwritten, removeJournal, rollBack } from './journal.ts';
 
 /** How a change is taken back. */
 export interface UndoOptions extends FileOptions {
   /** Write nothing, only tell what would be. Default false. */
   readonly dryRun?: boolean | undefined;
-  /** Take a change of the identifier back though others have the image as their parent now. Default false. */
+  /** Take a change back though others have the image as their parent, and know it as it is now. Default false. */
   readonly allowBreakingChildren?: boolean | undefined;
 }
 
@@ -55,7 +55,7 @@ const UNDOABLE: readonly JournalVerb[] = ['repair', 'resize', 'set'];
 
 /**
  * Takes the last repair, resize or set of an image back, finished or not: the bytes that it changed, and the size of the file,
- * are again what they were. Killed at any moment, the same call finishes it.
+ * are again what they were. Whatever was written to the file since, wherever, keeps it from being taken back. Killed at any moment, the same call finishes it.
  * @throws VhdError `ERR_VHD_UNDO` if there is nothing to take back, or the image was changed since; `ERR_VHD_JOURNAL` if
  *   another operation was begun and not finished; `ERR_VHD_HAS_CHILDREN`, `ERR_VHD_IN_USE`
  */
@@ -72,7 +72,9 @@ export async function undo(path: string, options: UndoOptions = {}): Promise<Und
     const image = { storage, shown: path };
     if (pending === undefined) await checkFinished(image, journal);
     else await checkPending(image, journal);
-    if (journal.uuidAfter !== undefined) await refuseBreakingChildren(path, { allow: options.allowBreakingChildren });
+    if (isSeenByChildren(journal, pending === undefined)) {
+      await refuseBreakingChildren(path, { allow: options.allowBreakingChildren });
+    }
     if (options.dryRun !== true) {
       if (pending === undefined) await beginUndo(real);
       await rollBack(storage, journal);
@@ -83,6 +85,11 @@ export async function undo(path: string, options: UndoOptions = {}): Promise<Und
   } finally {
     await storage.close();
   }
+}
+
+/** Children know an image as it was when they were made: of one that was begun and not finished there are no new ones. */
+function isSeenByChildren({ verb, uuidAfter }: Journal, isFinished: boolean): boolean {
+  return uuidAfter !== undefined || (isFinished && verb !== 'set');
 }
 
 interface Image {
@@ -108,15 +115,15 @@ async function checkPending({ storage, shown }: Image, journal: Journal): Promis
   });
 }
 
-/** One that was finished: what it wrote has to be there still. */
+/** One that was finished: what it wrote has to be there still, and nothing may have been written since, wherever. */
 async function checkFinished({ storage, shown }: Image, journal: Journal): Promise<void> {
   const uuid = await uuidOf(storage);
   const isSame =
     (uuid === undefined || uuid === (journal.uuidAfter ?? journal.uuid)) && UNDOABLE.includes(journal.verb);
-  if (isSame && (await isDone(storage, journal))) return;
+  if (isSame && (await isDone(storage, journal)) && (await isUnwritten(storage, journal))) return;
   const message = `it was changed after the ${journal.verb} of ${journal.startedAt}, which cannot be taken back any more`;
   throw new VhdError('ERR_VHD_UNDO', message, {
-    ...{ storage: shown, expected: 'the bytes that were written then', found: 'others' },
+    ...{ storage: shown, expected: 'the file as it was written then', found: 'one that was written to since' },
     remedy: 'take a copy from before the change, if there is one',
   });
 }

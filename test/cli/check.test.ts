@@ -31,7 +31,7 @@ describe('check', () => {
     expect(heading).toMatch(/bad\.vhd: dynamic, 1 MiB: 1 error, 1 note$/);
     expect(first).toMatch(/^ {2}error {4}a block lies over the headers .* \[bat\.in-metadata\]$/);
     expect(means).toMatch(/^ {11}other programs show the headers as data/);
-    expect(mend).toBe(`           mend: vhd repair ${file('bad.vhd')}`);
+    expect(mend).toBe(`           mend: vhd repair ${file('bad.vhd')} --drop-blocks`);
   });
 
   it('counts warnings under --strict', async () => {
@@ -55,7 +55,7 @@ describe('check', () => {
       findings: [
         {
           ...{ rule: 'footer.displaced', severity: 'warning', path: file('appended.vhd') },
-          remedy: `vhd repair ${file('appended.vhd')}`,
+          remedy: `vhd repair ${file('appended.vhd')} --cut`,
         },
       ],
     });

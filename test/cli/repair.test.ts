@@ -127,6 +127,14 @@ describe('vhd set', () => {
     const forced = await vhd(['set', path, '--uuid', 'new', '--allow-breaking-children']);
     expect(forced.code).toBe(0);
     expect(forced.stderr).toContain('vhd relink CHILD --parent');
+    const none = await vhd([
+      'set',
+      path,
+      '--uuid',
+      '00000000-0000-0000-0000-000000000000',
+      '--allow-breaking-children',
+    ]);
+    expect(none.stderr).toContain('an identifier of zeros');
   });
 
   it('wants something to set, and footers that are as they should be', async () => {

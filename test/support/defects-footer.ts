@@ -308,7 +308,7 @@ export const footerDefects: readonly DefectSpec[] = [
     what: 'another time stamp in the copy at offset 0',
     apply: (image) => withFooters(image, u32(24, 600_000_000), 'start'),
     rule: 'footer.copy-differs',
-    repair: 'identical',
+    repair: 'asks',
   },
   {
     name: 'copy-of-other-size',
