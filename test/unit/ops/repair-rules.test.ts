@@ -5,7 +5,9 @@ import { RULES, type RuleId } from '../../../src/format/rules.ts';
 import { isMendable } from '../../../src/ops/repair-plan.ts';
 import { defects } from '../../support/defects.ts';
 
+// What another program makes of damage is mended along with that, which has a rule of its own.
 const MENDED = (Object.entries(RULES) as [RuleId, Rule][])
+  .filter(([rule]) => !rule.startsWith('for.'))
   .filter(([, { mend }]) => mend?.startsWith('vhd repair') === true)
   .map(([rule]) => rule);
 
