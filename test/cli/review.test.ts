@@ -50,7 +50,7 @@ describe('a named pipe', () => {
   });
 
   it('without a writer lets the command be interrupted, and leaves nothing', async () => {
-    const { stderr } = await run('mkfifo pipe; timeout -s INT -k 5 1 $vhd convert pipe out.raw --to raw; ls -A >&2');
+    const { stderr } = await run('mkfifo pipe; timeout -s INT -k 5 3 $vhd convert pipe out.raw --to raw; ls -A >&2');
     expect(stderr.split('\n').filter((line) => line.includes('out.raw'))).toEqual([]);
     expect(stderr).toContain('interrupted');
   });
