@@ -245,6 +245,8 @@ async function checkTail(reader: ByteReader, footer: Footer): Promise<void> {
       throw inUseError(decoded, reader.position - byteLength);
     }
     if (!isFooter(decoded)) continue;
+    const refusal = refusalOf('-', decoded.findings);
+    if (refusal !== undefined) throw refusal;
     if (isSameImage(decoded.value, footer)) return;
     throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'the footers at both ends of the stream describe different images', {
       offset: reader.position - byteLength,

@@ -235,6 +235,16 @@ describe('dynamic streams that are refused', () => {
     expect(await outcomeOf(drain(stream))).toBe(code);
   });
 
+  it('end with a footer of an unknown version, as a file does', async () => {
+    const image = buildImage(ordered);
+    const end = image.subarray(-512);
+    const view = new DataView(end.buffer, end.byteOffset, 512);
+    // Version 2.0 in place of 1.0: one more in the sum, one less in its complement.
+    view.setUint32(12, 0x00020000);
+    view.setUint32(64, view.getUint32(64) - 1);
+    await expect(drain(image)).rejects.toMatchObject({ code: 'ERR_VHD_UNSUPPORTED', rule: 'footer.version' });
+  });
+
   it('are misuse with unknown options', async () => {
     await expect(decode(buildImage(ordered), { from: 'vhd' } as never)).rejects.toThrow(TypeError);
   });
