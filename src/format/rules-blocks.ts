@@ -39,10 +39,10 @@ export const BLOCK_RULES = {
     mend: 'vhd repair FILE --rebuild-bat',
   },
   'header.parent': {
-    severity: 'note',
+    severity: 'warning',
     message: 'a disk without a parent names one',
-    means: 'most programs do not look at it; perhaps the type of the disk was changed',
-    mend: 'vhd convert FILE NEW',
+    means: 'if it was a child whose type was changed, all that its parent has reads as zeros',
+    unmendable: 'nothing in the file tells which is right: vhd info shows the parent that it names',
   },
   'header.reserved': {
     severity: 'note',

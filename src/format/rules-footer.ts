@@ -31,7 +31,7 @@ export const FILE_AND_FOOTER_RULES = {
   'file.leaked': {
     severity: 'note',
     message: 'the file holds space that nothing refers to',
-    means: 'the file is larger than it has to be; nothing is lost',
+    means: 'the file is larger than it has to be; or the table has lost entries, and there are their blocks',
     mend: 'vhd repair FILE --cut',
   },
   'footer.missing': {

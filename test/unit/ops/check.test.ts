@@ -138,7 +138,7 @@ const DEFECTS: Readonly<Record<string, readonly [Uint8Array, ...string[]]>> = {
   'table over the header': [header({ tableOffset: 1024 }), 'error header.table-offset'],
   'parent named without need': [
     header({ parentTimestamp: 5, parentUniqueId: new Uint8Array(16).fill(5) }),
-    'note header.parent',
+    'warning header.parent',
   ],
   'table too long': [built({ maxTableEntries: 17 }), 'note bat.long'],
   'table too short': [header({ maxTableEntries: 15 }), 'error bat.short'],
