@@ -74,7 +74,21 @@ async function mendMissing(context: MendContext): Promise<MendOutcome> {
   if (permits.footer !== 'start' && (await endsInOther(draft, footer))) {
     return left('the file ends in a damaged footer of another disk: --footer start if the one at offset 0 is right');
   }
+  if (permits.footer !== 'start' && (await endsInData(context, footer))) {
+    return left('where the footer belongs is something else, perhaps data: --footer start if it may be overwritten');
+  }
   return writeEnd(context, footer);
+}
+
+/** True if the footer would go over bytes that are none of one: a fixed disk may have lost its end, and hold an image at its start. */
+async function endsInData({ draft, image }: MendContext, footer: Footer): Promise<boolean> {
+  const examination = blockExamination(image);
+  if (examination === undefined) return false;
+  const { layout, usedEnd } = await blocksOf(draft, examination);
+  const last = (await draft.size()) - FOOTER_BYTES;
+  if (last !== footerOffsetFor(layout, usedEnd) || (await isRemainOf(draft, last, footer))) return false;
+  const { bytes, decoded } = await readFooter(draft, last, FOOTER_BYTES);
+  return decoded.findings.some(({ rule }) => rule === 'footer.cookie') && withCookie(bytes) === undefined;
 }
 
 /** True if the last sector is a footer, or a damaged one, of another type or with another identifier. */
