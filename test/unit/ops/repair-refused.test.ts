@@ -14,7 +14,7 @@ const NOTHING = {
   zeroFill: false,
   setBits: false,
   rebuildBat: false,
-  footer: undefined,
+  footer: undefined as 'start' | 'end' | undefined,
 };
 const BLOCK = 8192;
 const COUNT = 10;
@@ -116,5 +116,25 @@ describe('a block on another alignment than the others', () => {
     const { draft, reasons } = await planRepair(storage, { permits, nowMilliseconds: 1.6e12 });
     expect((await draft.changes()).writes).toEqual([]);
     expect([...reasons.values()].join()).toMatch(/another alignment/);
+  });
+});
+
+describe('other bytes where the footer belongs', () => {
+  // As when a fixed disk that holds this image lost its own footer.
+  const image = Uint8Array.from(IMAGE);
+  image.set(pattern(512, 99), image.length - 512);
+
+  it('are not written over', async () => {
+    const refused = await plan(image);
+    await expectUnchanged(refused);
+    expect(refused.reasons.get('footer.end-missing')).toMatch(/--footer start/);
+  });
+
+  it('are where that is asked for', async () => {
+    const { draft } = await plan(image, { footer: 'start' });
+    expect(await draft.size()).toBe(IMAGE.length);
+    const whole = new Uint8Array(IMAGE.length);
+    await draft.read(whole, 0);
+    expect(Buffer.compare(whole, IMAGE)).toBe(0);
   });
 });
