@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { encodeParentName } from '../../src/format/parent-reference.ts';
 import { formatUuid } from '../../src/format/uuid.ts';
 import { openVhd } from '../../src/open.ts';
+import { shortest } from '../../src/open-error-paths.ts';
 import { journalPath } from '../../src/open-journal.ts';
 import { writeJournal } from '../../src/ops/journal.ts';
 import { relink } from '../../src/ops/relink.ts';
@@ -233,9 +234,12 @@ describe('vhd tree', () => {
       ...{ fileSize: length, fileSizeAfter: length, childUuid: formatUuid(CHILD_UUID), childPath: child },
     });
     const { code, stdout } = await vhd(['tree', directory]);
-    expect([code, stdout]).toEqual([0, expect.stringContaining(`vhd merge ${child} --into ${parent} finishes it`)]);
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringContaining(`vhd merge ${shortest(child)} --into ${parent} finishes it`),
+    ]);
     const json = JSON.parse((await vhd(['tree', directory, '--json'])).stdout) as { images: { journal: unknown }[] };
-    const pending = { rule: 'file.journal', remedy: `vhd merge ${child} --into ${parent}` };
+    const pending = { rule: 'file.journal', remedy: `vhd merge ${shortest(child)} --into ${parent}` };
     expect(json.images.map(({ journal }) => journal)).toEqual([expect.objectContaining(pending), null]);
   });
 

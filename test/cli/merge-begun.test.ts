@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { formatUuid } from '../../src/format/uuid.ts';
 import { openVhd } from '../../src/open.ts';
+import { shortest } from '../../src/open-error-paths.ts';
 import { readJournal } from '../../src/open-journal.ts';
 import { createImage } from '../../src/ops/create.ts';
 import { removeJournal, writeJournal } from '../../src/ops/journal.ts';
@@ -41,7 +42,7 @@ describe('a merge that was begun', () => {
     const { code, message, remedy } = await refused([link, '--into', base]);
     expect(code).toBe('ERR_VHD_JOURNAL');
     expect(message).toContain('a merge was begun');
-    expect(remedy).toContain(`vhd merge ${child} --into ${base} --parent-dir 'it'\\''s there'`);
+    expect(remedy).toContain(`vhd merge ${shortest(child)} --into ${base} --parent-dir 'it'\\''s there'`);
     const { stdout, stderr } = await vhd(['merge', child, '--into', base]);
     expect(stderr).toMatch(/^vhd: going on with merging /);
     expect(stdout).toMatch(/^merged /);
@@ -74,8 +75,8 @@ describe('a merge that was begun', () => {
     await expect(openVhd(child)).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL', storage: base });
     const { code, message, remedy } = await refused([child, '--into', base, '--allow-breaking-children']);
     expect(code).toBe('ERR_VHD_JOURNAL');
-    expect(message).toContain(`expected ${link} between them`);
-    expect(remedy).toContain(`vhd relink ${child} --parent ${link} --allow-uuid-mismatch`);
+    expect(message).toContain(`expected ${shortest(link)} between them`);
+    expect(remedy).toContain(`vhd relink ${shortest(child)} --parent ${shortest(link)} --allow-uuid-mismatch`);
     expect((await vhd(['relink', child, '--parent', link, '--allow-uuid-mismatch', '-q'])).code).toBe(0);
     expect((await vhd(['merge', child, '--into', base, '-q'])).code).toBe(0);
     expect(firstDifference(await contentOf(base), wanted)).toBe(-1);
@@ -90,7 +91,7 @@ describe('a merge that was begun', () => {
     await whileUnchanged([base, link, child], async () => {
       const { code, remedy } = await refused([child, '--delete-merged']);
       expect(code).toBe('ERR_VHD_JOURNAL');
-      expect(remedy).toContain(`vhd merge ${child} --into ${base}`);
+      expect(remedy).toContain(`vhd merge ${shortest(child)} --into ${base}`);
     });
     await removeJournal(base);
     await writeJournal(link, { ...journal, writes: [], uuid: await uuidOf(link), childUuid, childPath: child });
