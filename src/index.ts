@@ -63,6 +63,7 @@ export type {
   Workload,
 } from './ops/bench-report.ts';
 export type { ParentState } from './ops/chain-index.ts';
+export type { ChangedImage } from './ops/changed-image.ts';
 export type { CheckOptions } from './ops/check.ts';
 export { check } from './ops/check.ts';
 export type { Watched } from './ops/check-bitmaps.ts';

@@ -2,11 +2,11 @@ import { realpath } from 'node:fs/promises';
 import { examine } from '../disk/recognise.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import type { RuleId } from '../format/rules.ts';
-import type { VhdType } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
+import type { ChangedImage } from './changed-image.ts';
 import type { Watched } from './check-bitmaps.ts';
 import { type CheckFinding, sortedFindings } from './check-report.ts';
 import { refuseBreakingChildren } from './children.ts';
@@ -43,23 +43,7 @@ export interface RepairOptions extends FileOptions, Watched {
 }
 
 /** What was repaired, and what was not. */
-export interface RepairResult {
-  /** Path of the repaired image. */
-  readonly path: string;
-  /** Its type; null if that cannot be told. */
-  readonly type: VhdType | null;
-  /** Its virtual size in bytes; null without a valid footer. */
-  readonly virtualSize: number | null;
-  /** Bytes of its file. */
-  readonly fileSize: number;
-  /** Bytes that were written. */
-  readonly copiedBytes: number;
-  /** Bytes that are zero and were not copied. */
-  readonly skippedBytes: number;
-  /** Seconds it took. */
-  readonly seconds: number;
-  /** What the user should know, one sentence each. */
-  readonly warnings: readonly string[];
+export interface RepairResult extends ChangedImage {
   /** True if something was written, or would be. */
   readonly changed: boolean;
   /** What was mended, or would be. */

@@ -11,6 +11,7 @@ import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import type { FileStorage } from '../storage/file.ts';
+import type { ChangedImage } from './changed-image.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { carryOut, keepForUndo, performJournal } from './journal.ts';
 import { Draft } from './repair-draft.ts';
@@ -46,23 +47,11 @@ export interface SetField {
 }
 
 /** What an image says of itself now. */
-export interface SetResult {
-  /** Path of the image. */
-  readonly path: string;
+export interface SetResult extends ChangedImage {
   /** Its type. */
   readonly type: VhdType;
   /** Its virtual size in bytes. */
   readonly virtualSize: number;
-  /** Bytes of its file. */
-  readonly fileSize: number;
-  /** Bytes that were written. */
-  readonly copiedBytes: number;
-  /** Always 0: nothing is left out. */
-  readonly skippedBytes: number;
-  /** Seconds it took. */
-  readonly seconds: number;
-  /** What the user should know, one sentence each. */
-  readonly warnings: readonly string[];
   /** True if something was written, or would be. */
   readonly changed: boolean;
   /** The fields that say something else now. */

@@ -1,7 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { examine } from '../disk/recognise.ts';
 import { checkBooleans, checkOptionNames, VhdError } from '../errors.ts';
-import type { VhdType } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import {
   checkJournalOf,
@@ -13,6 +12,7 @@ import {
 } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import type { FileStorage } from '../storage/file.ts';
+import type { ChangedImage } from './changed-image.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { beginUndo, checkUnchanged, isDone, isUndoable, isUnwritten, removeJournal, rollBack } from './journal.ts';
 
@@ -25,23 +25,7 @@ export interface UndoOptions extends FileOptions {
 }
 
 /** What was taken back. */
-export interface UndoResult {
-  /** Path of the image. */
-  readonly path: string;
-  /** Its type now; null if that cannot be told. */
-  readonly type: VhdType | null;
-  /** Its virtual size in bytes now; null without a valid footer. */
-  readonly virtualSize: number | null;
-  /** Bytes of its file now. */
-  readonly fileSize: number;
-  /** Bytes that were put back. */
-  readonly copiedBytes: number;
-  /** Always 0: nothing is left out. */
-  readonly skippedBytes: number;
-  /** Seconds it took. */
-  readonly seconds: number;
-  /** What the user should know, one sentence each. */
-  readonly warnings: readonly string[];
+export interface UndoResult extends ChangedImage {
   /** The verb that was taken back. */
   readonly verb: JournalVerb;
   /** When that began, ISO 8601 UTC. */
