@@ -11,6 +11,9 @@ const WORKERS = 3;
 /** Grain in which zeros are left out where they leave a hole: below it, holes cost more calls than they save room. */
 export const HOLE_GRAIN_BYTES: number = 64 * 1024;
 
+/** Stretches with so little between them are read by one call, with what is between: a call costs more than the bytes. */
+const JOINED_GAP_BYTES = 64 * 1024;
+
 /** How a disk is copied. */
 export interface CopyOptions {
   /** Told of every byte. */
@@ -94,52 +97,68 @@ async function work(copy: Copy): Promise<void> {
   }
 }
 
-async function copyPiece(copy: Copy, piece: Piece, buffer: Uint8Array): Promise<void> {
+async function copyPiece(copy: Copy, parts: Piece, buffer: Uint8Array): Promise<void> {
   const previous = copy.turn;
   let pass = (): void => undefined;
   copy.turn = new Promise((resolve) => (pass = resolve));
-  const bytes = buffer.length === piece.length ? buffer : buffer.subarray(0, piece.length);
-  let writes: Promise<void>[] = [];
-  let runs: readonly DataRun[] = [];
+  const writes: Promise<void>[] = [];
+  let copiedBytes = 0;
   try {
-    if (!piece.isZero) {
-      await copy.source.read(bytes, piece.start);
-      runs = dataRuns(bytes, copy.grainBytes, piece.start);
-    }
+    const bytesOf = await readPiece(copy.source, parts, buffer);
     await previous;
     if (copy.failure !== undefined) return;
-    writes = [...writeRuns(copy, piece, bytes, runs), ...discardRest(copy, piece, runs)];
+    for (const part of parts) {
+      const bytes = bytesOf(part);
+      const runs = part.isZero ? [] : dataRuns(bytes, copy.grainBytes, part.start);
+      writes.push(...writeRuns(copy, part, bytes, runs), ...discardRest(copy, part, runs));
+      copiedBytes += runs.reduce((sum, run) => sum + run.length, 0);
+    }
   } finally {
     pass();
   }
   // All of them, also when one fails: the buffer is needed again.
   await settleAll(writes);
-  const copiedBytes = runs.reduce((sum, run) => sum + run.length, 0);
   copy.meter.copied(copiedBytes);
-  copy.meter.skipped(piece.length - copiedBytes);
+  copy.meter.skipped(parts.reduce((sum, { length }) => sum + length, -copiedBytes));
 }
 
-function writeRuns({ target }: Copy, piece: Piece, bytes: Uint8Array, runs: readonly DataRun[]): Promise<void>[] {
-  return runs.map((run) => target.write(bytes.subarray(run.start, run.start + run.length), piece.start + run.start));
+/** Reads from the first part that is not known to be zero to the last, by one call; where the bytes of a part are then. */
+async function readPiece(source: Disk, parts: Piece, buffer: Uint8Array): Promise<(part: Part) => Uint8Array> {
+  const data = parts.filter(({ isZero }) => !isZero);
+  const [first, last] = [data[0], data.at(-1)];
+  if (first === undefined || last === undefined) return () => buffer.subarray(0, 0);
+  const length = last.start + last.length - first.start;
+  // A buffer that is filled whole is not looked at through a view: that would be one to collect for every piece.
+  const bytes = buffer.length === length ? buffer : buffer.subarray(0, length);
+  await source.read(bytes, first.start);
+  if (parts.length === 1) return () => bytes;
+  return (part) => bytes.subarray(part.start - first.start, part.start - first.start + part.length);
 }
 
-/** What lies between the runs of a piece is zero. */
-function discardRest({ target }: Copy, piece: Piece, runs: readonly DataRun[]): Promise<void>[] {
+function writeRuns({ target }: Copy, part: Part, bytes: Uint8Array, runs: readonly DataRun[]): Promise<void>[] {
+  return runs.map((run) => target.write(bytes.subarray(run.start, run.start + run.length), part.start + run.start));
+}
+
+/** What lies between the runs of a part is zero. */
+function discardRest({ target }: Copy, part: Part, runs: readonly DataRun[]): Promise<void>[] {
   if (target.discard === undefined) return [];
   const calls: Promise<void>[] = [];
   let position = 0;
-  for (const { start, length } of [...runs, { start: piece.length, length: 0 }]) {
-    if (start > position) calls.push(target.discard(piece.start + position, start - position));
+  for (const { start, length } of [...runs, { start: part.length, length: 0 }]) {
+    if (start > position) calls.push(target.discard(part.start + position, start - position));
     position = start + length;
   }
   return calls;
 }
 
-/** A stretch of the disk that is copied at once. */
-interface Piece extends ReadRange {
+/** A stretch of the disk that is copied as one. */
+interface Part extends ReadRange {
   /** True if it is known to be zero without being read. */
   readonly isZero: boolean;
 }
+
+/** Parts in the order of the disk, near enough to be read by one call. */
+type Piece = readonly Part[];
 
 /** How extents become pieces. */
 interface FeedOptions extends Pick<CopyOptions, 'meter' | 'belowDepth'> {
@@ -151,9 +170,9 @@ interface FeedOptions extends Pick<CopyOptions, 'meter' | 'belowDepth'> {
 class PieceFeed {
   readonly #extents: AsyncIterator<Extent>;
   readonly #options: FeedOptions;
-  #start = 0;
-  #end = 0;
-  #isZero = false;
+  /** What is left of the extent that came last. */
+  #rest: Part | undefined;
+  #piece: Part[] = [];
   #isDone = false;
   #filling: Promise<void> | undefined;
 
@@ -164,19 +183,20 @@ class PieceFeed {
 
   /** True if `take` has a piece; what it waits for, all callers wait for together. */
   async ready(): Promise<boolean> {
-    while (this.#start >= this.#end && !this.#isDone) {
-      this.#filling ??= this.#fill().finally(() => (this.#filling = undefined));
+    while (this.#piece.length === 0 && !(this.#isDone && this.#rest === undefined)) {
+      this.#filling ??= this.#collect().finally(() => (this.#filling = undefined));
       await this.#filling;
     }
-    return this.#start < this.#end;
+    return this.#piece.length > 0;
   }
 
-  /** The next piece, undefined if another caller was faster. Ends at a multiple of the piece size, or with its extent. */
+  /** The next piece, undefined if another caller was faster. Does not go over a multiple of the piece size. */
   take(): Piece | undefined {
-    if (this.#start >= this.#end) return undefined;
-    const start = this.#start;
-    this.#start = Math.min(this.#end, start - (start % PIECE_BYTES) + PIECE_BYTES);
-    return { start, length: this.#start - start, isZero: this.#isZero };
+    // Not while parts are still being added to it.
+    if (this.#piece.length === 0 || this.#filling !== undefined) return undefined;
+    const piece = this.#piece;
+    this.#piece = [];
+    return piece;
   }
 
   async close(): Promise<void> {
@@ -184,21 +204,41 @@ class PieceFeed {
     await this.#extents.return?.();
   }
 
-  async #fill(): Promise<void> {
-    const { meter, belowDepth, wantsZeros } = this.#options;
-    const next = await this.#extents.next();
-    if (next.done === true) {
-      this.#isDone = true;
-      return;
+  async #collect(): Promise<void> {
+    for (;;) {
+      const next = this.#rest ?? (await this.#nextPart());
+      const last = this.#piece.at(-1);
+      this.#rest = next;
+      if (next === undefined || (last !== undefined && !isNear(last, next))) return;
+      const end = Math.min(next.start + next.length, windowOf(next.start) + PIECE_BYTES);
+      const length = end - next.start;
+      this.#piece.push({ ...next, length });
+      this.#rest = length < next.length ? { ...next, start: end, length: next.length - length } : undefined;
     }
-    const { start, length, kind, depth } = next.value;
-    if (belowDepth !== undefined && depth >= belowDepth) return;
-    this.#isZero = kind === 'zero';
-    if (this.#isZero && !wantsZeros) {
-      meter.skipped(length);
-      return;
-    }
-    this.#start = start;
-    this.#end = start + length;
   }
+
+  /** The next extent that is to be copied. */
+  async #nextPart(): Promise<Part | undefined> {
+    const { meter, belowDepth = Number.POSITIVE_INFINITY, wantsZeros } = this.#options;
+    while (!this.#isDone) {
+      const next = await this.#extents.next();
+      if (next.done === true) break;
+      const { start, length, kind, depth } = next.value;
+      const isZero = kind === 'zero';
+      if (depth >= belowDepth) continue;
+      if (!isZero || wantsZeros) return { start, length, isZero };
+      meter.skipped(length);
+    }
+    this.#isDone = true;
+    return undefined;
+  }
+}
+
+/** The first byte of the stretch of whole pieces that a position is in. */
+function windowOf(position: number): number {
+  return position - (position % PIECE_BYTES);
+}
+
+function isNear(last: Part, next: Part): boolean {
+  return windowOf(last.start) === windowOf(next.start) && next.start - last.start - last.length <= JOINED_GAP_BYTES;
 }
