@@ -1,6 +1,6 @@
 import type { SoundExamination } from '../disk/recognise.ts';
 import { areAllSet, decodeBitmap, type SectorRun } from '../format/bitmap.ts';
-import { type Finding, finding } from '../format/rules.ts';
+import { commandFor, type Finding, finding } from '../format/rules.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import { readEach, type Storage } from '../storage/storage.ts';
@@ -141,8 +141,9 @@ class BitmapCheck {
         found: told(dirty, 'with other bytes'),
       };
       // It leaves what a volume held before under bits that are not set, and means zeros.
-      const severity = isByBlktap ? 'warning' : undefined;
-      findings.push(finding('bitmap.data-under-clear-bit', { ...detail, severity }));
+      const rule = 'bitmap.data-under-clear-bit';
+      const remedy = isByBlktap ? commandFor('vhd convert FILE NEW', this.#storage.name) : undefined;
+      findings.push(finding(rule, { ...detail, remedy, severity: isByBlktap ? 'warning' : undefined }));
     } else if (clear.blocks > 0) {
       findings.push(finding('bitmap.partial', { offset: clear.offset, found: told(clear, 'that are zero') }));
     }

@@ -15,6 +15,7 @@ import type { Watched } from './check-bitmaps.ts';
 import { needsBitmaps, readerFindings, readersOf } from './check-for.ts';
 import { type CheckedImage, type CheckImageOptions, checkImage } from './check-image.ts';
 import { type CheckedParents, checkParents } from './check-parents.ts';
+import { withParent, withRemedies } from './check-remedies.ts';
 import { type CheckFinding, type CheckReport, type PlacedFinding, sortedFindings, verdictsOf } from './check-report.ts';
 
 /** What is checked, and how the image is looked at. */
@@ -68,12 +69,14 @@ async function checkStorage(storage: Storage, path: string | undefined, options:
   const ofUse = await useFindings(storage, path, options);
   const image = await checkImage(storage, reading);
   const parents = await parentsOf(image, path, options);
-  const own = [...ofUse, ...remediesAfter(ofUse, image.findings)];
+  const isBegun = ofUse.some(({ rule }) => rule === 'file.journal');
+  const found = isBegun ? remediesAfter(image.findings) : await withRemedies(storage, image.findings, reading);
+  const own = [...ofUse, ...found];
   const ofContents = await contentsOf(own, image, parents, options);
   const links = parents?.links ?? [];
   const findings = sortedFindings([
     ...[...own, ...ofContents].map((item) => ({ path: storage.name, finding: item })),
-    ...(parents?.findings ?? []),
+    ...withParents(parents),
     ...(options.chain === true ? await chainFindings(links, reading) : []),
     ...(await readerFindings(readers, { storage, path, image, parents: links }, reading)),
   ]);
@@ -82,8 +85,7 @@ async function checkStorage(storage: Storage, path: string | undefined, options:
 }
 
 /** While an operation was begun and not finished every command that would mend something is refused. */
-function remediesAfter(ofUse: readonly Finding[], findings: readonly Finding[]): readonly Finding[] {
-  if (!ofUse.some(({ rule }) => rule === 'file.journal')) return findings;
+function remediesAfter(findings: readonly Finding[]): readonly Finding[] {
   const remedy = 'do first what file.journal says; then check it again';
   return findings.map((item) => (item.severity === 'note' ? item : { ...item, remedy }));
 }
@@ -165,15 +167,28 @@ function ofGuest(item: TableFinding): Finding {
   return isHarmless ? { ...item, severity: 'warning' } : item;
 }
 
+/** How the images of a chain fit each other; where a finding is mended by naming the parent again, with its path. */
+function withParents(parents: CheckedParents | undefined): PlacedFinding[] {
+  if (parents === undefined) return [];
+  const { links, findings } = parents;
+  return findings.map(({ path, finding: item }) => {
+    // The first link is the parent of the image itself.
+    const child = links.findIndex((link) => link.path === path);
+    return { path, finding: withParent(item, path, links[child + 1]) };
+  });
+}
+
 /** The images behind the first, each checked by itself. */
 async function chainFindings(links: readonly ResolvedLink[], reading: CheckImageOptions): Promise<PlacedFinding[]> {
   const placed: PlacedFinding[] = [];
-  for (const { path, isRaw, findings } of links) {
+  for (const [index, { path, isRaw, findings }] of links.entries()) {
     if (isRaw) continue;
     const file = await FileStorage.open(path);
     try {
-      const image = await checkImage(file, { ...reading, footer: undefined, sizeFrom: undefined });
-      for (const item of [...findings, ...image.findings]) placed.push({ path, finding: item });
+      const own = { ...reading, footer: undefined, sizeFrom: undefined };
+      const image = await checkImage(file, own);
+      const found = [...findings, ...(await withRemedies(file, image.findings, own))];
+      for (const item of found) placed.push({ path, finding: withParent(item, path, links[index + 1]) });
     } finally {
       await file.close();
     }

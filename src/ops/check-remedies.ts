@@ -1,0 +1,142 @@
+import { VhdError } from '../errors.ts';
+import type { Rule } from '../format/rule.ts';
+import { commandFor, type Finding, RULES, type RuleId, remedyOf } from '../format/rules.ts';
+import { shellPath } from '../format/shell.ts';
+import type { ResolvedLink } from '../open-chain.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { LossOption, RepairPermits } from './repair-context.ts';
+import { type PlanOptions, planRepair, type RepairPlan } from './repair-plan.ts';
+
+/** Rules of which what mends them depends on the image: a repair is planned to know it. */
+const DEPENDING: readonly RuleId[] = [
+  ...(['footer.poisoned', 'footer.data-offset', 'footer.end-missing', 'footer.copy-contradicts'] as const),
+  ...(['footer.type', 'footer.checksum', 'footer.displaced', 'fixed.long', 'file.leaked', 'file.unaligned'] as const),
+  ...(['header.cookie', 'header.checksum', 'header.block-size', 'header.table-offset'] as const),
+  ...(['bat.short', 'bat.long', 'bat.out-of-file', 'bat.in-metadata', 'bat.overlap'] as const),
+];
+
+/** The options of a repair, as they are written in a command. */
+const FLAGS = {
+  cut: '--cut',
+  dropBlocks: '--drop-blocks',
+  zeroFill: '--zero-fill',
+  setBits: '--set-bits',
+  rebuildBat: '--rebuild-bat',
+} as const satisfies Partial<Record<keyof RepairPermits, string>>;
+
+type Flag = keyof typeof FLAGS;
+
+/** A mend needs one thing after the other permitted: never more than there are options for losses. */
+const MAX_STEPS = 3;
+
+/** How remedies are found: what a plan of a repair has to know, and which footer is right if it was said. */
+export type RemedyOptions = Omit<PlanOptions, 'permits'> & Partial<Pick<RepairPermits, 'footer'>>;
+
+/**
+ * Findings of one image with the command that really mends each of them in this image, or why none does: for that, repairs
+ * are planned where the table alone cannot tell. Nothing is written.
+ */
+export async function withRemedies(
+  storage: Storage,
+  findings: readonly Finding[],
+  options: RemedyOptions,
+): Promise<readonly Finding[]> {
+  const plans = new RemedyPlans(storage, options);
+  const mended: Finding[] = [];
+  for (const item of findings) {
+    const isDepending = item.remedy === undefined && DEPENDING.includes(item.rule);
+    mended.push(isDepending ? { ...item, remedy: await plans.remedyFor(item.rule) } : item);
+  }
+  const obstacle = mended.find((item) => isObstacle(item, storage.name));
+  return obstacle === undefined ? mended : mended.map((item) => behind(item, obstacle));
+}
+
+/** True for what keeps the disk from being read, or resized, for good. */
+function isObstacle(item: Finding, path: string): boolean {
+  const isGrave = item.severity === 'error' || item.rule === 'footer.size-zero';
+  return isGrave && !remedyOf(item, path).startsWith('vhd ');
+}
+
+/** Commands that have to read the disk would only fail. */
+function behind(item: Finding, { rule }: Finding): Finding {
+  const { mend = '' }: Rule = RULES[item.rule];
+  if (item.remedy !== undefined || !/^vhd (?:convert|resize|set|compact) /.test(mend)) return item;
+  return { ...item, remedy: `nothing mends it while ${rule} is not mended` };
+}
+
+/** A finding that is mended by naming the parent again, with its path where it was found. */
+export function withParent(item: Finding, path: string, parent: ResolvedLink | undefined): Finding {
+  const { mend }: Rule = RULES[item.rule];
+  if (parent === undefined || item.remedy !== undefined || mend?.includes('PARENT') !== true) return item;
+  return { ...item, remedy: commandFor(mend, path).replace('PARENT', () => shellPath(parent.path)) };
+}
+
+/** Repairs of one image with different options, each planned once. */
+class RemedyPlans {
+  readonly #storage: Storage;
+  readonly #options: RemedyOptions;
+  readonly #plans = new Map<string, RepairPlan | undefined>();
+  readonly #remedies = new Map<RuleId, string | undefined>();
+
+  constructor(storage: Storage, options: RemedyOptions) {
+    this.#storage = storage;
+    this.#options = options;
+  }
+
+  /** Undefined where the table's remedy has to do: more would change than can be planned. */
+  async remedyFor(rule: RuleId): Promise<string | undefined> {
+    if (!this.#remedies.has(rule)) this.#remedies.set(rule, await this.#find(rule));
+    return this.#remedies.get(rule);
+  }
+
+  async #find(rule: RuleId): Promise<string | undefined> {
+    const { mend = '' }: Rule = RULES[rule];
+    const flags = new Set((Object.keys(FLAGS) as Flag[]).filter((flag) => mend.includes(FLAGS[flag])));
+    const footer = this.#options.footer ?? (mend.includes('--footer end') ? 'end' : undefined);
+    for (let step = 0; step < MAX_STEPS; step++) {
+      const plan = await this.#plan(flags, footer);
+      if (plan === undefined) return undefined;
+      const isLeft = plan.after.findings.some((item) => item.rule === rule);
+      if (!isLeft) return this.#command(flags, footer);
+      const needed = neededFor(plan, rule, flags);
+      if (needed === undefined) return plan.reasons.get(rule);
+      flags.add(needed);
+    }
+    return undefined;
+  }
+
+  #command(flags: ReadonlySet<Flag>, footer: RepairPermits['footer']): string {
+    const words = (Object.keys(FLAGS) as Flag[]).filter((flag) => flags.has(flag)).map((flag) => FLAGS[flag]);
+    const ofFooter = footer === undefined ? [] : [`--footer ${footer}`];
+    return [commandFor('vhd repair FILE', this.#storage.name), ...ofFooter, ...words].join(' ');
+  }
+
+  async #plan(flags: ReadonlySet<Flag>, footer: RepairPermits['footer']): Promise<RepairPlan | undefined> {
+    const key = [...flags, footer].sort().join();
+    if (!this.#plans.has(key)) {
+      const permits = {
+        ...{ cut: flags.has('cut'), dropBlocks: flags.has('dropBlocks'), zeroFill: flags.has('zeroFill') },
+        ...{ setBits: flags.has('setBits'), rebuildBat: flags.has('rebuildBat'), footer },
+      };
+      this.#plans.set(key, await planned(this.#storage, { ...this.#options, permits }));
+    }
+    return this.#plans.get(key);
+  }
+}
+
+/** Undefined if more would change than a draft holds. */
+async function planned(storage: Storage, options: PlanOptions): Promise<RepairPlan | undefined> {
+  try {
+    return await planRepair(storage, options);
+  } catch (error) {
+    if (error instanceof VhdError && error.code === 'ERR_VHD_LIMIT') return undefined;
+    throw error;
+  }
+}
+
+/** The option that a finding needs besides: its own, or that of one that has to be mended before it. */
+function neededFor({ needed, reasons }: RepairPlan, rule: RuleId, flags: ReadonlySet<Flag>): LossOption | undefined {
+  const own = needed.find((loss) => loss.rule === rule && !flags.has(loss.option));
+  if (own !== undefined || reasons.has(rule)) return own?.option;
+  return needed.find(({ option }) => !flags.has(option))?.option;
+}
