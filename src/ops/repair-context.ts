@@ -1,5 +1,6 @@
 import { metadataRanges } from '../disk/metadata-ranges.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
+import { type FindData, storedRanges } from '../disk/stored-ranges.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { type BlockLayout, blockLayout, entryCountFor } from '../format/layout.ts';
@@ -109,13 +110,17 @@ export async function endWith(draft: Draft, footer: Footer, offset: number): Pro
   await draft.truncate(offset + FOOTER_BYTES);
 }
 
-/** True if all bytes from `start` to `end`, exclusive, are zero. */
+/** True if all bytes from `start` to `end`, exclusive, are zero; holes are not read. */
 export async function isZeroBetween(draft: Draft, start: number, end: number): Promise<boolean> {
+  const find: FindData = (position, length) => draft.findData(position, length);
   const piece = new Uint8Array(Math.min(PIECE_BYTES, Math.max(0, end - start)));
-  for (let position = start; position < end; position += piece.length) {
-    const bytes = piece.subarray(0, Math.min(piece.length, end - position));
-    await draft.read(bytes, position);
-    if (dataRuns(bytes, bytes.length).length > 0) return false;
+  for await (const stored of storedRanges(find, start, end, true)) {
+    const storedEnd = stored.start + stored.length;
+    for (let position = stored.start; position < storedEnd; position += piece.length) {
+      const bytes = piece.subarray(0, Math.min(piece.length, storedEnd - position));
+      await draft.read(bytes, position);
+      if (dataRuns(bytes, bytes.length).length > 0) return false;
+    }
   }
   return true;
 }

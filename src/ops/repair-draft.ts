@@ -1,7 +1,7 @@
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import type { JournalCut, JournalWrite } from '../open-journal.ts';
-import type { Storage, StorageCapabilities } from '../storage/storage.ts';
+import type { Storage, StorageCapabilities, StoredRange } from '../storage/storage.ts';
 import { tooManyChanges } from './journal.ts';
 
 /** What a draft changes, as a journal has it. */
@@ -65,6 +65,14 @@ export class Draft implements Storage {
       const to = Math.min(start + SECTOR_BYTES, position + target.length);
       target.set(bytes.subarray(from - start, to - start), from - position);
     }
+  }
+
+  /** What the file behind it stores, unless something is changed in the range. */
+  async findData(position: number, length: number): Promise<StoredRange | undefined> {
+    const end = Math.min(position + length, this.#visibleBytes);
+    const isChanged = this.#changedSectors(position, position + length).length > 0;
+    if (isChanged || this.#base.findData === undefined) return { start: position, length };
+    return end <= position ? undefined : this.#base.findData(position, end - position);
   }
 
   #changedSectors(start: number, end: number): readonly (readonly [number, Uint8Array])[] {
