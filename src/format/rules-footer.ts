@@ -32,7 +32,7 @@ export const FILE_AND_FOOTER_RULES = {
     severity: 'note',
     message: 'the file holds space that nothing refers to',
     means: 'the file is larger than it has to be; or the table has lost entries, and there are their blocks',
-    mend: 'vhd repair FILE --cut',
+    mend: 'vhd compact FILE',
   },
   'footer.missing': {
     severity: 'error',

@@ -10,9 +10,9 @@ import { type PlanOptions, planRepair, type RepairPlan } from './repair-plan.ts'
 /** Rules of which what mends them depends on the image: a repair is planned to know it. */
 const DEPENDING: readonly RuleId[] = [
   ...(['footer.poisoned', 'footer.data-offset', 'footer.end-missing', 'footer.copy-contradicts'] as const),
-  ...(['footer.type', 'footer.checksum', 'footer.displaced', 'fixed.long', 'file.leaked', 'file.unaligned'] as const),
+  ...(['footer.type', 'footer.checksum', 'footer.displaced', 'fixed.long', 'file.unaligned'] as const),
   ...(['header.cookie', 'header.checksum', 'header.block-size', 'header.table-offset'] as const),
-  ...(['bat.short', 'bat.long', 'bat.out-of-file', 'bat.in-metadata', 'bat.overlap'] as const),
+  ...(['bat.short', 'bat.long'] as const),
 ];
 
 /** The options of a repair, as they are written in a command. */
