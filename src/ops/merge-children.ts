@@ -12,6 +12,8 @@ export interface MergedChildren {
   readonly relinks: readonly string[];
 }
 
+const NEW_REMEDY = 'merge into a new image with -o NEW, or --allow-breaking-children if they may be lost';
+
 /**
  * Refuses a merge in place that others would be broken by. Children of the target, and of the links between, would read
  * sectors that are the child's; children of the child go on reading what they read, as long as it is there.
@@ -25,7 +27,7 @@ export async function checkMergedChildren(chain: MergeChain, options: MergeOptio
   const paths = [...above, target].map(({ path }) => path);
   for (const [position, path] of paths.entries()) {
     const except = paths.slice(position - 1, position);
-    if (position > 0) await refuseBreakingChildren(path, { allow, except, signal });
+    if (position > 0) await refuseBreakingChildren(path, { allow, except, signal, remedy: NEW_REMEDY });
   }
   const relinks: string[] = [];
   const needed: string[] = [];

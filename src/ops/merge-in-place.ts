@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Disk } from '../disk/disk.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
+import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
@@ -132,16 +133,10 @@ async function examineTarget(storage: FileStorage, found: SoundExamination): Pro
   return sound;
 }
 
-function checkMayChange({ findings, footer }: SoundExamination, name: string): void {
-  const isPoisoned = findings.some((item) => item.rule === 'footer.poisoned');
-  const isHidden = footer.reserved[0] === 1;
-  if (!isPoisoned && !isHidden && footer.savedState === 0) return;
-  const why = isPoisoned
-    ? 'another program has it open, or crashed while it had (its end footer is overwritten)'
-    : isHidden
-      ? 'it is marked hidden: another program has merged it into a child and waits to delete it'
-      : 'a virtual machine is saved with it, and would go on with other bytes';
-  throw new VhdError('ERR_VHD_IN_USE', `nothing may be merged into it: ${why}`, {
+function checkMayChange(image: SoundExamination, name: string): void {
+  const found = whyUnchangeable(image);
+  if (found === undefined) return;
+  throw new VhdError('ERR_VHD_IN_USE', `nothing may be merged into it: ${found.why}`, {
     storage: name,
     remedy: 'merge into a new image with -o NEW',
   });
@@ -251,6 +246,8 @@ function warningsAbout(path: string, image: SoundExamination, source: Disk): str
 
 /** What the system said, where small writes that were gathered failed: a full disk is told as one. */
 function causeOf(error: unknown): unknown {
-  const cause = error instanceof VhdError && error.code === 'ERR_VHD_POISONED' ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && !(cause instanceof VhdError) ? cause : error;
+  if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_POISONED') return error;
+  let { cause } = error;
+  while (cause instanceof VhdError) cause = cause.cause;
+  return cause instanceof Error && 'code' in cause ? cause : error;
 }

@@ -238,7 +238,7 @@ describe('vhd merge', () => {
       const { code, message } = await refused([child, '--into', base]);
       expect({ code, message }).toEqual({
         code: 'ERR_VHD_IN_USE',
-        message: 'nothing may be merged into it: a virtual machine is saved with it, and would go on with other bytes',
+        message: 'nothing may be merged into it: a virtual machine is saved with it',
       });
     });
   });
