@@ -64,9 +64,9 @@ export async function planCopy(input: PlanInput, options: MergeOptions): Promise
     const { size } = source;
     const growth = size <= target.virtualSize ? undefined : await planGrowth(storage, target, { size, fileSizeBefore });
     if (growth !== undefined) await checkBehindEnd(input);
-    if (target.type === 'dynamic') await checkBitmaps(disk, source, depth);
     const stored = new StoredSpans(disk);
-    const need = await stored.measure(source, depth);
+    const bitmaps = target.type === 'dynamic' ? new BitmapCheck(disk) : undefined;
+    const need = await stored.measure(source, depth, bitmaps);
     const freeBytes = await freeBytesAt(storage.name);
     const planned = { mergedBytes: need.mergedBytes, growth, depth, freeBytes };
     const total = (bytes: number): number => bytes + (growth?.addedBytes ?? 0);
@@ -96,14 +96,26 @@ function checkPlaces({ findings }: VhdDisk, name: string): void {
  * Looks into the blocks of the target that are to be written to: what keeps them from being read keeps them from being
  * written to in part, and has to be known before the first of them is.
  */
-async function checkBitmaps(disk: VhdDisk, source: Disk, depth: number): Promise<void> {
-  const { size, blockSize = size } = disk;
-  let checkedEnd = 0;
-  for await (const { start, length, depth: decidedBy } of source.extents()) {
-    const end = Math.min(size, Math.ceil((start + length) / blockSize) * blockSize);
-    const first = Math.max(checkedEnd, Math.floor(start / blockSize) * blockSize);
-    if (decidedBy >= depth || end <= first) continue;
-    for await (const _ of disk.extents({ start: first, length: end - first })) checkedEnd = end;
+class BitmapCheck {
+  readonly #disk: VhdDisk;
+  readonly #blockSize: number;
+  #checkedEnd = 0;
+
+  constructor(disk: VhdDisk) {
+    this.#disk = disk;
+    this.#blockSize = disk.blockSize ?? disk.size;
+  }
+
+  /** True if a stretch that ends at `end` (exclusive) reaches behind what was looked into. Asked in the order of the disk. */
+  isNew(end: number): boolean {
+    return Math.min(end, this.#disk.size) > this.#checkedEnd;
+  }
+
+  async look(from: number, to: number): Promise<void> {
+    const end = Math.min(this.#disk.size, Math.ceil(to / this.#blockSize) * this.#blockSize);
+    const start = Math.max(this.#checkedEnd, Math.floor(from / this.#blockSize) * this.#blockSize);
+    if (end <= start) return;
+    for await (const _ of this.#disk.extents({ start, length: end - start })) this.#checkedEnd = end;
   }
 }
 
@@ -147,14 +159,19 @@ class StoredSpans {
     this.#disk = disk;
   }
 
-  /** What it takes if nothing is zero that the links above hold. */
-  async measure(source: Disk, depth: number): Promise<Need & { mergedBytes: number }> {
+  /** What it takes if nothing is zero that the links above hold; looks into the blocks on the way. */
+  async measure(
+    source: Disk,
+    depth: number,
+    bitmaps: BitmapCheck | undefined,
+  ): Promise<Need & { mergedBytes: number }> {
     const counter = new PlaceCounter(await this.#stored(), this.#disk.blockSize);
     let mergedBytes = 0;
     for await (const { start, length, kind, depth: decidedBy } of source.extents()) {
       if (decidedBy >= depth) continue;
       mergedBytes += length;
       if (kind === 'data') counter.add(start, length);
+      if (bitmaps?.isNew(start + length) === true) await bitmaps.look(start, start + length);
     }
     return { ...counter.need(), mergedBytes };
   }
