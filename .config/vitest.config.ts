@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
  * inherits the peak of its parent), or starts many processes, each of which costs more the larger the one is that does.
  */
 const MARKS =
-  /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceUsage)\(|setFlagsFromString|useBuiltCommand|\bspawn(Sync)?\(/;
+  /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceUsage)\(|setFlagsFromString|useBuiltCommand|useExampleLines|\bspawn(Sync)?\(/;
 const FOLDERS = /^test\/(interop|package)\//;
 
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
