@@ -27,7 +27,8 @@ let scratch = '';
 let app = '';
 
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
-  const env = { ...process.env, npm_config_update_notifier: 'false', npm_config_loglevel: 'error' };
+  const settings = { npm_config_update_notifier: 'false', npm_config_loglevel: 'error', VHDKIT_TYPES_CHECKED: '1' };
+  const env = { ...process.env, ...settings };
   const { stdout } = await promisify(execFile)(command, args, { cwd, env }).catch((error: unknown) => {
     const { stdout: out, stderr: err } = error as { stdout: string; stderr: string };
     throw new Error(`${command} ${args.join(' ')} failed:\n${out}${err}`, { cause: error });
