@@ -7,6 +7,11 @@ export function numberFromEnv(name: string, fallback: number): number {
   return value;
 }
 
+/**
+ * `VHDKIT_THOROUGH=1`: what `npm test` does for some of many that are alike, each test says for which, is done for all.
+ */
+export const isThorough: boolean = process.env['VHDKIT_THOROUGH'] === '1';
+
 /** fast-check parameters: `VHDKIT_SEED` repeats a run, `VHDKIT_RUNS` makes it longer. */
 export function checkParameters(runs: number): { numRuns: number; seed?: number } {
   const numRuns = numberFromEnv('VHDKIT_RUNS', runs);
