@@ -26,6 +26,11 @@ export interface ExampleLines {
   run(line: string, options?: LineOptions): Promise<LineResult>;
 }
 
+/** Whether a line is for a shell, and so for a process: it is more than a single call with words that mean themselves. */
+export function needsShell(line: string): boolean {
+  return !PLAIN_CALL.test(line);
+}
+
 /** One call of `vhd` whose words mean themselves: no shell is needed, nor a process (`'…'` is one word). */
 const PLAIN_CALL = /^vhd(?: (?:[\w./:=,+@%-]+|'[^']*'))+$/;
 
@@ -56,7 +61,7 @@ export function useExampleLines(label: string): ExampleLines {
   }
 
   function attempt(line: string, cwd: string, isProcess: boolean): Promise<LineResult> {
-    return !isProcess && PLAIN_CALL.test(line) ? runHere(line, cwd) : runInShell(line, cwd, folder.file('bin'));
+    return !isProcess && !needsShell(line) ? runHere(line, cwd) : runInShell(line, cwd, folder.file('bin'));
   }
 
   return {
