@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { freemem, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
+import { LongestFirst } from './longest-first.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -59,6 +60,7 @@ const config: ViteUserConfig = {
     ],
   },
   test: {
+    sequence: { sequencer: LongestFirst },
     pool: 'forks',
     // One more than the processors that are meant: there is always one that waits, for a process or a file.
     maxWorkers: 3,
