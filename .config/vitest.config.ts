@@ -33,7 +33,7 @@ function project(
   return { extends: true, test: { name, isolate, unstubEnvs: true, unstubGlobals: true, ...which } };
 }
 
-/** Room for temporary files that has to be in memory, in bytes: ten times what they take. */
+/** Room for temporary files that has to be in memory, in bytes: some four times what they take at once. */
 const ROOM_IN_MEMORY = 4 * 1024 ** 3;
 
 /**
