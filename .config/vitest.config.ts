@@ -1,27 +1,55 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { freemem, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
+import { LongestFirst } from './longest-first.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Marks of a file that gets a process of its own: it changes modules or the process for good, measures memory (a child
- * inherits the peak of its parent), or starts many processes, each of which costs more the larger the one is that does.
+ * Marks of a file that gets a process of its own: it changes modules or the process for good, or measures memory (a child
+ * inherits the peak of its parent).
  */
-const MARKS =
-  /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceUsage)\(|setFlagsFromString|useBuiltCommand|\bspawn(Sync)?\(/;
-const FOLDERS = /^test\/(interop|package)\//;
+const ALONE = /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceUsage)\(|setFlagsFromString/;
+/** Marks of a file that starts many processes, each of which costs more the larger the one is that does. */
+const STARTS = /useBuiltCommand|useExampleLines|\bspawn(Sync)?\(/;
+const STARTS_IN = /^test\/(interop|package)\//;
 
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts'))
-  .map((name) => `test/${name.replaceAll('\\', '/')}`);
-const alone = files.filter((name) => FOLDERS.test(name) || MARKS.test(readFileSync(root + name, 'utf8')));
+  .map((name) => `test/${name.replaceAll('\\', '/')}`)
+  .map((name) => ({ name, text: readFileSync(root + name, 'utf8') }));
+const alone = files.filter(({ text }) => ALONE.test(text)).map(({ name }) => name);
+const starting = files
+  .filter(({ name, text }) => !ALONE.test(text) && (STARTS_IN.test(name) || STARTS.test(text)))
+  .map(({ name }) => name);
 
-/** Two kinds: a process for each file, and files that share two processes and what these have loaded. */
-function project(name: string, isolate: boolean): TestProjectInlineConfiguration {
-  const which = isolate ? { include: alone } : { include: ['test/**/*.test.ts'], exclude: alone };
+/** Three kinds: a process for each file; files that start processes; all others. These two share what they have loaded. */
+function project(
+  name: string,
+  isolate: boolean,
+  which: TestProjectInlineConfiguration['test'],
+): TestProjectInlineConfiguration {
   return { extends: true, test: { name, isolate, unstubEnvs: true, unstubGlobals: true, ...which } };
 }
+
+/** Room for temporary files that has to be in memory, in bytes: some four times what they take at once. */
+const ROOM_IN_MEMORY = 4 * 1024 ** 3;
+
+/**
+ * Where temporary files go: into memory, where there is room and nobody says otherwise by TMPDIR. What is flushed, many
+ * thousands of times, is to be written in the right order, which other tests show; that it takes milliseconds shows nothing.
+ */
+function temporaryFolder(): string {
+  const memory = '/dev/shm';
+  if (process.platform !== 'linux' || process.env['TMPDIR'] !== undefined || !existsSync(memory)) return tmpdir();
+  const { bavail, bsize } = statfsSync(memory);
+  return Math.min(bavail * bsize, freemem()) >= ROOM_IN_MEMORY ? memory : tmpdir();
+}
+
+// Some tests are about what file systems tell: these want both.
+process.env['VHDKIT_DISK_TMPDIR'] ??= tmpdir();
+process.env['TMPDIR'] = temporaryFolder();
 
 const config: ViteUserConfig = {
   root,
@@ -32,12 +60,18 @@ const config: ViteUserConfig = {
     ],
   },
   test: {
+    sequence: { sequencer: LongestFirst },
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the processors that are meant: there is always one that waits, for a process or a file.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     globalSetup: ['test/support/shared-folder.ts'],
-    projects: [project('alone', true), project('shared', false)],
+    projects: [
+      project('alone', true, { include: alone }),
+      project('starting', false, { include: starting }),
+      project('others', false, { include: ['test/**/*.test.ts'], exclude: [...alone, ...starting] }),
+    ],
   },
 };
 

@@ -1,17 +1,14 @@
 // Every example that the help of any verb shows is run, in a folder with the files of test/support/example-files.ts.
-import { spawn } from 'node:child_process';
+// Those that need no shell run in this process, but one where a verb has no others: the built command knows every verb.
 import { existsSync } from 'node:fs';
-import { chmod, cp, mkdir, rm, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { VERBS } from '../../bin/verbs.ts';
-import { ended, type ProcessResult, useBuiltCommand, vhd } from '../support/cli.ts';
-import { EXAMPLE_FILES, filesFor, makeExampleFiles, strangersIn } from '../support/example-files.ts';
+import { vhd } from '../support/cli.ts';
+import { EXAMPLE_FILES, strangersIn } from '../support/example-files.ts';
+import { type LineResult, needsShell, useExampleLines } from '../support/example-lines.ts';
 import { findProgram, stub } from '../support/peers.ts';
-import { useTempFolder } from '../support/temp.ts';
 
-const folder = useTempFolder('cli-examples');
-const command = useBuiltCommand();
+const exampleLines = useExampleLines('cli-examples');
 
 /** The lines under the heading of the examples. */
 async function examplesOf(args: readonly string[]): Promise<string[]> {
@@ -29,42 +26,7 @@ function programsIn(line: string): string[] {
   return calls.filter((name) => /^[a-z]/.test(name) && !['vhd', 'source', 'cd'].includes(name));
 }
 
-beforeAll(async () => {
-  await mkdir(folder.file('bin'));
-  await mkdir(folder.file('files'));
-  await writeFile(folder.file('bin/vhd'), `#!/bin/sh\nexec '${process.execPath}' '${command.path}' "$@"\n`);
-  await chmod(folder.file('bin/vhd'), 0o755);
-  await makeExampleFiles(folder.file('files'));
-});
-
-/** Runs a line of shell in a folder where `vhd` is a command. */
-function run(line: string, cwd: string): Promise<ProcessResult> {
-  const path = `${folder.file('bin')}${delimiter}${process.env['PATH'] ?? ''}`;
-  const env = { ...process.env, PATH: path, HOME: cwd, NO_COLOR: '1' };
-  return ended(spawn('bash', ['-c', `set -o pipefail; ${line}`], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] }));
-}
-
-/** Runs an example. What it makes must not be there: it says so itself, once for each file. */
-async function runExample(line: string): Promise<ProcessResult> {
-  const cwd = folder.file('here');
-  await rm(cwd, { recursive: true, force: true });
-  await mkdir(cwd);
-  for (const name of filesFor(line)) {
-    await cp(folder.file(join('files', name)), join(cwd, name), { recursive: true }).catch(skipMissing);
-  }
-  const result = await run(line, cwd);
-  const made = /^vhd: (\S+): the output exists already$/m.exec(result.stderr)?.[1];
-  if (result.code !== 2 || made === undefined || !Object.hasOwn(EXAMPLE_FILES, made)) return result;
-  await rm(join(cwd, made), { recursive: true });
-  return run(line, cwd);
-}
-
-/** Compressed files are there only if the program is that makes them. */
-function skipMissing(error: unknown): void {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-}
-
-function whyItFailed(line: string, { stdout, stderr }: ProcessResult): string {
+function whyItFailed(line: string, { stdout, stderr }: LineResult): string {
   const strangers = strangersIn(line);
   const known = Object.entries(EXAMPLE_FILES).map(([name, { what }]) => `  ${name}: ${what}`);
   const hint = `it names ${strangers.join(', ')}: if that has to exist, add it to test/support/example-files.ts or take one of\n${known.join('\n')}`;
@@ -77,7 +39,7 @@ describe.each([...examples])('the examples of %s', (verb, lines) => {
     for (const line of lines) expect(line).toContain(verb === 'vhd' ? 'vhd ' : `vhd ${verb}`);
   });
 
-  for (const line of lines) {
+  for (const [index, line] of lines.entries()) {
     const missing = [
       ...programsIn(line).filter((name) => findProgram(name) === undefined),
       ...line.split(' ').filter((word) => word.startsWith('/dev/') && !existsSync(word)),
@@ -85,7 +47,7 @@ describe.each([...examples])('the examples of %s', (verb, lines) => {
     if (missing.length > 0) stub(line, `${missing.join(', ')} is not there`);
     else {
       it(line, async () => {
-        const result = await runExample(line);
+        const result = await exampleLines.run(line, { isProcess: index === 0 && !lines.some(needsShell) });
         expect(result.code, whyItFailed(line, result)).toBe(0);
       });
     }
@@ -94,7 +56,7 @@ describe.each([...examples])('the examples of %s', (verb, lines) => {
 
 it('an example with a file that is not there says where such files come from', async () => {
   const line = 'vhd info nosuch.vhd';
-  const result = await runExample(line);
+  const result = await exampleLines.run(line);
   expect(result.code).toBe(4);
   expect(whyItFailed(line, result)).toMatch(
     /it names nosuch\.vhd: .* add it to test\/support\/example-files\.ts .*\n {2}disk\.raw: /,

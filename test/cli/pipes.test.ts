@@ -11,8 +11,8 @@ import { useTempFolder } from '../support/temp.ts';
 const folder = useTempFolder('cli-pipes');
 const command = useBuiltCommand();
 const MIB = 1024 ** 2;
-const disk = new Uint8Array(24 * MIB);
-for (const start of [0, 9, 20]) disk.set(pattern(3 * MIB, start), start * MIB);
+const disk = new Uint8Array(12 * MIB);
+for (const start of [0, 4, 9]) disk.set(pattern(2 * MIB, start), start * MIB);
 const hash = createHash('sha256').update(disk).digest('hex');
 
 const sh = (line: string): Promise<ProcessResult> => shell(command, folder.path, `set -o pipefail; ${line}`);
@@ -56,7 +56,7 @@ describe('pipes', () => {
 
   it('vhd write takes a pipe', async () => {
     const line = 'cat disk.raw | $vhd write blank.vhd -q && $vhd read blank.vhd | sha256sum';
-    expect(await sh(`$vhd create blank.vhd 24M -q && ${line}`)).toEqual({
+    expect(await sh(`$vhd create blank.vhd 12M -q && ${line}`)).toEqual({
       code: 0,
       signal: null,
       stdout: `${hash}  -\n`,
@@ -76,15 +76,15 @@ describe('pipes', () => {
 
 it.skipIf(process.platform !== 'linux').each([
   ['raw', ['/dev/null', '--to', 'raw']],
-  ['fit for Azure, to a pipe', ['-', '--azure', '--input-size', '200M']],
-  ['fit for Azure, to a file', ['memory.vhd', '--azure', '--input-size', '200M']],
+  ['fit for Azure, to a pipe', ['-', '--azure', '--input-size', '160M']],
+  ['fit for Azure, to a file', ['memory.vhd', '--azure', '--input-size', '160M']],
 ])('a conversion of a pipe holds little in memory: %s', async (_what, args) => {
   const child = spawn(process.execPath, [command.path, 'convert', '-', ...args, '-q'], {
     cwd: folder.path,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   const end = ended(child);
-  const table = gptDisk({ sectorCount: (200 * MIB) / 512, entries: [{ type: LINUX, first: 2048, last: 400_000 }] });
+  const table = gptDisk({ sectorCount: (160 * MIB) / 512, entries: [{ type: LINUX, first: 2048, last: 320_000 }] });
   const data = pattern(MIB);
   for (let start = 0; start < table.length; start += MIB) {
     const isTable = start === 0 || start + MIB === table.length;

@@ -7,9 +7,9 @@ import { describeProgram, makeProgram } from './program.ts';
 import { SUBJECTS } from './subjects.ts';
 
 const SEED = numberFromEnv('VHDKIT_SEED', 20_261_124);
-/** Programs on each image; a program is run once for each of its calls, or, unless told how many, for every second one. */
+/** Programs on each image; a program is run once for each of its calls, or, unless told how many, for every fourth one. */
 const PROGRAMS = numberFromEnv('VHDKIT_FAULT_PROGRAMS', 1);
-const EIO_STRIDE = process.env['VHDKIT_FAULT_PROGRAMS'] === undefined ? 2 : 1;
+const EIO_STRIDE = process.env['VHDKIT_FAULT_PROGRAMS'] === undefined ? 4 : 1;
 const NAMES = [
   'a packed image with blocks',
   'an aligned image',

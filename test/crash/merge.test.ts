@@ -21,7 +21,7 @@ const CHOICE = { sizes: [20 * KiB, 11 * KiB + 512, 90 * KiB], blockSizes: [512, 
 const PICKS = 3;
 /** Of all states that crashes leave, so many of a chain are looked at. */
 const STATES = 25;
-const { numRuns: RUNS, seed: SEED = 1 } = checkParameters(14);
+const { numRuns: RUNS, seed: SEED = 1 } = checkParameters(9);
 
 function linkStorage(image: Uint8Array): Storage {
   return new MemoryStorage(image, { writable: false });

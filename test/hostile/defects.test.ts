@@ -20,6 +20,7 @@ import {
   streamOutcome,
   writeDefect,
 } from '../support/defects-open.ts';
+import { isThorough } from '../support/seed.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 /** The rules that no image here breaks, and why. */
@@ -39,6 +40,13 @@ const OF_BASES: Partial<Record<string, readonly RuleId[]>> = {
 };
 
 const rows = defects.map((defect): [string, Defect] => [defect.name, defect]);
+/**
+ * Every defect is checked, read at its path, and looked at in two of four other ways, so that each of these sees half of
+ * all defects, and of every kind some; with VHDKIT_THOROUGH=1 in all four.
+ */
+const rowsOf = (way: 0 | 1 | 2 | 3): typeof rows => {
+  return rows.filter((_, index) => isThorough || (index + way) % 4 < 2);
+};
 
 describe('the defects', () => {
   it('are many, each with a name of its own that can be that of a file', () => {
@@ -108,16 +116,16 @@ describe('reading an image with a defect', () => {
     expect(info.refusal === null).toBe(info.readable);
   });
 
-  it.each(rows)('%s, in memory', async (_, defect) => {
+  it.each(rowsOf(0))('%s, in memory', async (_, defect) => {
     const opening = defect.givenParent ?? expectedOutcome(defect).opening;
     expect(await outcomeOf(openInMemory(defect), defect)).toEqual({ ...expectedOutcome(defect), opening });
   });
 
-  it.each(rows)('%s, on a stream', async (_, defect) => {
+  it.each(rowsOf(1))('%s, on a stream', async (_, defect) => {
     expect(await streamOutcome(defect)).toEqual({ opening: expectedStream(defect), difference: -1 });
   });
 
-  it.each(rows)('%s, converted', async (_, defect) => {
+  it.each(rowsOf(2))('%s, converted', async (_, defect) => {
     const path = await writeDefect(defect, folder.path);
     const target = folder.file('out.raw');
     const { opening, unreadable } = expectedOutcome(defect);
@@ -140,7 +148,7 @@ describe('reading an image with a defect', () => {
 describe('opening an image with a defect for writing', () => {
   const folder = useTempFolder('defects-write');
 
-  it.each(rows)('%s', async (_, defect) => {
+  it.each(rowsOf(3))('%s', async (_, defect) => {
     const path = await writeDefect(defect, folder.path);
     const opened = openVhd(path, { writable: true });
     const found = await opened.then(async (disk) => {

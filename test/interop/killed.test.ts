@@ -1,5 +1,5 @@
 // A process that writes is killed, again and again: what it had flushed is there, for us and for others.
-// VHDKIT_KILL_ROUNDS says how often (default 15), VHDKIT_SEED what is written and when it is killed.
+// VHDKIT_KILL_ROUNDS says how often (default 10), VHDKIT_SEED what is written and when it is killed.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { type TempFolder, useTempFolder } from '../support/temp.ts';
 import { BLOCK_SIZE, callsOfBatch, DISK_SIZE } from './kill-batches.ts';
 import { qemuSize, sevenZipSize, vhdiSize, withVhdiMount } from './readers.ts';
 
-const ROUNDS = numberFromEnv('VHDKIT_KILL_ROUNDS', 15);
+const ROUNDS = numberFromEnv('VHDKIT_KILL_ROUNDS', 10);
 const SEED = numberFromEnv('VHDKIT_SEED', 1);
 
 /** The images, each killed in its share of the rounds. */

@@ -26,9 +26,9 @@ const DYNAMIC: Record<string, ImageShape> = {
 /** So little is gathered that arenas fill, leave and fill again; and some writes are longer than an arena. */
 const TIGHT: Opening = { limits: { gatherBelow: 3000, arenaBytes: 2048 } };
 const OPENINGS: readonly (readonly [string, Opening, number])[] = [
-  ['as it is', {}, 35],
-  ['with little room to gather', TIGHT, 35],
-  ["with durability 'always'", { durability: 'always' }, 15],
+  ['as it is', {}, 15],
+  ['with little room to gather', TIGHT, 15],
+  ["with durability 'always'", { durability: 'always' }, 8],
 ];
 
 describe.each(OPENINGS)('a disk opened %s is an array of bytes, whatever is done to it:', (_how, opening, runs) => {

@@ -149,8 +149,12 @@ function roomOf(path: string): string | undefined {
   return ROWS.flat().find((room) => room.files.test(path))?.name;
 }
 
+const parsed = new WeakMap<SourceText, ts.SourceFile>();
+
 function parse(file: SourceText): ts.SourceFile {
-  return ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true);
+  const known = parsed.get(file) ?? ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true);
+  parsed.set(file, known);
+  return known;
 }
 
 function isDefaultExport(statement: ts.Statement): boolean {

@@ -2,6 +2,7 @@
 import { type Ending, fuzzImage } from './fuzz-images.ts';
 import type { Seed } from './fuzz-seeds.ts';
 import { fuzzCompressed, fuzzJournal, fuzzManifest, fuzzName, fuzzTable } from './fuzz-texts.ts';
+import { rerunOf } from './fuzz-words.ts';
 import { mix, Random } from './seed.ts';
 
 /** Time a case may take, in milliseconds: of the processor, where the clock says more. */
@@ -66,6 +67,5 @@ export function describeFailure(
   { kind, failure = '' }: CaseResult,
   only?: 'made' | 'real',
 ): string {
-  const which = only === undefined ? '' : ` --only ${only}`;
-  return `${kind}: npm run test:fuzz -- --seed ${seed} --case ${number}${which}\n${failure}`;
+  return `${kind}: ${rerunOf(seed, number, only)}\n${failure}`;
 }

@@ -7,6 +7,11 @@ export function numberFromEnv(name: string, fallback: number): number {
   return value;
 }
 
+/**
+ * `VHDKIT_THOROUGH=1`: what `npm test` does for some of many that are alike, each test says for which, is done for all.
+ */
+export const isThorough: boolean = process.env['VHDKIT_THOROUGH'] === '1';
+
 /** fast-check parameters: `VHDKIT_SEED` repeats a run, `VHDKIT_RUNS` makes it longer. */
 export function checkParameters(runs: number): { numRuns: number; seed?: number } {
   const numRuns = numberFromEnv('VHDKIT_RUNS', runs);
@@ -41,9 +46,21 @@ export class Random {
   }
 }
 
-/** A seed made of another and a number, unlike those of the numbers beside it. */
+/**
+ * A seed made of another and a number: those of the numbers beside it have nothing in common with it, nor have the
+ * seeds that the same numbers make of a seed beside the first.
+ */
 export function mix(seed: number, value: number): number {
-  let mixed = Math.imul(seed ^ (value % 0x1_0000_0000), 0x9e37_79b1) ^ Math.floor(value / 0x1_0000_0000);
-  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85eb_ca6b);
-  return (mixed ^ (mixed >>> 13)) >>> 0;
+  const [start, low, high] = [scramble(seed + 0x9e37_79b9), value % 0x1_0000_0000, Math.floor(value / 0x1_0000_0000)];
+  // What a number adds is another for each seed: else two seeds would share whole stretches of cases.
+  const mixed = scramble(Math.imul(low, scramble(start + 0x9e37_79b9) | 1) + start);
+  return scramble(mixed ^ high);
+}
+
+/** The end of MurmurHash3: every bit of the result hangs on every bit of the 32 that come in. */
+function scramble(value: number): number {
+  let mixed = value >>> 0;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85eb_ca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2_ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

@@ -12,8 +12,11 @@ const TELL_HOLES = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994];
 
 /** Folders of the tests of this file, one on each file system that there is: the usual one, and memory. */
 export function sparseFolders(label: string): string[] {
-  const bases = [tmpdir(), ...(existsSync('/dev/shm') ? ['/dev/shm'] : [])];
-  const folders = bases.map((base) => mkdtempSync(join(base, `vhdkit-${label}-`)));
+  const bases = new Set([
+    process.env['VHDKIT_DISK_TMPDIR'] ?? tmpdir(),
+    ...(existsSync('/dev/shm') ? ['/dev/shm'] : []),
+  ]);
+  const folders = [...bases].map((base) => mkdtempSync(join(base, `vhdkit-${label}-`)));
   afterAll(() => {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   });
