@@ -65,19 +65,12 @@ export async function identify(source: string | Storage, options: IdentifyOption
   const file = await FileStorage.open(source);
   try {
     const stats = await file.stat();
-    if (stats.isDirectory()) throw directoryError(source);
     // Some systems know the size of a disk behind one; a terminal or a source of zeros has none.
     if (stats.isCharacterDevice() && (await file.size()) === 0) return identificationOf(source, 0, CHARACTER_DEVICE);
     return await identifyStorage(file, searchBytes, file.isLockedForWriting());
   } finally {
     await file.close();
   }
-}
-
-/** What reading a directory gives, also where its size is 0 and nothing is read. */
-function directoryError(path: string): Error {
-  const message = `EISDIR: illegal operation on a directory, read '${path}'`;
-  return Object.assign(new Error(message), { code: 'EISDIR', syscall: 'read', path });
 }
 
 async function identifyStorage(

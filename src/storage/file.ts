@@ -363,6 +363,8 @@ function notLockedWarning(storage: string, reason: string): VhdWarning {
 async function checkOpened(fd: number, path: string, { writable, create }: FileStorageOptions): Promise<boolean> {
   try {
     const stats = await stat(fd);
+    // Small ones, as in memory, are never read, and would pass for an empty file.
+    if (stats.isDirectory()) throw openError('EISDIR', 'illegal operation on a directory', path);
     if (stats.isFIFO()) throw openError('ESPIPE', 'invalid seek', path);
     if (!stats.isBlockDevice()) return false;
     if (create !== undefined) throw openError('EEXIST', 'a block device cannot be emptied', path);
