@@ -70,6 +70,19 @@ export type { Watched } from './ops/check-bitmaps.ts';
 export type { CheckFinding, CheckReport } from './ops/check-report.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
+export type { CompareOptions } from './ops/compare.ts';
+export { compare } from './ops/compare.ts';
+export { compareDisks } from './ops/compare-disks.ts';
+export type {
+  CompareDisksOptions,
+  ComparedImage,
+  ComparedTail,
+  Comparison,
+  DifferingPartition,
+  DifferingRange,
+  DiskComparison,
+} from './ops/compare-report.ts';
+export type { ComparedDisk } from './ops/compare-stretches.ts';
 export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';

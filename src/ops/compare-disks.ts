@@ -51,6 +51,7 @@ export async function compareSides(
   const pieces = finder.pieces({ meter, signal });
   for await (const range of first ? firstSector(pieces) : joinedRanges(pieces)) await list.add(range);
   const tail = await tailOf(a, b, { meter, signal, isKnown: first && list.rangeCount > 0 });
+  signal?.throwIfAborted();
   meter.finish();
   const isSameSize = tail === null || (ignoreTail && tail.allZero === true);
   return {

@@ -92,7 +92,7 @@ async function* alignedExtents(a: ComparedSide, b: ComparedSide, end: number): A
       start = to;
     }
   } finally {
-    await Promise.all(iterators.map((iterator) => iterator.return?.()));
+    await Promise.all(iterators.map(async (iterator) => iterator.return?.()));
   }
 }
 

@@ -1,4 +1,4 @@
-import { checkOneOf, checkOptionNames } from '../errors.ts';
+import { checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { OPEN_DISK_OPTIONS, type OpenDiskOptions, type OpenedDisk, openDisk } from '../open.ts';
 import type { ImageSource } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -80,18 +80,29 @@ interface OpenedImage extends OpenedDisk {
 
 /** Opens both of them, or none. */
 export async function openPair(a: ImageToCompare, b: ImageToCompare): Promise<ComparedPair> {
-  const first = await openImage(a);
+  const first = await openImage(a, 'a');
   try {
-    return { a: first, b: await openImage(b) };
+    return { a: first, b: await openImage(b, 'b') };
   } catch (error) {
     await first.disk.close();
     throw error;
   }
 }
 
-async function openImage({ source, options }: ImageToCompare): Promise<OpenedImage> {
-  const opened = await openDisk(source, options);
+async function openImage({ source, options }: ImageToCompare, side: 'a' | 'b'): Promise<OpenedImage> {
+  const opened = await openDisk(source, options).catch((error: unknown) => {
+    throw error instanceof VhdError ? aboutSide(error, side) : error;
+  });
   return { ...opened, path: opened.storages[0]?.name ?? '' };
+}
+
+/** What is to be said about one of the two must not be said about the other as well. */
+function aboutSide(error: VhdError, side: 'a' | 'b'): VhdError {
+  const { code, message, storage, offset, rule, expected, found, cause } = error;
+  const ofCode = code === 'ERR_VHD_NOT_VHD' ? 'if it is a raw disk, say --from raw' : undefined;
+  const remedy = (error.remedy ?? ofCode)?.replaceAll(/(?<!\S)--from (?=raw|vhd)/g, `--from-${side} `);
+  if (remedy === error.remedy) return error;
+  return new VhdError(code, message, { storage, offset, rule, expected, found, cause, remedy });
 }
 
 /** Closes both, also if that fails for one. */
@@ -122,6 +133,6 @@ function imageOf({ path, type, disk }: OpenedImage): ComparedImage {
 }
 
 async function sideOf({ disk, storages }: OpenedDisk): Promise<ComparedSide> {
-  const files = storages.map((storage) => (storage instanceof FileStorage ? storage.identity() : undefined));
+  const files = storages.map(async (storage) => (storage instanceof FileStorage ? storage.identity() : undefined));
   return { disk, files: await Promise.all(files) };
 }
