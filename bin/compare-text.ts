@@ -80,7 +80,8 @@ function tailText(
   const common = rangeCount === 0 ? `equal up to ${formatExactly(start)}; ` : '';
   const more = `${common}${longer.path} has ${formatExactly(length)} more, `;
   if (allZero !== true) return `${more}not all zero: byte ${firstData ?? start} is not`;
-  return `${more}all zero: ${isTailIgnored ? 'that does not count' : '--ignore-tail does not count that'}`;
+  if (isTailIgnored) return `${more}all zero, which do not count`;
+  return `${more}all zero${rangeCount === 0 ? ': equal with --ignore-tail' : ''}`;
 }
 
 function comparedText({ comparedBytes, skippedBytes }: Comparison): string {

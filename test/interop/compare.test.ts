@@ -13,15 +13,7 @@ const SIZE = 12 * MiB;
 
 describeWithPeers(['qemu-img'], 'our verdict and that of qemu-img', () => {
   const folder = useTempFolder('interop-compare');
-  const NAMES = [
-    'disk.raw',
-    'fixed.vhd',
-    'dynamic.vhd',
-    'theirs.vhd',
-    'changed.vhd',
-    'longer.raw',
-    'tail.raw',
-  ] as const;
+  const NAMES = ['disk.raw', 'fixed.vhd', 'dynamic.vhd', 'changed.vhd', 'longer.raw', 'tail.raw'] as const;
 
   beforeAll(async () => {
     const bytes = new Uint8Array(SIZE);
