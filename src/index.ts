@@ -35,6 +35,8 @@ export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';
+export type { MeasuredDisk } from './inspect/minimum-size.ts';
+export { minimumSize } from './inspect/minimum-size.ts';
 export type {
   DiskContents,
   FileSystem,
