@@ -1,4 +1,4 @@
-import type { Dialect, ForeignCall, ForeignVerb, Translation } from './foreign-call.ts';
+import type { Dialect, ForeignCall, Translation } from './foreign-call.ts';
 import { shellLine } from './shell-words.ts';
 import { typeOfName, wayToFormat } from './target.ts';
 
@@ -183,12 +183,28 @@ function rebase(call: ForeignCall): Translation {
   return { calls: [[...words, ...call.kept]], note };
 }
 
-const PAIR: ForeignVerb = {
-  ours: 'compare',
-  alone: `${COMMON} -s`,
-  valued: '-f -F -T --object',
-  translate: (call) => call.ours('compare', call.operands[0] ?? 'A', call.operands[1] ?? 'B'),
-};
+/** Without `-s`, zeros that one of the two has more are no difference. */
+function compare(call: ForeignCall): Translation {
+  const [a = 'A', b = 'B'] = call.operands;
+  const [ofA, ofB] = [call.value('-f'), call.value('-F')];
+  if (call.has('--image-opts')) return { advice: 'name the files themselves; --from-a and --from-b say what they are' };
+  const other = [ofA, ofB].find((format) => format !== undefined && !OURS.includes(format));
+  if (other !== undefined) {
+    return {
+      advice: `vhd reads no ${other}: make a raw disk of it (qemu-img convert -f ${other} -O raw), and compare that`,
+    };
+  }
+  const from = (side: 'a' | 'b', format: string | undefined, name: string): string[] => {
+    const [, kind] = fromWords(format, name);
+    return kind === undefined ? [] : [`--from-${side}`, kind];
+  };
+  const words = [...from('a', ofA, a), ...from('b', ofB, b)];
+  if (!call.has('-s')) return call.ours('compare', a, b, ...words, '--ignore-tail');
+  return {
+    ...call.ours('compare', a, b, ...words),
+    note: 'which zeros are stored and which are holes is not compared',
+  };
+}
 
 /** qemu-img, as its manual has it. */
 export const QEMU: Dialect = {
@@ -222,7 +238,7 @@ export const QEMU: Dialect = {
         return call.ours('merge', call.operands[0] ?? 'CHILD', ...(base === undefined ? [] : ['--into', base]));
       },
     },
-    compare: PAIR,
+    compare: { ours: 'compare', alone: `${COMMON} -s`, valued: '-f -F -T --object', translate: compare },
     convert: {
       ours: 'convert',
       alone: `${COMMON} -c -n -W -C -u --target-image-opts --target-is-zero --bitmaps --skip-broken-bitmaps`,

@@ -1,10 +1,8 @@
 import { escapeControls } from '../src/format/bytes.ts';
 import type { ChangedPartition, ChangedRange, Verification } from '../src/ops/verify.ts';
-import { columnTable, keyValueTable, paint, type Row } from './report.ts';
+import { MAX_LISTED, partitionsTable, rangesTable } from './ranges-text.ts';
+import { keyValueTable, paint, type Row } from './report.ts';
 import { formatBytes, formatExactly } from './sizes.ts';
-
-/** Further ranges are counted and not listed. */
-const MAX_LISTED = 20;
 
 /** A hash and a name as sha256sum prints them: what does not fit in a line is escaped, and the line begins with a backslash. */
 export function sumLine(sha256: string, name: string): string {
@@ -52,8 +50,19 @@ export function verifyText(verified: VerifiedImage, coloured: boolean): string {
   return [
     heading,
     keyValueTable(differenceRows(verified), coloured),
-    partitionsTable(partitions, coloured),
-    rangesTable(ranges, partitions, coloured),
+    partitionsTable({
+      title: 'partitions with changes',
+      rows: partitions.map((partition) => [partition, partition.changedBytes]),
+      coloured,
+    }),
+    rangesTable(
+      {
+        title: 'changed blocks: start, length',
+        rows: ranges.slice(0, MAX_LISTED).map((range) => ({ ...range, partitions: placeOf(range, partitions) })),
+        coloured,
+      },
+      ranges.length,
+    ),
   ].join('');
 }
 
@@ -72,40 +81,9 @@ function changesText(blocks: number, sharedBytes: number | undefined): string {
   return blocks === 1 ? '1 block of 2 MiB' : `${blocks} blocks of 2 MiB`;
 }
 
-function indented(title: string, rows: readonly (readonly string[])[], sides: string, coloured: boolean): string {
-  const lines = columnTable(rows, sides).trimEnd().split('\n');
-  return `\n  ${paint('dim', title, coloured)}\n${lines.map((line) => `    ${line}\n`).join('')}`;
-}
-
-function partitionsTable(partitions: readonly ChangedPartition[], coloured: boolean): string {
-  if (partitions.length === 0) return '';
-  const rows = partitions.map(({ number, length, changedBytes, type, typeName, name, fileSystem }) => [
-    String(number),
-    escapeControls(fileSystem?.type ?? typeName ?? type),
-    escapeControls(fileSystem?.label ?? name ?? ''),
-    `${formatBytes(changedBytes)} of ${formatBytes(length)}`,
-  ]);
-  return indented('partitions with changes', rows, 'rl', coloured);
-}
-
-function rangesTable(
-  ranges: readonly ChangedRange[],
-  partitions: readonly ChangedPartition[],
-  coloured: boolean,
-): string {
-  if (ranges.length === 0) return '';
-  const rows = ranges
-    .slice(0, MAX_LISTED)
-    .map((range) => [`${range.start}`, `${range.length}`, partitions.length === 0 ? '' : placeOf(range, partitions)]);
-  const more = ranges.length - rows.length;
-  const rest = more === 0 ? '' : `    and ${more} more: --json lists all\n`;
-  return indented('changed blocks: start, length', rows, 'rrl', coloured) + rest;
-}
-
-function placeOf({ start, length }: ChangedRange, partitions: readonly ChangedPartition[]): string {
-  const numbers = partitions
+function placeOf({ start, length }: ChangedRange, partitions: readonly ChangedPartition[]): number[] | undefined {
+  if (partitions.length === 0) return undefined;
+  return partitions
     .filter((partition) => partition.start < start + length && start < partition.start + partition.length)
     .map(({ number }) => number);
-  if (numbers.length === 0) return 'in no partition';
-  return `partition${numbers.length === 1 ? '' : 's'} ${numbers.join(', ')}`;
 }

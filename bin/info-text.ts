@@ -28,6 +28,7 @@ function diskRows(report: ImageReport): Row[] {
   return [
     ['type', typeText(report)],
     ['virtual size', sizeText(virtualSize)],
+    ['minimum size', sizeText(report.minimumSize)],
     ['CHS size', chsSize === null ? undefined : `${formatExactly(chsSize)}${chs}`],
     ...report.otherSizes.map((other): Row => ['seen by others', `${other.program}: ${formatExactly(other.size)}`]),
     ['parent', parent === null ? undefined : `${parent.name === '' ? 'no name' : parent.name} (uuid ${parent.uuid})`],

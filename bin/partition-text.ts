@@ -12,8 +12,10 @@ const NAME_COLUMN = TITLES.indexOf('name');
 /** These have no data, so it does not matter where they begin: extended partitions, and Microsoft reserved. */
 const TYPES_WITHOUT_DATA: readonly string[] = ['0x05', '0x0f', '0x85', 'E3C9E316-0B5C-4DB8-817D-F92DF00215AE'];
 
+type PlacedContents = Pick<ContentFacts, 'partitionTable' | 'partitions'>;
+
 /** What is on a disk, for people; empty if it cannot be read. */
-export function contentsText({ partitionTable, partitions }: ContentFacts, coloured: boolean): string {
+export function contentsText({ partitionTable, partitions }: PlacedContents, coloured: boolean): string {
   if (partitionTable === null || partitions === null) return '';
   const heading = keyValueTable([headingRow(partitionTable)], coloured);
   const findings = [...partitionTable.findings.map(describeTableFinding), ...alignmentFindings(partitions)];

@@ -26,6 +26,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   write: { summary: 'write bytes to the virtual disk', load: () => import('./commands/write.ts') },
   hash: { summary: 'hash what is on disks, whatever their format', load: () => import('./commands/hash.ts') },
   verify: { summary: 'tell what changed since a disk was hashed', load: () => import('./commands/verify.ts') },
+  compare: { summary: 'tell where two images differ', load: () => import('./commands/compare.ts') },
   check: { summary: 'look for damage, and say what mends it', load: () => import('./commands/check.ts') },
   merge: { summary: 'merge a differencing image into an ancestor', load: () => import('./commands/merge.ts') },
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },

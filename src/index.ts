@@ -35,6 +35,8 @@ export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';
+export type { MeasuredDisk } from './inspect/minimum-size.ts';
+export { minimumSize } from './inspect/minimum-size.ts';
 export type {
   DiskContents,
   FileSystem,
@@ -70,6 +72,19 @@ export type { Watched } from './ops/check-bitmaps.ts';
 export type { CheckFinding, CheckReport } from './ops/check-report.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
+export type { CompareOptions } from './ops/compare.ts';
+export { compare } from './ops/compare.ts';
+export { compareDisks } from './ops/compare-disks.ts';
+export type {
+  CompareDisksOptions,
+  ComparedImage,
+  ComparedTail,
+  Comparison,
+  DifferingPartition,
+  DifferingRange,
+  DiskComparison,
+} from './ops/compare-report.ts';
+export type { ComparedDisk } from './ops/compare-stretches.ts';
 export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';

@@ -195,6 +195,8 @@ export interface OpenedParents {
   readonly parent: Disk;
   /** The paths of all of them, the nearest first. */
   readonly paths: readonly string[];
+  /** What they are open on, in the same order. */
+  readonly storages: readonly Storage[];
   /** What the user of the image should know of the chain. */
   readonly findings: readonly Finding[];
   /** Rejects with `ERR_VHD_SOURCE_CHANGED` if a file of a parent is not what it was; as in `OpenedDisk`. */
@@ -243,7 +245,9 @@ export async function tryParents(start: ChainStart, options: OpenParentsOptions)
       for (const watch of watches) await watch.check(cause);
     };
     const findings = [...child.findings, ...parents.flatMap(findingsAbout)];
-    return { links, parents: { parent, paths: parents.map(({ path }) => path), findings, checkUnchanged } };
+    const paths = parents.map(({ path }) => path);
+    const storages = parents.map(({ storage }) => storage);
+    return { links, parents: { parent, paths, storages, findings, checkUnchanged } };
   } catch (failure) {
     return { links, error: asError(failure) };
   }

@@ -152,6 +152,8 @@ export interface OpenedDisk {
   readonly vhd: VhdDisk | undefined;
   /** Paths of the parents that were opened along with it, the nearest first; empty if it has none, or was given one. */
   readonly parentPaths: readonly string[];
+  /** What it and these parents are open on, by the depth that extents tell; those of parents that were given are not known. */
+  readonly storages: readonly Storage[];
   /**
    * For the end of a long read, before closing: rejects with `ERR_VHD_SOURCE_CHANGED` if size, time or the bytes at either
    * end of a file of the chain are not what they were. Nothing to tell of a {@link Storage}, or of an image opened for
@@ -191,7 +193,7 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
     });
     const checkUnchanged = async (cause?: unknown): Promise<void> => watch?.check(cause);
     const isAssumedRaw = from === undefined;
-    return { disk, type: 'raw', isAssumedRaw, vhd: undefined, parentPaths: [], checkUnchanged };
+    return { disk, type: 'raw', isAssumedRaw, vhd: undefined, parentPaths: [], storages: [storage], checkUnchanged };
   }
   const start = { storage, path: pathIfAny(source), examination };
   const { vhd, parents } = await openWithParents(start, source, options);
@@ -200,7 +202,8 @@ export async function openDisk(source: ImageSource, options: OpenDiskOptions = {
     await parents?.checkUnchanged(cause);
   };
   const parentPaths = parents?.paths ?? [];
-  return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, parentPaths, checkUnchanged };
+  const storages = [storage, ...(parents?.storages ?? [])];
+  return { disk: vhd, type: vhd.type, isAssumedRaw: false, vhd, parentPaths, storages, checkUnchanged };
 }
 
 /** What a new image is to be; see {@link createVhdStorage}. The parent of a differencing one is given by its path. */

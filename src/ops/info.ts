@@ -8,7 +8,8 @@ import { unixMilliseconds } from '../format/new-footer.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import type { VhdType } from '../format/spec.ts';
 import { formatUuid, formatUuidMixedEndian } from '../format/uuid.ts';
-import type { DiskContents, Partition, ReadableDisk } from '../inspect/partition-table.ts';
+import type { MeasuredDisk } from '../inspect/minimum-size.ts';
+import type { DiskContents, Partition } from '../inspect/partition-table.ts';
 import type { ChainStart } from '../open-chain.ts';
 import { journalFindings } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS, type ParentOptions } from '../open-parent-options.ts';
@@ -58,6 +59,11 @@ export interface InfoReport {
   readonly allocatedBytes: number | null;
   /** Blocks that have a place in the file; null for fixed images. */
   readonly allocatedBlocks: number | null;
+  /**
+   * The smallest virtual size, in bytes, that the disk can be shrunk to without losing data; see `minimumSize`. Null if it
+   * cannot be read.
+   */
+  readonly minimumSize: number | null;
   /** Bytes of a block; null for fixed images. */
   readonly blockSize: number | null;
   /** Largest power of two, up to 1 MiB, that the data of every block lies on; null without blocks. */
@@ -95,13 +101,15 @@ export interface InfoReport {
 }
 
 /** What is on a disk, as {@link InfoReport} has it. */
-export type ContentFacts = Pick<InfoReport, 'partitionTable' | 'partitions'>;
+export type ContentFacts = Pick<InfoReport, 'partitionTable' | 'partitions' | 'minimumSize'>;
 
 /** Looks at what is on a disk. */
-export async function contentFacts(disk: ReadableDisk): Promise<ContentFacts> {
+export async function contentFacts(disk: MeasuredDisk): Promise<ContentFacts> {
   const { listPartitions } = await import('../inspect/partitions.ts');
-  const { partitions, ...partitionTable } = await listPartitions(disk);
-  return { partitionTable, partitions };
+  const { minimumSize } = await import('../inspect/minimum-size.ts');
+  const contents = await listPartitions(disk);
+  const { partitions, ...partitionTable } = contents;
+  return { partitionTable, partitions, minimumSize: await minimumSize(disk, contents) };
 }
 
 /** How an image is looked at, and where its parents are. */
@@ -219,6 +227,7 @@ type OpenedFacts = Pick<
   | 'dataAlignment'
   | 'partitionTable'
   | 'partitions'
+  | 'minimumSize'
   | 'readable'
   | 'refusal'
   | 'findings'
@@ -226,7 +235,7 @@ type OpenedFacts = Pick<
 
 const UNREADABLE = {
   ...{ allocatedBytes: null, allocatedBlocks: null, dataAlignment: null },
-  ...{ partitionTable: null, partitions: null, readable: false },
+  ...{ partitionTable: null, partitions: null, minimumSize: null, readable: false },
 } as const;
 
 /** What only the table tells, and whether the image opens at all. */

@@ -151,6 +151,15 @@ export class FileStorage implements Storage {
     return this.#run(() => stat(this.#fd));
   }
 
+  /**
+   * What tells the open file from every other one as long as it is open; undefined on Windows, where file systems have
+   * longer identifiers than are told.
+   */
+  async identity(): Promise<string | undefined> {
+    const { dev, ino } = await this.#run(() => statBigInt(this.#fd, { bigint: true }));
+    return process.platform === 'win32' ? undefined : `${dev}:${ino}`;
+  }
+
   /** When the file was written last, in nanoseconds since 1970; undefined for a device, whose time says nothing of it. */
   async modifiedAt(): Promise<bigint | undefined> {
     const stats = await this.#run(() => statBigInt(this.#fd, { bigint: true }));

@@ -24,6 +24,12 @@ export const READ_AHEAD_PIECES = 4;
 /** A stretch that was read, as it was asked for, and its bytes. */
 export type ReadPiece<R extends ReadRange = ReadRange> = R & ReadBytes;
 
+/** What is read: a {@link Disk}, or something that looks at more of the range than where it begins. */
+export interface ReadAheadSource<R extends ReadRange = ReadRange> {
+  /** Fills `target`, as long as the range, with what is at `position`, its start. */
+  read(target: Uint8Array, position: number, range: R): Promise<void>;
+}
+
 interface PendingRead<R> {
   readonly range: R;
   readonly bytes: Uint8Array;
@@ -35,7 +41,7 @@ interface PendingRead<R> {
  * overlap. When the caller stops early no read is left on its way.
  */
 export async function* readAhead<R extends ReadRange>(
-  disk: Pick<Disk, 'read'>,
+  disk: ReadAheadSource<R>,
   ranges: Iterable<R> | AsyncIterable<R>,
   options: { signal?: AbortSignal | undefined; depth?: number } = {},
 ): AsyncGenerator<ReadPiece<R>> {
@@ -65,14 +71,14 @@ export async function* readAhead<R extends ReadRange>(
 }
 
 function startRead<R extends ReadRange>(
-  disk: Pick<Disk, 'read'>,
+  disk: ReadAheadSource<R>,
   range: R,
   pooled: Uint8Array | undefined,
 ): PendingRead<R> {
   const isRoomy = pooled !== undefined && pooled.length >= range.length;
   const buffer = isRoomy ? pooled : new Uint8Array(Math.max(range.length, 4096));
   const bytes = buffer.subarray(0, range.length);
-  const done = disk.read(bytes, range.start).then(
+  const done = disk.read(bytes, range.start, range).then(
     () => undefined,
     (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
   );

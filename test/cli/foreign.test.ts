@@ -50,6 +50,8 @@ const CALLS: readonly (readonly [program: string, line: string, ours: string])[]
     'createmedium disk --filename c.vhd --format VHD --diffparent p.vhd',
     'vhd create c.vhd --parent p.vhd',
   ],
+  ['qemu-img', 'compare -p -s a.vhd b.raw', 'vhd compare a.vhd b.raw'],
+  ['qemu-img', 'compare -f vpc -F raw a.img b.raw', 'vhd compare a.img b.raw --from-a vhd --from-b raw --ignore-tail'],
   ['qemu-img', 'info --output=json -U a.vhd', 'vhd info a.vhd --json'],
   ['qemu-img', 'dd if=a.vhd of=b.raw bs=1M skip=2 count=3', 'vhd read a.vhd --start 2M --length 3M -o b.raw'],
   ['qemu-img', 'dd -O vpc if=a.vhd of=b.vhd count=8', 'vhd read a.vhd --length 4096 | vhd convert - b.vhd --from raw'],

@@ -44,6 +44,20 @@ beforeAll(async () => {
 });
 
 describe('info of what is on a disk', () => {
+  it('tells the smallest size that it can be shrunk to', async () => {
+    const minimumOf = async (name: string): Promise<unknown> => {
+      const { stdout } = await vhd(['info', folder.file(name), '--json']);
+      return (JSON.parse(stdout) as { minimumSize: unknown }).minimumSize;
+    };
+    expect(await minimumOf('gpt.vhd')).toBe(SECTORS * 512);
+    expect(await minimumOf('grown.raw')).toBe(SECTORS * 512);
+    expect(await minimumOf('mbr.raw')).toBe(1063 * 512);
+    expect((await vhd(['info', folder.file('mbr.raw')])).stdout).toMatch(
+      /^ {2}minimum size +531.5 KiB \(544256 bytes\)$/m,
+    );
+    expect(await minimumOf('nofooter.vhd')).toBe(null);
+  });
+
   it('is a table of the partitions of a VHD', async () => {
     expect(await contents('gpt.vhd')).toBe(
       [

@@ -3,6 +3,7 @@
 import { copyFile, rm } from 'node:fs/promises';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openVhd } from '../../src/open.ts';
+import { compare } from '../../src/ops/compare.ts';
 import { pattern } from '../support/bytes.ts';
 import { corpusImages, describeWithCorpus, unpackCorpus } from '../support/corpus.ts';
 import { runPeer, stub, whyMissing } from '../support/peers.ts';
@@ -58,16 +59,20 @@ describeWithCorpus('a sector written into an image of the corpus', () => {
     for (const { name, agree } of subjects) {
       test(name, async () => {
         await copyFile(temp.file(name), changed());
-        const expected = await writeInTheMiddle(changed());
+        const { contents: expected, middle } = await writeInTheMiddle(changed());
 
         const disk = await openVhd(changed());
         await expectDiskHolds(disk, expected);
         await disk.close();
 
+        const { ranges, tail } = await compare(temp.file(name), changed(), { from: 'vhd' });
+        expect([ranges, tail]).toMatchObject([[{ start: middle, length: 512 }], null]);
+
         // Whoever compares all bytes compares the size as well.
         if (agree.includes(qemuKey)) {
           await expected.writeRaw(raw());
           await expectQemuSame(changed(), raw());
+          expect(await compare(changed(), raw(), { fromA: 'vhd', fromB: 'raw' })).toMatchObject({ equal: true });
         }
         if (whyMissing('7z') === undefined && agree.some((key) => ['7z', '7z(info)'].includes(key))) {
           if (expected.size < EXTRACT_LIMIT) await expectSevenZipHolds(changed(), expected);
@@ -78,8 +83,8 @@ describeWithCorpus('a sector written into an image of the corpus', () => {
   });
 });
 
-/** Writes the sector; returns what the disk must hold now, by what it held before. */
-async function writeInTheMiddle(path: string): Promise<Contents> {
+/** Writes the sector; returns where, and what the disk must hold now, by what it held before. */
+async function writeInTheMiddle(path: string): Promise<{ contents: Contents; middle: number }> {
   const disk = await openVhd(path, { writable: true });
   const places = [];
   for await (const place of chunksOf(disk)) places.push(place);
@@ -87,5 +92,5 @@ async function writeInTheMiddle(path: string): Promise<Contents> {
   const sector = pattern(512, 77);
   await disk.write(sector, position);
   await disk.close();
-  return new Contents(disk.size, places).with(position, sector);
+  return { contents: new Contents(disk.size, places).with(position, sector), middle: position };
 }

@@ -1,9 +1,11 @@
 // File systems made by the programs that make them, told by us and by blkid.
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { mkdir, open, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect } from 'vitest';
 import { identifyFileSystem } from '../../src/inspect/file-systems.ts';
+import { minimumSize } from '../../src/inspect/minimum-size.ts';
 import type { FileSystem } from '../../src/inspect/partition-table.ts';
+import { listPartitions } from '../../src/inspect/partitions.ts';
 import { openRaw } from '../../src/open.ts';
 import { describeWithPeers, type PeerName, runPeer, testWithPeers } from '../support/peers.ts';
 import { superblockImages } from '../support/superblocks.ts';
@@ -99,6 +101,23 @@ describe('a file system', () => {
       const ours = await toldByUs(path);
       expect(ours).not.toBeNull();
       expect(ours).toEqual(await toldByBlkid(path));
+    });
+  }
+
+  for (const one of RECIPES.filter(({ peer }) => /^mk(fs|squashfs)/.test(peer))) {
+    testWithPeers([one.peer], `by ${one.peer} needs its own size of a larger disk: ${one.name}`, async () => {
+      const path = await make({ ...one, name: `${one.name}, enlarged` });
+      const size = (await stat(path)).size;
+      await truncate(path, size + 9 * MIB);
+      await using disk = await openRaw(path, { pad: true });
+      const contents = await listPartitions(disk);
+      const found = await minimumSize(disk, contents);
+      if (contents.fileSystem?.type === 'jbd') expect(found).toBe(disk.size);
+      else {
+        // They use whole clusters or groups of them.
+        expect(found).toBeLessThanOrEqual(size);
+        expect(found).toBeGreaterThan(size - 128 * 1024);
+      }
     });
   }
 

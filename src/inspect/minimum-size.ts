@@ -1,0 +1,84 @@
+import type { Disk, Extent } from '../disk/disk.ts';
+import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
+import { fileSystemSize } from './file-system-size.ts';
+import { decodeGptHeader, entriesByteLength, type GptHeader, LARGE_SECTOR_BYTES } from './gpt-header.ts';
+import type { DiskContents } from './partition-table.ts';
+import { PieceReader } from './piece-reader.ts';
+
+/** What UEFI keeps free for the entries of a GPT at the least (UEFI specification 5.3.1). */
+const MIN_ENTRIES_BYTES = 16 * 1024;
+/** The end of a disk is looked at in pieces, each twice as large as the one behind it. */
+const FIRST_WINDOW_BYTES = 1024 * 1024 * 1024;
+
+/** The part of a {@link Disk} that is needed. */
+export type MeasuredDisk = Pick<Disk, 'size' | 'read' | 'extents'>;
+
+/**
+ * The smallest virtual size, in bytes, that a disk can be shrunk to without losing data: a multiple of 512 if the disk is one, never more
+ * than its size.
+ *
+ * * With a partition table: the end of the last partition; with a GPT, behind it the room of the backup (its entries, at
+ *   least 16 KiB, and its header). What lies behind the last partition does not count.
+ * * A file system without a table: as many bytes as its superblock says. All of the disk where that is not known.
+ * * Neither: the end of the last stretch that is stored; nothing is read to see whether that is zero.
+ *
+ * Free space within partitions and file systems is not looked for. Content never makes it throw.
+ * @param disk the disk
+ * @param contents what `listPartitions` says of it
+ */
+export async function minimumSize(disk: MeasuredDisk, contents: DiskContents): Promise<number> {
+  const needed = await neededBytes(disk, contents);
+  return Math.min(Math.max(alignUp(needed, SECTOR_BYTES), SECTOR_BYTES), disk.size);
+}
+
+async function neededBytes(disk: MeasuredDisk, { scheme, partitions, fileSystem }: DiskContents): Promise<number> {
+  const lastEnd = partitions.reduce((end, { start, length }) => Math.max(end, start + length), 0);
+  if (scheme === 'gpt') {
+    const gpt = await readHeader(disk);
+    if (gpt !== undefined) return gptEnd(gpt, lastEnd);
+    if (lastEnd > 0) return lastEnd + MIN_ENTRIES_BYTES + SECTOR_BYTES;
+  }
+  if (lastEnd > 0) return lastEnd;
+  if (fileSystem !== null) return (await fileSystemSize(new PieceReader(disk), fileSystem)) ?? disk.size;
+  return endOfStored(disk);
+}
+
+interface FoundHeader {
+  readonly header: GptHeader;
+  readonly sectorBytes: number;
+}
+
+/** The primary header: its numbers are those of the backup too. */
+async function readHeader(disk: MeasuredDisk): Promise<FoundHeader | undefined> {
+  const reader = new PieceReader(disk);
+  for (const sectorBytes of [SECTOR_BYTES, LARGE_SECTOR_BYTES]) {
+    const sector = await reader.read(sectorBytes, sectorBytes);
+    const header = sector === undefined ? undefined : decodeGptHeader(sector, 1).header;
+    if (header !== undefined) return { header, sectorBytes };
+  }
+  return undefined;
+}
+
+function gptEnd({ header, sectorBytes }: FoundHeader, lastEnd: number): number {
+  const entriesBytes = alignUp(Math.max(MIN_ENTRIES_BYTES, entriesByteLength(header)), sectorBytes);
+  const usedEnd = Math.max(lastEnd, header.firstUsableLba * sectorBytes);
+  return alignUp(usedEnd, sectorBytes) + entriesBytes + sectorBytes;
+}
+
+/** Where the last stretch ends that has a place in the file, or of which nothing can be told. */
+async function endOfStored(disk: MeasuredDisk): Promise<number> {
+  let window = FIRST_WINDOW_BYTES;
+  for (let end = disk.size; end > 0; window *= 2) {
+    const start = Math.max(0, end - window);
+    let last = 0;
+    const note = (stretch: Pick<Extent, 'start' | 'length'>): void => {
+      last = Math.max(last, stretch.start + stretch.length);
+    };
+    for await (const extent of disk.extents({ start, length: end - start, coarse: true, onUnknown: note })) {
+      if (extent.kind === 'data') note(extent);
+    }
+    if (last > 0) return last;
+    end = start;
+  }
+  return 0;
+}
