@@ -1,7 +1,7 @@
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import type { JournalCut, JournalWrite } from '../open-journal.ts';
-import type { Storage, StorageCapabilities } from '../storage/storage.ts';
+import type { Storage, StorageCapabilities, StoredRange } from '../storage/storage.ts';
 import { tooManyChanges } from './journal.ts';
 
 /** What a draft changes, as a journal has it. */
@@ -14,7 +14,7 @@ export interface DraftChanges {
   readonly cut: readonly JournalCut[] | undefined;
 }
 
-/** Most bytes of changed sectors that a draft holds. */
+/** Most changed sectors that a draft holds. */
 const MAX_SECTORS = 65_536;
 /** Most cut bytes that are not zero and are kept so that the cut can be taken back. */
 const MAX_KEPT_BYTES = 2 * 1024 * 1024;
@@ -67,6 +67,29 @@ export class Draft implements Storage {
     }
   }
 
+  async findData(position: number, length: number): Promise<StoredRange | undefined> {
+    const end = position + length;
+    const changed = this.#firstChanged(position, end);
+    const visibleEnd = Math.min(end, this.#visibleBytes);
+    const stored =
+      position >= visibleEnd
+        ? undefined
+        : this.#base.findData === undefined
+          ? { start: position, length: visibleEnd - position }
+          : await this.#base.findData(position, visibleEnd - position);
+    if (changed === undefined || (stored !== undefined && stored.start <= changed.start)) return stored;
+    return changed;
+  }
+
+  /** The first changed sector in a range, as far as it lies there. */
+  #firstChanged(start: number, end: number): StoredRange | undefined {
+    let first = Number.POSITIVE_INFINITY;
+    for (const [sector] of this.#changedSectors(start, end)) first = Math.min(first, sector);
+    if (first === Number.POSITIVE_INFINITY) return undefined;
+    const from = Math.max(start, first * SECTOR_BYTES);
+    return { start: from, length: Math.min(end, (first + 1) * SECTOR_BYTES) - from };
+  }
+
   #changedSectors(start: number, end: number): readonly (readonly [number, Uint8Array])[] {
     const [first, last] = [Math.floor(start / SECTOR_BYTES), Math.ceil(end / SECTOR_BYTES)];
     if (last - first > this.#sectors.size) {
@@ -85,10 +108,20 @@ export class Draft implements Storage {
     if (end > this.#byteLength) this.#grow(end);
     for (let sector = Math.floor(position / SECTOR_BYTES); sector * SECTOR_BYTES < end; sector++) {
       const start = sector * SECTOR_BYTES;
-      const bytes = await this.#sectorAt(sector);
+      const isWhole = start >= position && start + SECTOR_BYTES <= end;
+      const bytes = isWhole ? this.#emptySector(sector) : await this.#sectorAt(sector);
       const from = Math.max(start, position);
       bytes.set(source.subarray(from - position, Math.min(start + SECTOR_BYTES, end) - position), from - start);
     }
+  }
+
+  /** For a sector that is written as a whole: nothing has to be read. */
+  #emptySector(sector: number): Uint8Array {
+    const known = this.#sectors.get(sector);
+    if (known !== undefined) return known;
+    const bytes = new Uint8Array(SECTOR_BYTES);
+    this.#keep(sector, bytes);
+    return bytes;
   }
 
   async #sectorAt(sector: number): Promise<Uint8Array> {
