@@ -1,5 +1,5 @@
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { dataRuns } from '../format/zeros.ts';
+import { dataRuns, isAllZeros } from '../format/zeros.ts';
 import type { JournalCut, JournalWrite } from '../open-journal.ts';
 import type { Storage, StorageCapabilities, StoredRange } from '../storage/storage.ts';
 import { tooManyChanges } from './journal.ts';
@@ -185,9 +185,13 @@ export class Draft implements Storage {
     return { fileSizeAfter: this.#byteLength, writes, cut: await this.#cut() };
   }
 
-  /** Changed sectors, neighbours joined, up to the end of the file. */
+  /** Changed sectors, neighbours joined, up to the end of the file. What the file gains is zeros, unless it says otherwise. */
   #runs(): { offset: number; after: Uint8Array }[] {
-    const sectors = [...this.#sectors].sort(([first], [second]) => first - second);
+    const isSaid = (sector: number, bytes: Uint8Array): boolean =>
+      sector * SECTOR_BYTES < this.#baseBytes || !isAllZeros(bytes);
+    const sectors = [...this.#sectors]
+      .filter(([sector, bytes]) => isSaid(sector, bytes))
+      .sort(([first], [second]) => first - second);
     const runs: { offset: number; after: Uint8Array }[] = [];
     let from = 0;
     while (from < sectors.length) {
