@@ -120,7 +120,7 @@ async function lossOfData(disk: Disk, size: number, { signal, onProgress }: Cont
     if (kind === 'zero') meter.skipped(length);
     else {
       for await (const piece of readAhead(disk, piecesOf(start, start + length), { signal })) {
-        for (const run of dataRuns(piece.bytes, 512, piece.start)) last = run.start + run.length;
+        for (const run of dataRuns(piece.bytes, 512, piece.start)) last = piece.start + run.start + run.length;
         meter.copied(piece.bytes.length);
         piece.release();
       }

@@ -128,7 +128,7 @@ async function zeroOut(draft: Draft, { start, end }: FileRange): Promise<void> {
     const bytes = new Uint8Array(Math.min(PIECE_BYTES, stored.length, limit - stored.start));
     await draft.read(bytes, stored.start);
     for (const run of dataRuns(bytes, SECTOR_BYTES, stored.start)) {
-      await draft.write(new Uint8Array(run.length), run.start);
+      await draft.write(new Uint8Array(run.length), stored.start + run.start);
     }
     position = stored.start + bytes.length;
   }
