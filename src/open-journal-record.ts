@@ -199,7 +199,7 @@ function checkPlaces({ writes, cut = [], fileSize, fileSizeAfter }: Journal): vo
 /** In hexadecimal, or packed where there are many: a table of blocks without a place is one byte, a million times. */
 function textFor(bytes: Uint8Array): string {
   if (bytes.length <= SHORT_BYTES) return Buffer.from(bytes).toString('hex');
-  return `${PACKED}${deflateRawSync(bytes).toString('base64')}`;
+  return `${PACKED}${deflateRawSync(bytes, { level: 1 }).toString('base64')}`;
 }
 
 function digestOf(line: string): string {
