@@ -30,6 +30,7 @@ export function resizeText(result: ResizeResult, told: ResizeTold): string {
     ['file size', `${formatExactly(fileSize)}${isNew ? '' : `, before ${formatExactly(previousFileSize)}`}`],
     ['original size', 'the same as the virtual size: libvhdi goes by it'],
     ['table', result.tableMoved ? 'behind the blocks now: the first of them was in its way' : undefined],
+    ['creator', creatorText(result)],
     ['freed blocks', result.freedBlocks > 0 ? String(result.freedBlocks) : undefined],
     ['GPT', GPT[result.gpt]],
     [isDryRun ? 'would write' : 'written', formatBytes(result.copiedBytes)],
@@ -38,6 +39,11 @@ export function resizeText(result: ResizeResult, told: ResizeTold): string {
   ];
   const verb = isNew ? (isDryRun ? 'would write' : 'wrote') : isDryRun ? 'would resize' : 'resized';
   return summaryText(`${finishedJournal ? 'finished what was begun; ' : ''}${verb} ${result.path}`, rows);
+}
+
+function creatorText({ creatorBefore }: ResizeResult): string | undefined {
+  if (creatorBefore === null) return undefined;
+  return `'win ', before '${creatorBefore}': of that one qemu goes by the geometry, and misses the end of the disk`;
 }
 
 function sameText({ path, virtualSize, finishedJournal }: ResizeResult, { source }: ResizeTold): string {

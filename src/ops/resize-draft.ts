@@ -6,6 +6,9 @@ import type { Patch } from '../disk/overlay.ts';
 import type { FileRange } from '../disk/placement.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { planShrink } from '../disk/shrink-image.ts';
+import { encodeFooter } from '../format/footer.ts';
+import { newFooter } from '../format/new-footer.ts';
+import { isSizeSeen } from '../format/readers-qemu.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import { borrowed } from '../storage/borrowed.ts';
@@ -34,6 +37,8 @@ export interface ResizedDraft {
   readonly freedBlocks: number;
   /** True if its table is somewhere else. */
   readonly isTableMoved: boolean;
+  /** The creator that the footers named before, where that is another now; undefined if it stays. */
+  readonly creatorBefore: string | undefined;
 }
 
 const PIECE_BYTES = 1024 * 1024;
@@ -49,8 +54,26 @@ export async function draftResized(input: DraftInput): Promise<ResizedDraft> {
   const draft = await Draft.over(storage);
   const { header, virtualSize } = await soundImage(draft);
   const freedBlocks = size > virtualSize ? await grow(draft, input, virtualSize) : await shrink(draft, input);
+  const creatorBefore = await trustSize(draft);
   const after = await soundImage(draft);
-  return { draft, freedBlocks, isTableMoved: after.header?.tableOffset !== header?.tableOffset };
+  return { draft, freedBlocks, isTableMoved: after.header?.tableOffset !== header?.tableOffset, creatorBefore };
+}
+
+/**
+ * Makes the footers name a creator whose size qemu believes, where it would go by the geometry: that reaches no further
+ * than the last whole cylinder, and what is behind would be out of sight. Returns the creator of before, if it was replaced.
+ */
+async function trustSize(draft: Draft): Promise<string | undefined> {
+  const { footer, endFooterOffset, type } = await soundImage(draft);
+  if (isSizeSeen(footer)) return undefined;
+  const { uniqueId, timestamp, currentSize: size, geometry } = footer;
+  const { creatorApplication, creatorVersion, creatorHostOs } = newFooter({
+    ...{ type, size, uniqueId, timestamp, geometry },
+  });
+  const bytes = encodeFooter({ ...footer, creatorApplication, creatorVersion, creatorHostOs });
+  if (type !== 'fixed') await draft.write(bytes, 0);
+  if (endFooterOffset !== undefined) await draft.write(bytes, endFooterOffset);
+  return footer.creatorApplication;
 }
 
 async function grow(draft: Draft, input: DraftInput, fromSize: number): Promise<number> {

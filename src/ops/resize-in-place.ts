@@ -25,7 +25,7 @@ export interface Resizing {
 
 type Done = Pick<
   ResizeResult,
-  'fileSize' | 'copiedBytes' | 'tableMoved' | 'freedBlocks' | 'canUndo' | 'warnings'
+  'fileSize' | 'copiedBytes' | 'tableMoved' | 'freedBlocks' | 'creatorBefore' | 'canUndo' | 'warnings'
 >;
 
 /** Changes the image in memory, writes down what that changes of the file, and then does it. */
@@ -33,7 +33,7 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
   const { image, found, size, patches } = resizing;
   const { storage, shown } = image;
   const openParent = async (): Promise<ParentDisk> => (await parentsOf(image, found, options))?.parent;
-  const { draft, freedBlocks, isTableMoved } = await draftResized({
+  const { draft, freedBlocks, isTableMoved, creatorBefore = null } = await draftResized({
     ...{ storage, size, patches, openParent, bitmap: options.bitmap },
   });
   const changes = await draft.changes();
@@ -47,9 +47,10 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
     });
   }
   const canUndo = isUndoable(journal);
+  const told = { tableMoved: isTableMoved, freedBlocks, creatorBefore, canUndo };
   const warnings = canUndo ? [] : ['what is cut off is more than is kept: it cannot be taken back'];
   const copiedBytes = bytesOf(journal);
-  return { fileSize: changes.fileSizeAfter, copiedBytes, tableMoved: isTableMoved, freedBlocks, canUndo, warnings };
+  return { fileSize: changes.fileSizeAfter, copiedBytes, ...told, warnings };
 }
 
 type ParentDisk = NonNullable<Awaited<ReturnType<typeof parentsOf>>>['parent'] | undefined;

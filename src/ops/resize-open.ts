@@ -65,8 +65,8 @@ export function checkLimit({ type, header, virtualSize }: SoundExamination, size
   const lastSector = (first + (entryCountFor(size, blockSize) - 1) * blockStride(layout)) / SECTOR_BYTES;
   if (size <= MAX_DYNAMIC_SIZE && lastSector < UNUSED_BAT_ENTRY) return;
   const limit = formatBytes(MAX_DYNAMIC_SIZE);
-  const why = `its table has 32 bits for the sector of a block, and of blocks of ${blockSize} bytes`;
-  throw new VhdError('ERR_VHD_LIMIT', `a ${type} disk cannot have ${size} bytes: ${why}`, {
+  const what = `a ${type} disk with blocks of ${blockSize} bytes cannot have ${size} bytes`;
+  throw new VhdError('ERR_VHD_LIMIT', `${what}: its table has 32 bits for the sector of a block`, {
     ...{ storage: shown, expected: `at most ${MAX_DYNAMIC_SIZE} bytes (${limit})`, found: `${size} bytes` },
     remedy: `make it fixed first: vhd convert ${shellPath(shown)} NEW.vhd --to fixed, then vhd resize NEW.vhd ${size}`,
   });

@@ -51,6 +51,8 @@ export interface ResizeResult extends ChangedImage {
   readonly gpt: 'moved' | 'left' | 'none';
   /** True if the block allocation table was in the way of the first blocks, and is behind the last now. */
   readonly tableMoved: boolean;
+  /** The creator that the footers named, if they name `win ` now because qemu would not believe the new size of it; else null. */
+  readonly creatorBefore: string | null;
   /** Blocks that lost their place in the file. */
   readonly freedBlocks: number;
   /** What is left to do inside the guest, one sentence each. */

@@ -72,7 +72,7 @@ async function resizeOpen(image: OpenImage, begun: Journal | undefined, options:
   const { type, fileSize } = found;
   const same: Outcome = {
     ...{ path: shown, type, virtualSize: size, fileSize, previousSize, previousFileSize: begun?.fileSize ?? fileSize },
-    ...{ changed: false, gpt: 'none', tableMoved: false, freedBlocks: 0, guestSteps: [], warnings: [] },
+    ...{ changed: false, gpt: 'none', tableMoved: false, creatorBefore: null, freedBlocks: 0, guestSteps: [], warnings: [] },
     ...{ copiedBytes: 0, skippedBytes: 0, canUndo: begun !== undefined && isUndoable(begun) },
   };
   if (size === found.virtualSize) {

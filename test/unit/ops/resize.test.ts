@@ -241,10 +241,10 @@ describe('is refused', () => {
     expect(await failure(raw, { growBy: MIB })).toMatchObject({ code: 'ERR_VHD_NOT_VHD' });
     const path = await imageOf('begun', 'dynamic');
     for (const [options, error] of [
+      [{ to: 1 } as ResizeOptions, TypeError],
       [{}, TypeError],
       [{ size: MIB, growBy: MIB }, TypeError],
       [{ size: 1000 }, RangeError],
-      [{ to: 1 }, TypeError],
     ] as const) {
       await expect(resize(path, options)).rejects.toBeInstanceOf(error);
     }
@@ -266,6 +266,16 @@ describe('is refused', () => {
     await resize(path, { size: 2 * MIB });
     await expectHolds(path, sized(new Uint8Array(MIB).fill(3), 2 * MIB));
   });
+});
+
+it('names a creator whose size qemu believes, and leaves alone one that is', async () => {
+  const path = folder.file('creator.vhd');
+  await createImage(path, { size: 4 * MIB, creator: 'vbox' });
+  expect(await resize(path, { size: 10 * MIB })).toMatchObject({ creatorBefore: 'vbox' });
+  await using disk = await openVhd(path);
+  expect(disk.footer).toMatchObject({ creatorApplication: 'win ', creatorVersion: 0x000a_0000 });
+  await disk.close();
+  expect(await resize(path, { size: 20 * MIB })).toMatchObject({ creatorBefore: null });
 });
 
 it('what was cut and is more than is kept cannot be taken back, and that is said', async () => {
