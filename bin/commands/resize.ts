@@ -66,7 +66,11 @@ async function resizeVerb(session: Session, image: string, text: string | undefi
   session.files = { input: image, output: output ?? image };
   const wanted = { ...sizeOf(text, flags.round), roundTo: flags.round };
   if (Object.values(wanted).every((value) => value === undefined) && (await readJournal(image)) === undefined) {
-    throw new UsageError('no size: expected one such as 64G, +10G, or --round 1M', 'say which size it is to get', image);
+    throw new UsageError(
+      'no size: expected one such as 64G, +10G, or --round 1M',
+      'say which size it is to get',
+      image,
+    );
   }
   if (output !== undefined && force === true) await guardChildren([output], flags, session.io.signal);
   const heard = new HeardWarnings();

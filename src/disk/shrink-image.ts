@@ -1,6 +1,13 @@
 import { VhdError } from '../errors.ts';
+import {
+  type BlockLayout,
+  batByteLength,
+  blockEnd,
+  blockLayout,
+  entryCountFor,
+  footerOffsetFor,
+} from '../format/layout.ts';
 import { remedyFor } from '../format/shell.ts';
-import { type BlockLayout, batByteLength, blockEnd, blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
 import { BAT_ENTRY_BYTES, FOOTER_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
 import { readBatmap, shortenedBatmap } from './batmap.ts';

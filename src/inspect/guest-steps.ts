@@ -43,7 +43,10 @@ export function guestSteps(
 export function lastPartition(partitions: readonly Partition[]): Partition | undefined {
   return partitions
     .filter(({ type }) => !EXTENDED_TYPES.includes(type))
-    .reduce<Partition | undefined>((last, each) => (last === undefined || each.start > last.start ? each : last), undefined);
+    .reduce<Partition | undefined>(
+      (last, each) => (last === undefined || each.start > last.start ? each : last),
+      undefined,
+    );
 }
 
 function partitionSteps({ number, fileSystem }: Partition): string[] {

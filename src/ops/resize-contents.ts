@@ -112,7 +112,11 @@ function lossBehindTable({ partitions }: DiskContents, size: number): Loss | und
 }
 
 /** Nothing tells where data ends: what is cut has to be zero. */
-async function lossOfData(disk: Disk, size: number, { signal, onProgress }: ContentsOptions): Promise<Loss | undefined> {
+async function lossOfData(
+  disk: Disk,
+  size: number,
+  { signal, onProgress }: ContentsOptions,
+): Promise<Loss | undefined> {
   const meter = new ProgressMeter('check', disk.size - size, onProgress);
   let last = -1;
   for await (const { start, length, kind } of disk.extents({ start: size, length: disk.size - size })) {

@@ -33,7 +33,12 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
   const { image, found, size, patches } = resizing;
   const { storage, shown } = image;
   const openParent = async (): Promise<ParentDisk> => (await parentsOf(image, found, options))?.parent;
-  const { draft, freedBlocks, isTableMoved, creatorBefore = null } = await draftResized({
+  const {
+    draft,
+    freedBlocks,
+    isTableMoved,
+    creatorBefore = null,
+  } = await draftResized({
     ...{ storage, size, patches, openParent, bitmap: options.bitmap },
   });
   const changes = await draft.changes();

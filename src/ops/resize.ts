@@ -72,7 +72,15 @@ async function resizeOpen(image: OpenImage, begun: Journal | undefined, options:
   const { type, fileSize } = found;
   const same: Outcome = {
     ...{ path: shown, type, virtualSize: size, fileSize, previousSize, previousFileSize: begun?.fileSize ?? fileSize },
-    ...{ changed: false, gpt: 'none', tableMoved: false, creatorBefore: null, freedBlocks: 0, guestSteps: [], warnings: [] },
+    ...{
+      changed: false,
+      gpt: 'none',
+      tableMoved: false,
+      creatorBefore: null,
+      freedBlocks: 0,
+      guestSteps: [],
+      warnings: [],
+    },
     ...{ copiedBytes: 0, skippedBytes: 0, canUndo: begun !== undefined && isUndoable(begun) },
   };
   if (size === found.virtualSize) {
@@ -90,11 +98,11 @@ async function resizeOpen(image: OpenImage, begun: Journal | undefined, options:
     told = { gpt: plan.gpt, guestSteps: guestSteps(plan.contents, disk.size, size), warnings };
     if (output !== undefined) {
       const paths = [image.path, ...parentPaths];
-      const { fileSize: newSize, copiedBytes, skippedBytes } = await resizeToNew(
-        { disk, paths, size, contents: plan },
-        output,
-        options,
-      );
+      const {
+        fileSize: newSize,
+        copiedBytes,
+        skippedBytes,
+      } = await resizeToNew({ disk, paths, size, contents: plan }, output, options);
       const written = { path: output, fileSize: newSize, copiedBytes, skippedBytes, changed: true, canUndo: false };
       return { ...same, ...told, ...written };
     }

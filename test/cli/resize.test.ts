@@ -46,13 +46,21 @@ describe('vhd resize', () => {
   it('has JSON with the names that other verbs have', async () => {
     const path = await imageOf('json');
     const dry = await json(['resize', path, '3M', '--shrink', '--dry-run']);
-    const told = { schema: 'vhdkit/resize/1', changed: true, virtualSize: 3 * MIB, previousSize: 4 * MIB, gpt: 'moved' };
+    const told = {
+      schema: 'vhdkit/resize/1',
+      changed: true,
+      virtualSize: 3 * MIB,
+      previousSize: 4 * MIB,
+      gpt: 'moved',
+    };
     expect(dry).toMatchObject({ code: 0, dryRun: true, ...told });
     const done = await json(['resize', path, '3M', '--shrink']);
     expect(done).toMatchObject({ code: 0, canUndo: true, ...told, copiedBytes: dry['copiedBytes'] });
     expect(done['fileSize']).toBe((await stat(path)).size);
     expect(await json(['resize', path, '3M'])).toMatchObject({ code: 0, changed: false });
-    expect((await vhd(['resize', path, '3M'])).stdout).toBe(`nothing to do: ${path} has 3 MiB (3145728 bytes) already\n`);
+    expect((await vhd(['resize', path, '3M'])).stdout).toBe(
+      `nothing to do: ${path} has 3 MiB (3145728 bytes) already\n`,
+    );
   });
 
   it('says what to add where it refuses', async () => {

@@ -79,29 +79,32 @@ async function crashing(bytes: Uint8Array, work: (storage: CrashStorage) => Prom
 }
 
 describe.each(Object.entries(SUBJECTS))('%s', (_name, subject) => {
-  it.each(subject.sizes)('to %i bytes: stopped at any moment it is finished or taken back, and so is its undoing', async (size) => {
-    const before = Uint8Array.from(subject.image);
-    const resizing: Resizing = { size, ...(subject.openParent && { openParent: subject.openParent }) };
-    const journal = await resizeJournal(new MemoryStorage(before.slice()), resizing);
-    expect(isUndoable(journal)).toBe(true);
-    const whole = new MemoryStorage(before.slice());
-    await carryOut(whole, journal);
-    expect(await isDone(whole, journal)).toBe(true);
-    const after = await bytesOf(whole);
-    await expectContent(before, after, subject, size);
-    const left = [
-      ...(await crashing(before, (storage) => carryOut(storage, journal))),
-      ...(await crashing(after, (storage) => rollBack(storage, journal))),
-    ];
-    expect(left.length).toBeGreaterThan(4);
-    for (const file of left) {
-      const [forth, back] = [new MemoryStorage(file.toBytes()), new MemoryStorage(file.toBytes())];
-      await carryOut(forth, journal);
-      expect(firstDifference(await bytesOf(forth), after)).toBe(-1);
-      await rollBack(back, journal);
-      expect(firstDifference(await bytesOf(back), before)).toBe(-1);
-    }
-  });
+  it.each(subject.sizes)(
+    'to %i bytes: stopped at any moment it is finished or taken back, and so is its undoing',
+    async (size) => {
+      const before = Uint8Array.from(subject.image);
+      const resizing: Resizing = { size, ...(subject.openParent && { openParent: subject.openParent }) };
+      const journal = await resizeJournal(new MemoryStorage(before.slice()), resizing);
+      expect(isUndoable(journal)).toBe(true);
+      const whole = new MemoryStorage(before.slice());
+      await carryOut(whole, journal);
+      expect(await isDone(whole, journal)).toBe(true);
+      const after = await bytesOf(whole);
+      await expectContent(before, after, subject, size);
+      const left = [
+        ...(await crashing(before, (storage) => carryOut(storage, journal))),
+        ...(await crashing(after, (storage) => rollBack(storage, journal))),
+      ];
+      expect(left.length).toBeGreaterThan(4);
+      for (const file of left) {
+        const [forth, back] = [new MemoryStorage(file.toBytes()), new MemoryStorage(file.toBytes())];
+        await carryOut(forth, journal);
+        expect(firstDifference(await bytesOf(forth), after)).toBe(-1);
+        await rollBack(back, journal);
+        expect(firstDifference(await bytesOf(back), before)).toBe(-1);
+      }
+    },
+  );
 });
 
 /** What both have in common is the same, the rest zeros; and zeros again when a smaller one has grown back. */
@@ -118,5 +121,9 @@ async function expectContent(before: Uint8Array, after: Uint8Array, subject: Sub
 }
 
 it('has subjects with data where it is cut', () => {
-  expect(contentOf(DYNAMIC).subarray(21 * BLOCK - 512).some((byte) => byte !== 0)).toBe(true);
+  expect(
+    contentOf(DYNAMIC)
+      .subarray(21 * BLOCK - 512)
+      .some((byte) => byte !== 0),
+  ).toBe(true);
 });

@@ -53,7 +53,11 @@ describe('what is left to do inside the guest', () => {
   });
 
   it('of an extended partition the last one inside', () => {
-    const partitions = [partition(1, 1, 'ext4'), partition(2, 2 * GIB, null, '0x05'), partition(5, 2 * GIB + 512, 'xfs')];
+    const partitions = [
+      partition(1, 1, 'ext4'),
+      partition(2, 2 * GIB, null, '0x05'),
+      partition(5, 2 * GIB + 512, 'xfs'),
+    ];
     expect(lastPartition(partitions)?.number).toBe(5);
   });
 });

@@ -155,7 +155,12 @@ describe.each(['fixed', 'dynamic'] as const)('a %s image', (type) => {
     await expect(openVhd(path)).rejects.toMatchObject({ code: 'ERR_VHD_JOURNAL' });
     expect((await check(path)).findings.map(({ rule }) => rule)).toContain('file.journal');
     const result = await resize(path, { growBy: 16 * MIB });
-    expect(result).toMatchObject({ finishedJournal: true, changed: false, virtualSize: 32 * MIB, previousSize: 16 * MIB });
+    expect(result).toMatchObject({
+      finishedJournal: true,
+      changed: false,
+      virtualSize: 32 * MIB,
+      previousSize: 16 * MIB,
+    });
     await expectHolds(path, sized(content, 32 * MIB));
     await undo(path);
     await expectHolds(path, content);
@@ -183,7 +188,10 @@ describe('what is on the disk', () => {
       code: 'ERR_VHD_SHRINK',
       message: expect.stringContaining(`partition 1 ends at ${least}`) as string,
     });
-    expect(await failure(path, { size: least + 512, shrink: true })).toMatchObject({ code: 'ERR_VHD_SIZE', storage: path });
+    expect(await failure(path, { size: least + 512, shrink: true })).toMatchObject({
+      code: 'ERR_VHD_SIZE',
+      storage: path,
+    });
     const shrunk = await resize(path, { size: least + 33 * 512, shrink: true });
     expect(shrunk).toMatchObject({ gpt: 'moved', guestSteps: [] });
     expect((await check(path)).findings.filter(({ severity }) => severity !== 'note')).toEqual([]);
@@ -251,7 +259,9 @@ describe('is refused', () => {
     const aborted = AbortSignal.abort(new Error('enough'));
     await expect(resize(path, { growBy: MIB, signal: aborted })).rejects.toThrow('enough');
     await using disk = await openVhd(path, { lock: false });
-    const uuid = Buffer.from(disk.footer.uniqueId).toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    const uuid = Buffer.from(disk.footer.uniqueId)
+      .toString('hex')
+      .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
     const fileSize = (await stat(path)).size;
     const startedAt = '2026-01-01T00:00:00Z';
     await writeJournal(path, { verb: 'set', uuid, startedAt, fileSize, fileSizeAfter: fileSize, writes: [] });
