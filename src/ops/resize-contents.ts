@@ -3,6 +3,7 @@ import type { Patch } from '../disk/overlay.ts';
 import { VhdError } from '../errors.ts';
 import { formatBytes } from '../format/byte-count.ts';
 import { shellPath } from '../format/shell.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import { fileSystemSize } from '../inspect/file-system-size.ts';
 import { planGptMove, type ReadBytes } from '../inspect/gpt-move.ts';
@@ -102,10 +103,18 @@ async function lossOf(
   return { what: `the ${fileSystem.type} on it ends at ${byteLength}`, least: byteLength };
 }
 
-function lossBehindTable({ partitions }: DiskContents, size: number): Loss | undefined {
+/** What a backup GPT takes behind the last partition: 128 entries of 128 bytes, and a header. */
+const BACKUP_BYTES = 33 * SECTOR_BYTES;
+
+function lossBehindTable({ partitions, scheme }: DiskContents, size: number): Loss | undefined {
   const ends = partitions.map(({ number, start, length }) => ({ number, end: start + length }));
   const last = ends.reduce((most, each) => (each.end > most.end ? each : most), { number: 0, end: 0 });
-  if (last.end > size) return { what: `partition ${last.number} ends at ${last.end}`, least: last.end };
+  if (last.end > size) {
+    return {
+      what: `partition ${last.number} ends at ${last.end}`,
+      least: last.end + (scheme === 'gpt' ? BACKUP_BYTES : 0),
+    };
+  }
   const dynamic = partitions.find(({ type }) => type === LDM_TYPE);
   if (dynamic === undefined) return undefined;
   return { what: `partition ${dynamic.number} is of a Windows dynamic disk, which keeps its database at the end` };
@@ -124,7 +133,7 @@ async function lossOfData(
     if (kind === 'zero') meter.skipped(length);
     else {
       for await (const piece of readAhead(disk, piecesOf(start, start + length), { signal })) {
-        for (const run of dataRuns(piece.bytes, 512, piece.start)) last = piece.start + run.start + run.length;
+        for (const run of dataRuns(piece.bytes, SECTOR_BYTES, piece.start)) last = piece.start + run.start + run.length;
         meter.copied(piece.bytes.length);
         piece.release();
       }

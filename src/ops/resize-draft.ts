@@ -91,10 +91,13 @@ async function grow(draft: Draft, input: DraftInput, fromSize: number): Promise<
 
 async function shrink(draft: Draft, input: DraftInput): Promise<number> {
   const { size, patches } = input;
-  await changeDisk(draft, input, (disk) => write(disk, patches));
+  // Refuses what may not be written to, and makes its footers whole.
+  await changeDisk(draft, input, () => Promise.resolve());
   const plan = await planShrink(draft, await soundImage(draft), size);
   await apply(draft, plan);
   await draft.truncate(plan.fileSize);
+  // Blocks for what moves to the new end find room where others were.
+  if (patches.length > 0) await changeDisk(draft, input, (disk) => write(disk, patches));
   return plan.freedBlocks;
 }
 

@@ -79,8 +79,9 @@ export function checkResizeOptions(options: ResizeOptions): void {
   checkOneOf('bitmap', options.bitmap, ['strict', 'honour', 'ignore']);
   checkParentOptions(options);
   const { size, growBy, roundTo } = options;
-  if (size !== undefined && growBy !== undefined)
+  if (size !== undefined && growBy !== undefined) {
     throw new TypeError('resize: expected one of size and growBy, found both');
+  }
   const isRounded = roundTo !== undefined;
   checkBytes('size', size, isRounded);
   checkBytes('growBy', growBy, isRounded);

@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { examine } from '../disk/recognise.ts';
+import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
@@ -64,53 +64,68 @@ async function resizeOpen(image: OpenImage, begun: Journal | undefined, options:
   const { shown } = image;
   const { output, allowBreakingChildren: allow, signal } = options;
   const found = await soundImage(image, options);
-  // What is added counts from before, where it was added already.
-  const before = begun?.details?.['sizeBefore'];
-  const previousSize = typeof before === 'number' ? before : found.virtualSize;
-  const size = wantedSize(options, previousSize) ?? finishedSize(found.virtualSize, begun);
+  const same = unchanged(found, begun, options, shown);
+  const { virtualSize: size } = same;
   checkLimit(found, size, shown);
-  const { type, fileSize } = found;
-  const same: Outcome = {
-    ...{ path: shown, type, virtualSize: size, fileSize, previousSize, previousFileSize: begun?.fileSize ?? fileSize },
-    ...{
-      changed: false,
-      gpt: 'none',
-      tableMoved: false,
-      creatorBefore: null,
-      freedBlocks: 0,
-      guestSteps: [],
-      warnings: [],
-    },
-    ...{ copiedBytes: 0, skippedBytes: 0, canUndo: begun !== undefined && isUndoable(begun) },
-  };
   if (size === found.virtualSize) {
     if (output !== undefined) throw sameSizeError(shown, output, size);
     return same;
   }
   if (output === undefined) await refuseBreakingChildren(shown, { allow, signal });
+  const { plan, told, written } = await withContents({ image, found, size }, options);
+  if (written !== undefined) return { ...same, ...told, ...written, changed: true, canUndo: false };
+  const done = await changeInPlace({ image, found, size, patches: plan.patches }, options);
+  return { ...same, ...told, ...done, warnings: [...told.warnings, ...done.warnings], changed: true };
+}
+
+/** What is told of an image to which nothing was done, but for the size that is wanted. */
+function unchanged(
+  { type, virtualSize, fileSize }: SoundExamination,
+  begun: Journal | undefined,
+  options: ResizeOptions,
+  shown: string,
+): Outcome {
+  // What is added counts from before, where it was added already.
+  const before = begun?.details?.['sizeBefore'];
+  const previousSize = typeof before === 'number' ? before : virtualSize;
+  const size = wantedSize(options, previousSize) ?? finishedSize(virtualSize, begun);
+  return {
+    ...{ path: shown, type, virtualSize: size, fileSize, previousSize, previousFileSize: begun?.fileSize ?? fileSize },
+    ...{ changed: false, gpt: 'none', tableMoved: false, creatorBefore: null, freedBlocks: 0, guestSteps: [] },
+    ...{ warnings: [], copiedBytes: 0, skippedBytes: 0, canUndo: begun !== undefined && isUndoable(begun) },
+  };
+}
+
+interface Decided {
+  readonly plan: ContentsPlan;
+  readonly told: Pick<Outcome, 'gpt' | 'guestSteps' | 'warnings'>;
+  /** What was written to a new image; undefined if it is to be changed in place. */
+  readonly written: Pick<Outcome, 'path' | 'fileSize' | 'copiedBytes' | 'skippedBytes'> | undefined;
+}
+
+/** Looks at what is on the disk, and writes a new image if that is wanted: both read the image, and its parents. */
+async function withContents(
+  { image, found, size }: { readonly image: OpenImage; readonly found: SoundExamination; readonly size: number },
+  options: ResizeOptions,
+): Promise<Decided> {
+  const { output } = options;
   const { disk, parentPaths } = await openResized(image, found, options);
-  let plan: ContentsPlan;
-  let told: Pick<Outcome, 'gpt' | 'guestSteps' | 'warnings'>;
   try {
-    plan = await planContents(disk, size, contentsOptions(shown, options));
+    const plan = await planContents(disk, size, contentsOptions(image.shown, options));
     const parentSize = disk.parent?.size ?? Number.POSITIVE_INFINITY;
     const warnings = [...warningsOf(disk.findings), ...sizeWarnings(size, parentSize), ...plan.warnings];
-    told = { gpt: plan.gpt, guestSteps: guestSteps(plan.contents, disk.size, size), warnings };
-    if (output !== undefined) {
-      const paths = [image.path, ...parentPaths];
-      const {
-        fileSize: newSize,
-        copiedBytes,
-        skippedBytes,
-      } = await resizeToNew({ disk, paths, size, contents: plan }, output, options);
-      const written = { path: output, fileSize: newSize, copiedBytes, skippedBytes, changed: true, canUndo: false };
-      return { ...same, ...told, ...written };
-    }
+    const told = { gpt: plan.gpt, guestSteps: guestSteps(plan.contents, disk.size, size), warnings };
+    if (output === undefined) return { plan, told, written: undefined };
+    const paths = [image.path, ...parentPaths];
+    const { fileSize, copiedBytes, skippedBytes } = await resizeToNew(
+      { disk, paths, size, contents: plan },
+      output,
+      options,
+    );
+    return { plan, told, written: { path: output, fileSize, copiedBytes, skippedBytes } };
   } finally {
     await disk.close();
   }
-  const done = await changeInPlace({ image, found, size, patches: plan.patches }, options);
-  return { ...same, ...told, ...done, warnings: [...told.warnings, ...done.warnings], changed: true };
 }
 
 /** The size that it has already, if that is what was begun. */

@@ -22,7 +22,7 @@ async function put(path: string, bytes: Uint8Array, position: number): Promise<v
 
 async function contentOf(path: string): Promise<Uint8Array> {
   await using disk = await openVhd(path);
-  return disk.readBytes(0, disk.size);
+  return await disk.readBytes(0, disk.size);
 }
 
 /** A parent full of data, and a child that owns a little. */
