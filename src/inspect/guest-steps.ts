@@ -31,7 +31,7 @@ export function guestSteps(
   size: number,
 ): readonly string[] {
   if (size <= fromSize) return [];
-  if (scheme === 'none') return fileSystem === null ? [] : [stepFor(fileSystem, '/dev/sdX')];
+  if (scheme === 'none') return fileSystem === null ? [] : [wholeDiskStep(fileSystem)];
   const last = lastPartition(partitions);
   if (last === undefined) return ['make a partition in the new space'];
   const steps = partitionSteps(last);
@@ -58,9 +58,21 @@ function partitionSteps({ number, fileSystem }: Partition): string[] {
   return [grow, stepFor(fileSystem, `/dev/sdX${number}`)];
 }
 
+function wholeDiskStep({ type }: FileSystem): string {
+  if (OF_WINDOWS.includes(type)) return `make the ${type} on it larger: diskpart, extend filesystem`;
+  const grower = growerFor(type, '/dev/sdX');
+  return grower === undefined ? noGrower(type, 'on') : `make the ${type} on it larger: ${grower}`;
+}
+
 function stepFor({ type }: FileSystem, place: string): string {
-  if (OF_WINDOWS.includes(type)) return `then the ${type} in it: diskpart, extend filesystem`;
-  const grower = Object.hasOwn(GROWERS, type) ? GROWERS[type] : undefined;
-  if (grower === undefined) return `the ${type} in it does not become larger by a command known here`;
-  return `then the ${type} in it: ${grower.replace('PLACE', place)}`;
+  const grower = growerFor(type, place);
+  return grower === undefined ? noGrower(type, 'in') : `then the ${type} in it: ${grower}`;
+}
+
+function growerFor(type: string, place: string): string | undefined {
+  return Object.hasOwn(GROWERS, type) ? GROWERS[type]?.replace('PLACE', place) : undefined;
+}
+
+function noGrower(type: string, where: 'in' | 'on'): string {
+  return `the ${type} ${where} it does not become larger by a command known here`;
 }
