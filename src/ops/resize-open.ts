@@ -58,7 +58,14 @@ export async function soundImage(
  * @throws VhdError `ERR_VHD_LIMIT`
  */
 export function checkLimit({ type, header, virtualSize }: SoundExamination, size: number, shown: string): void {
-  if (header === undefined || size <= virtualSize) return;
+  if (size <= virtualSize) return;
+  if (!Number.isSafeInteger(size)) {
+    throw new VhdError('ERR_VHD_LIMIT', 'a disk has less than 2^53 bytes (8192 TiB)', {
+      ...{ storage: shown, expected: `at most ${Number.MAX_SAFE_INTEGER} bytes`, found: `${size} bytes` },
+      remedy: 'choose a smaller size',
+    });
+  }
+  if (header === undefined) return;
   const { blockSize } = header;
   const layout = blockLayout(blockSize, 'aligned');
   const first = nextBlockOffset(layout, frontByteLength(size, blockSize));

@@ -3,6 +3,7 @@ import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { guestSteps } from '../inspect/guest-steps.ts';
 import { checkJournal, checkJournalOf, type Journal, pendingError, readJournal } from '../open-journal.ts';
@@ -66,6 +67,7 @@ async function resizeOpen(image: OpenImage, begun: Journal | undefined, options:
   const found = await soundImage(image, options);
   const same = unchanged(found, begun, options, shown);
   const { virtualSize: size } = same;
+  if (size !== found.virtualSize && size % SECTOR_BYTES !== 0) throw oddSizeError(shown, found.virtualSize, size);
   checkLimit(found, size, shown);
   if (size === found.virtualSize) {
     if (output !== undefined) throw sameSizeError(shown, output, size);
@@ -136,6 +138,14 @@ function finishedSize(size: number, begun: Journal | undefined): number {
 
 function contentsOptions(shown: string, { shrink, allowDataLoss, signal, onProgress }: ResizeOptions): ContentsOptions {
   return { shown, shrink: shrink === true, allowDataLoss: allowDataLoss === true, signal, onProgress };
+}
+
+/** What is added to a size that is no whole number of sectors is none either. */
+function oddSizeError(shown: string, before: number, size: number): VhdError {
+  return new VhdError('ERR_VHD_SIZE', `expected a multiple of 512 bytes, found ${size}: the disk has ${before} now`, {
+    ...{ storage: shown, expected: 'a multiple of 512 bytes', found: `${size} bytes` },
+    remedy: `vhd resize ${shellPath(shown)} --round 512`,
+  });
 }
 
 function sameSizeError(shown: string, output: string, size: number): VhdError {

@@ -70,6 +70,7 @@ describe('vhd resize', () => {
     expect(told['remedy']).toContain(`vhd resize ${path} ${3 * MIB} --shrink`);
     expect((await vhd(['resize', path, '1M', '--shrink'])).stderr).toContain('partition 1 ends at 2097152');
     expect((await vhd(['resize', path, '3T'])).stderr).toContain('--to fixed');
+    expect((await vhd(['resize', path, '+9007199254740480'])).code).toBe(3);
     for (const [args, words] of [
       [[path], 'no size: expected one such as 64G, +10G, or --round 1M'],
       [[path, '1000'], 'did you mean 1000M or 1000G?'],
@@ -86,6 +87,7 @@ describe('vhd resize', () => {
   it('rounds, also a size that is no whole number of sectors, and any that is given', async () => {
     const path = folder.file('odd.vhd');
     await writeFile(path, buildImage({ size: MIB - 100, blockSize: 65_536, blocks: [{ index: 15, data: 7 }] }));
+    expect((await vhd(['resize', path, '+1M'])).stderr).toContain(`vhd resize ${path} --round 512`);
     expect(await json(['resize', path, '--round', '512'])).toMatchObject({ virtualSize: MIB, previousSize: MIB - 100 });
     await using disk = await openVhd(path);
     expect(await disk.readBytes(MIB - 612, 512)).toEqual(new Uint8Array(512).fill(7));
