@@ -22,6 +22,10 @@ export interface Batmap {
   readonly head: Uint8Array;
   /** Byte offset of the map. */
   readonly mapOffset: number;
+  /** Bytes of the map, as its header says. */
+  readonly byteLength: number;
+  /** False if the map lies where it cannot, or is far too long. */
+  readonly isPlaced: boolean;
   /** The map, a bit a block, the highest bit of a byte first. Zeros if it lies where it cannot: it then claims nothing. */
   readonly map: Uint8Array;
 }
@@ -38,13 +42,13 @@ export async function readBatmap(
   await storage.read(head, offset);
   if (readLatin1(head, 0, 8) !== 'tdbatmap') return undefined;
   const view = viewOf(head);
-  const mapOffset = readUint64(view, MAP_OFFSET_FIELD) ?? 0;
+  const mapOffset = readUint64(view, MAP_OFFSET_FIELD) ?? Number.MAX_SAFE_INTEGER;
   const byteLength = view.getUint32(MAP_SECTORS_FIELD) * SECTOR_BYTES;
-  const isPlaced = mapOffset >= offset + SECTOR_BYTES && mapOffset + byteLength <= dataLimit;
-  if (!isPlaced || byteLength > MAX_MAP_BYTES) return { offset, head, mapOffset, map: new Uint8Array(0) };
-  const map = new Uint8Array(byteLength);
-  await storage.read(map, mapOffset);
-  return { offset, head, mapOffset, map };
+  const isInside = mapOffset >= offset + SECTOR_BYTES && mapOffset + byteLength <= dataLimit;
+  const isPlaced = isInside && byteLength <= MAX_MAP_BYTES;
+  const map = new Uint8Array(isPlaced ? byteLength : 0);
+  if (map.length > 0) await storage.read(map, mapOffset);
+  return { offset, head, mapOffset, byteLength, isPlaced, map };
 }
 
 /** Bytes that a batmap for `entryCount` blocks takes, its header included. */
@@ -101,18 +105,24 @@ function clearFrom(map: Uint8Array, firstBit: number): void {
   map.fill(0, byte + 1);
 }
 
+/** The checksum that its header states, and the one that its map has. */
+export function batmapChecksums({ head, map }: Batmap): { readonly stored: number; readonly computed: number } {
+  const view = viewOf(head);
+  return { stored: view.getUint32(CHECKSUM_FIELD), computed: checksumFor(view, map) };
+}
+
+function checksumFor(head: DataView, map: Uint8Array): number {
+  if (head.getUint32(VERSION_FIELD) >= UNSIGNED_SINCE) return checksumOf(map, map.length);
+  let sum = 0;
+  for (const byte of map) sum += byte > 127 ? byte - 256 : byte;
+  return ~sum >>> 0;
+}
+
 function headFor({ head }: Batmap, mapOffset: number, map: Uint8Array): Uint8Array {
   const bytes = copyOf(head);
   const view = viewOf(bytes);
   writeUint64(view, MAP_OFFSET_FIELD, mapOffset);
   view.setUint32(MAP_SECTORS_FIELD, map.length / SECTOR_BYTES);
-  const isSigned = view.getUint32(VERSION_FIELD) < UNSIGNED_SINCE;
-  view.setUint32(CHECKSUM_FIELD, isSigned ? signedChecksum(map) : checksumOf(map, map.length));
+  view.setUint32(CHECKSUM_FIELD, checksumFor(view, map));
   return bytes;
-}
-
-function signedChecksum(map: Uint8Array): number {
-  let sum = 0;
-  for (const byte of map) sum += byte > 127 ? byte - 256 : byte;
-  return ~sum >>> 0;
 }
