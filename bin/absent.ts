@@ -3,9 +3,6 @@ import { shellLine } from './shell-words.ts';
 /** The words of a call after its verb, without its options: a missing one has a name to stand for it. */
 type Operands = readonly [first: string, second: string];
 
-const larger = ([image, size]: Operands): string =>
-  `${shellLine(['vhd', 'create', 'larger.vhd', size.replace(/^\+.*/, 'SIZE')])} && ${shellLine(['vhd', 'read', image])} | vhd write larger.vhd`;
-
 /** What does it today, for verbs that a version does not have. */
 const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   cat: ([image]) => `7z e -so ${shellLine([image])} FILE takes a file out`,
@@ -13,7 +10,6 @@ const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   cp: ([image]) => `7z x ${shellLine([image])} takes the files out`,
   ls: ([image]) => `7z l ${shellLine([image])} lists the files`,
   mount: ([image]) => `${shellLine(['vhd', 'convert', image, 'disk.raw'])} makes a file that mount -o loop takes`,
-  resize: larger,
   serve: ([image]) => `${shellLine(['vhd', 'convert', image, 'disk.raw'])}, and qemu-nbd -f raw disk.raw`,
   tar: ([image]) => `7z x ${shellLine([image])} takes the files out`,
   upload: ([image]) =>
@@ -27,6 +23,6 @@ export function isOurName(verb: string): boolean {
 
 /** What does it where `vhd VERB …` does not exist. */
 export function insteadOfVerb(verb: string, operands: readonly string[]): string {
-  const [first = 'IMAGE', second = verb === 'resize' ? 'SIZE' : 'OTHER'] = operands;
+  const [first = 'IMAGE', second = 'OTHER'] = operands;
   return VERBS_TODAY[verb]?.([first, second]) ?? 'vhd --help shows what there is';
 }

@@ -32,6 +32,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },
   tree: { summary: 'show the chains in a directory', load: () => import('./commands/tree.ts') },
   repair: { summary: 'mend what check calls repairable', load: () => import('./commands/repair.ts') },
+  resize: { summary: 'make a disk larger, or smaller', load: () => import('./commands/resize.ts') },
   undo: { summary: 'take the last repair, resize or set back', load: () => import('./commands/undo.ts') },
   set: { summary: 'set identifier, creator, geometry or time stamp', load: () => import('./commands/set.ts') },
   bench: { summary: 'measure write throughput, fixed against dynamic', load: () => import('./commands/bench.ts') },

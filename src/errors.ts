@@ -24,6 +24,7 @@ export type VhdErrorCode =
   | 'ERR_VHD_BITMAP'
   | 'ERR_VHD_LIMIT'
   | 'ERR_VHD_SIZE'
+  | 'ERR_VHD_SHRINK'
   | 'ERR_VHD_READ_ONLY'
   | 'ERR_VHD_IN_USE'
   | 'ERR_VHD_POISONED'

@@ -114,6 +114,8 @@ export type { RepairOptions, RepairResult } from './ops/repair.ts';
 export { repair } from './ops/repair.ts';
 export type { LossOption, LostRange, RepairLoss } from './ops/repair-context.ts';
 export type { MendedFinding } from './ops/repair-plan.ts';
+export { resize } from './ops/resize.ts';
+export type { ResizeOptions, ResizeResult } from './ops/resize-options.ts';
 export type { SetField, SetOptions, SetResult } from './ops/set.ts';
 export { setIdentity } from './ops/set.ts';
 export type { TreeImage, TreeOptions, TreeReport } from './ops/tree.ts';

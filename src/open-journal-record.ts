@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import {
   JOURNAL_VERBS,
   type Journal,
@@ -10,6 +11,11 @@ import {
 
 const SCHEMA = 'vhdkit/journal/1';
 const MAX_WRITES = 65_536;
+/** What bytes begin with that are packed: raw DEFLATE in base64. Longer ones than those of a sector or two are. */
+const PACKED = 'deflate:';
+const SHORT_BYTES = 1024;
+/** Bytes that a journal may hold when it is unpacked: those of a draft, before and after, and what was cut. */
+const MAX_UNPACKED_BYTES = 68 * 1024 * 1024;
 const MAX_TEXT = 32_768;
 const MAX_DETAILS = 64;
 /** Links of a chain, and directories. */
@@ -28,13 +34,13 @@ const FIELDS: readonly string[] = [
 /** A journal as a file: a line of JSON, and a line with the SHA-256 of that. */
 export function encodeJournal(journal: Journal): Uint8Array {
   const { details = {}, writes, cut, ...fields } = journal;
-  const told = writes.map(({ offset, before, after }) => ({ offset, before: hexOf(before), after: hexOf(after) }));
+  const told = writes.map(({ offset, before, after }) => ({ offset, before: textFor(before), after: textFor(after) }));
   const line = JSON.stringify({ schema: SCHEMA, ...fields, ...details, writes: told, ...encodedCut(cut) });
   return Buffer.from(`${line}\n${JSON.stringify({ sha256: digestOf(line) })}\n`);
 }
 
 function encodedCut(cut: readonly JournalCut[] | undefined): object {
-  return cut === undefined ? {} : { cut: cut.map(({ offset, before }) => ({ offset, before: hexOf(before) })) };
+  return cut === undefined ? {} : { cut: cut.map(({ offset, before }) => ({ offset, before: textFor(before) })) };
 }
 
 /** What a file says that should be a journal, or what is wrong with it. */
@@ -59,6 +65,7 @@ function parse(bytes: Uint8Array): Journal {
   const { sha256 } = objectOf(JSON.parse(seal === '' ? '{}' : seal), 'the second line');
   if (sha256 !== digestOf(line)) throw new Problem('its checksum does not fit');
   const fields = objectOf(JSON.parse(line), 'the first line');
+  const room: Room = { byteLength: MAX_UNPACKED_BYTES };
   if (fields['schema'] !== SCHEMA) throw new Problem(`expected schema ${SCHEMA}`);
   const journal: Journal = {
     verb: verbOf(fields['verb']),
@@ -72,8 +79,8 @@ function parse(bytes: Uint8Array): Journal {
     ...(fields['links'] === undefined ? {} : { links: listOf(fields, 'links', linkOf) }),
     ...(fields['parentDirs'] === undefined ? {} : { parentDirs: listOf(fields, 'parentDirs', pathOf) }),
     details: detailsOf(fields),
-    writes: writesOf(fields['writes']),
-    ...(fields['cut'] === undefined ? {} : { cut: cutOf(fields['cut']) }),
+    writes: writesOf(fields['writes'], room),
+    ...(fields['cut'] === undefined ? {} : { cut: cutOf(fields['cut'], room) }),
   };
   checkPlaces(journal);
   return journal;
@@ -131,27 +138,43 @@ function detailsOf(fields: Record<string, unknown>): Record<string, string | num
   return details;
 }
 
-function writesOf(value: unknown): JournalWrite[] {
+/** What is left for bytes that are unpacked. */
+interface Room {
+  byteLength: number;
+}
+
+function writesOf(value: unknown, room: Room): JournalWrite[] {
   if (!Array.isArray(value) || value.length > MAX_WRITES) throw new Problem('its field writes cannot be right');
   return value.map((item: unknown): JournalWrite => {
     const fields = objectOf(item, 'one of its writes');
     const offset = countOf(fields['offset'], 'writes.offset');
-    return { offset, before: bytesOf(fields['before']), after: bytesOf(fields['after']) };
+    return { offset, before: bytesOf(fields['before'], room), after: bytesOf(fields['after'], room) };
   });
 }
 
-function cutOf(value: unknown): JournalCut[] {
+function cutOf(value: unknown, room: Room): JournalCut[] {
   if (!Array.isArray(value) || value.length > MAX_WRITES) throw new Problem('its field cut cannot be right');
   return value.map((item: unknown): JournalCut => {
     const fields = objectOf(item, 'one of its cut pieces');
-    return { offset: countOf(fields['offset'], 'cut.offset'), before: bytesOf(fields['before']) };
+    return { offset: countOf(fields['offset'], 'cut.offset'), before: bytesOf(fields['before'], room) };
   });
 }
 
-function bytesOf(value: unknown): Uint8Array {
+function bytesOf(value: unknown, room: Room): Uint8Array {
+  if (typeof value === 'string' && value.startsWith(PACKED)) return unpacked(value.slice(PACKED.length), room);
   const isHex = typeof value === 'string' && value.length % 2 === 0 && /^[0-9a-f]*$/.test(value);
   if (isHex) return new Uint8Array(Buffer.from(value, 'hex'));
   throw new Problem('the bytes of one of its writes cannot be right');
+}
+
+function unpacked(text: string, room: Room): Uint8Array {
+  try {
+    const bytes = inflateRawSync(Buffer.from(text, 'base64'), { maxOutputLength: Math.max(1, room.byteLength) });
+    room.byteLength -= bytes.length;
+    return bytes;
+  } catch {
+    throw new Problem('the bytes of one of its writes cannot be right');
+  }
 }
 
 /** Writes lie one behind the other, each within the file before and after; what is cut lies behind the file afterwards. */
@@ -173,8 +196,10 @@ function checkPlaces({ writes, cut = [], fileSize, fileSizeAfter }: Journal): vo
   }
 }
 
-function hexOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
+/** In hexadecimal, or packed where there are many: a table of blocks without a place is one byte, a million times. */
+function textFor(bytes: Uint8Array): string {
+  if (bytes.length <= SHORT_BYTES) return Buffer.from(bytes).toString('hex');
+  return `${PACKED}${deflateRawSync(bytes, { level: 1 }).toString('base64')}`;
 }
 
 function digestOf(line: string): string {

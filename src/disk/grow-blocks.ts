@@ -1,5 +1,5 @@
 import { VhdError } from '../errors.ts';
-import { readLatin1, viewOf, writeUint64 } from '../format/bytes.ts';
+import { viewOf, writeUint64 } from '../format/bytes.ts';
 import { checksumOf } from '../format/checksum.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter } from '../format/footer.ts';
@@ -22,8 +22,9 @@ import {
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
+import { type Batmap, batmapByteLength, isBatmapStale, movedBatmap, readBatmap, shortenedBatmap } from './batmap.ts';
 import { BlockTable } from './block-table.ts';
-import { cannotGrowInPlaceError, type Growth, type GrowthPlan, type GrowthStep, grownFooter } from './grow-plan.ts';
+import { cannotGrowInPlaceError, type Growth, type GrowthPlan, type GrowthStep, resizedFooter } from './grow-plan.ts';
 import { metadataRanges } from './metadata-ranges.ts';
 import type { FileRange } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
@@ -50,8 +51,8 @@ interface Grown {
 interface GrownTable {
   readonly offset: number;
   readonly maxTableEntries: number;
-  readonly write: PlacedBytes;
-  /** Byte offset behind it. */
+  readonly writes: readonly PlacedBytes[];
+  /** Byte offset behind it, and behind the batmap if that moves with it. */
   readonly end: number;
 }
 
@@ -78,12 +79,13 @@ export async function planBlocksGrowth(storage: Storage, image: SoundExamination
     // The copy is what is left if the power fails while the file gets longer.
     ...(image.isCopyCurrent ? [] : [{ writes: [{ position: 0, bytes: old }] }]),
     ...(isMoved ? [{ writes: [{ position: footerOffset, bytes: old }] }] : []),
-    { zeros: [...replaced, ...(tail === undefined ? [] : [tail])], writes: [table.write] },
+    { zeros: [...replaced, ...(tail === undefined ? [] : [tail])], writes: table.writes },
     ...(await headerSteps(grown, table)),
-    { writes: [0, footerOffset].map((position) => ({ position, bytes: grownFooter(footer, size) })) },
+    { writes: [0, footerOffset].map((position) => ({ position, bytes: resizedFooter(footer, size) })) },
   ];
   const fileSize = footerOffset + FOOTER_BYTES;
-  const addedBytes = table.write.bytes.length + Math.max(0, fileSize - image.fileSize);
+  const tableBytes = table.writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const addedBytes = tableBytes + Math.max(0, fileSize - image.fileSize);
   return { fromSize: virtualSize, size, fileSize, addedBytes, steps };
 }
 
@@ -147,40 +149,36 @@ function tailOf({ storage, image, header, layout, table, parts }: Grown): FileRa
 
 /** The longer table: where the old one is, if nothing is in the way, or behind everything else. */
 async function growTable(grown: Grown): Promise<GrownTable> {
-  const { storage, image, header, table, entryCount, parts, usedEnd } = grown;
+  const { storage, image, header, table, entryCount, parts } = grown;
   const { tableOffset } = header;
   const byteLength = batByteLength(entryCount);
   const end = tableOffset + byteLength;
-  const maxTableEntries = Math.max(header.maxTableEntries, entryCount);
-  const batmapOffset = await batmapOf(storage, header, image.endFooterOffset ?? image.fileSize);
+  const dataLimit = image.endFooterOffset ?? image.fileSize;
+  const batmap = await readBatmap(storage, header, dataLimit);
   const next = parts.find((part) => part.start >= tableOffset)?.start ?? Number.POSITIVE_INFINITY;
-  const limit = Math.min(next, batmapOffset ?? next, image.endFooterOffset ?? image.fileSize);
+  const hasMapRoom = batmap === undefined || batmap.map.length * 8 >= entryCount;
+  if (end > Math.min(next, batmap?.offset ?? next, dataLimit) || !hasMapRoom) return movedTable(grown, batmap);
   const oldBytes = table.entryCount * BAT_ENTRY_BYTES;
-  if (end <= limit) {
-    const bytes = new Uint8Array(byteLength - oldBytes).fill(0xff);
-    return { offset: tableOffset, maxTableEntries, write: { position: tableOffset + oldBytes, bytes }, end };
-  }
-  if (batmapOffset !== undefined) {
-    throw cannotGrowInPlaceError(
-      storage.name,
-      'the batmap of blktap stands in the way of a longer table',
-      batmapOffset,
-    );
-  }
-  const bytes = new Uint8Array(byteLength).fill(0xff);
+  const added = { position: tableOffset + oldBytes, bytes: new Uint8Array(byteLength - oldBytes).fill(0xff) };
+  if (batmap === undefined) return { offset: tableOffset, maxTableEntries: entryCount, writes: [added], end };
+  // It is found by where the table ends.
+  const maxTableEntries = Math.max(header.maxTableEntries, entryCount);
+  const isStale = isBatmapStale(batmap, table.entryCount);
+  const writes = isStale ? [added, ...shortenedBatmap(batmap, batmap.offset, table.entryCount)] : [added];
+  return { offset: tableOffset, maxTableEntries, writes, end };
+}
+
+function movedTable({ table, entryCount, usedEnd }: Grown, batmap: Batmap | undefined): GrownTable {
+  const bytes = new Uint8Array(batByteLength(entryCount)).fill(0xff);
   const view = viewOf(bytes);
   for (const index of table.allocated()) view.setUint32(index * BAT_ENTRY_BYTES, table.sectorOf(index));
   const offset = alignUp(usedEnd, SECTOR_BYTES);
-  return { offset, maxTableEntries: entryCount, write: { position: offset, bytes }, end: offset + byteLength };
-}
-
-/** Where blktap keeps which blocks are full: right behind the table. Undefined if there is none. */
-async function batmapOf(storage: Storage, header: DynamicHeader, limit: number): Promise<number | undefined> {
-  const offset = header.tableOffset + batByteLength(header.maxTableEntries);
-  if (offset + SECTOR_BYTES > limit) return undefined;
-  const bytes = new Uint8Array(SECTOR_BYTES);
-  await storage.read(bytes, offset);
-  return readLatin1(bytes, 0, 8) === 'tdbatmap' ? offset : undefined;
+  const moved = { offset, maxTableEntries: entryCount };
+  const end = offset + bytes.length;
+  const write = { position: offset, bytes };
+  if (batmap === undefined) return { ...moved, writes: [write], end };
+  const writes = [write, movedBatmap(batmap, end, { oldCount: table.entryCount, entryCount })];
+  return { ...moved, writes, end: end + batmapByteLength(entryCount) };
 }
 
 /** Its fields and its checksum are in the first sector, which is written whole or not at all; the rest stays. */
@@ -190,13 +188,22 @@ async function headerSteps({ storage, image, header }: Grown, table: GrownTable)
   if (position % SECTOR_BYTES !== 0) {
     throw cannotGrowInPlaceError(storage.name, 'its header does not begin with a sector', position);
   }
+  return [{ writes: [await headerFor(storage, position, table)] }];
+}
+
+/** The first sector of the header at `position`, as it is for another table. */
+export async function headerFor(
+  storage: Storage,
+  position: number,
+  { offset, maxTableEntries }: Pick<GrownTable, 'offset' | 'maxTableEntries'>,
+): Promise<PlacedBytes> {
   const bytes = new Uint8Array(DYNAMIC_HEADER_BYTES);
   await storage.read(bytes, position);
   const view = viewOf(bytes);
-  writeUint64(view, TABLE_OFFSET_FIELD, table.offset);
-  view.setUint32(MAX_ENTRIES_FIELD, table.maxTableEntries);
+  writeUint64(view, TABLE_OFFSET_FIELD, offset);
+  view.setUint32(MAX_ENTRIES_FIELD, maxTableEntries);
   view.setUint32(HEADER_CHECKSUM_FIELD, checksumOf(bytes, HEADER_CHECKSUM_FIELD));
-  return [{ writes: [{ position, bytes: bytes.subarray(0, SECTOR_BYTES) }] }];
+  return { position, bytes: bytes.subarray(0, SECTOR_BYTES) };
 }
 
 /** Behind everything, and never in front of where it is: what lies there may be on its way out of a longer file. */

@@ -3,7 +3,7 @@ import { FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import { writeZeros } from './flat.ts';
 import { planBlocksGrowth } from './grow-blocks.ts';
-import { type Growth, type GrowthPlan, type GrowthStep, grownFooter } from './grow-plan.ts';
+import { type Growth, type GrowthPlan, type GrowthStep, resizedFooter } from './grow-plan.ts';
 import { readFooter, type SoundExamination } from './recognise.ts';
 
 /**
@@ -49,7 +49,7 @@ function planFixedGrowth(image: SoundExamination, { size, fileSizeBefore = image
   const steps: GrowthStep[] = [
     { writes: isWhole ? [] : [{ position: footerOffset, bytes: encodeFooter(footer) }] },
     { zeros, writes: [] },
-    { writes: [{ position: footerOffset, bytes: grownFooter(footer, size) }] },
+    { writes: [{ position: footerOffset, bytes: resizedFooter(footer, size) }] },
   ];
   return { fromSize: virtualSize, size, fileSize: footerOffset + FOOTER_BYTES, addedBytes: FOOTER_BYTES, steps };
 }

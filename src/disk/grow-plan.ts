@@ -37,8 +37,8 @@ export interface Growth {
   readonly fileSizeBefore?: number | undefined;
 }
 
-/** The footer of an image that grew. */
-export function grownFooter(footer: Footer, size: number): Uint8Array {
+/** The footer of an image of another size. libvhdi takes the original size for the size, so that it follows. */
+export function resizedFooter(footer: Footer, size: number): Uint8Array {
   return encodeFooter({ ...footer, originalSize: size, currentSize: size, geometry: geometryFor(size) });
 }
 

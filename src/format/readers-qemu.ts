@@ -111,6 +111,11 @@ function seesOtherSize({ type, start, end, footer, virtualSize }: ReaderFacts): 
   return { expected: `${virtualSize} bytes`, found: versions };
 }
 
+/** Whether every version of qemu takes the size of an image from the footer's current size. */
+export function isSizeSeen(footer: ReaderFacts['footer']): boolean {
+  return [true, false].every((isBefore10) => sizeSeen(footer, isBefore10) === footer.currentSize);
+}
+
 /** The size that qemu sees: whole sectors of the size field, or what the geometry reaches. */
 function sizeSeen({ creatorApplication, geometry, currentSize }: ReaderFacts['footer'], isBefore10: boolean): number {
   const isTrusted = isBefore10

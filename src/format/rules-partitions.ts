@@ -15,7 +15,8 @@ export const PARTITION_RULES = {
     severity: 'warning',
     message: 'the backup GPT is not at the end of the disk',
     means: 'the disk was made larger: systems warn, and do not use the new space until it is moved',
-    unmendable: 'the system on the disk moves it (sgdisk -e, Windows Disk Management), and so does vhd resize',
+    unmendable:
+      'the system on the disk moves it (sgdisk -e, Windows Disk Management), and so does vhd resize with another size',
   },
   'partition.gpt': {
     severity: 'warning',

@@ -12,6 +12,9 @@ const EXT_OFFSET = 1024;
 const EXT_64BIT = 0x80;
 const BTRFS_OFFSET = 65_536;
 const SQUASHFS_PADDING_BYTES = 4096;
+const ISO_OFFSET = 32_768;
+/** Where the superblocks of these kinds end; of all others within the first 4 KiB. */
+const SUPERBLOCK_ENDS: Readonly<Record<string, number>> = { btrfs: BTRFS_OFFSET + 4096, iso9660: ISO_OFFSET + 2048 };
 
 const extSize: SizeReader = (head) => {
   const isLarge = (head.u32(EXT_OFFSET + 96) & EXT_64BIT) !== 0;
@@ -38,11 +41,14 @@ const f2fsSize: SizeReader = (head) => head.u64(1024 + 36) * 2 ** head.u32(1024 
 
 const squashfsSize: SizeReader = (head) => alignUp(head.u64(40), SQUASHFS_PADDING_BYTES);
 
+/** The size of the volume in its primary descriptor (ECMA-119, 8.4.8), in sectors of 2048 bytes. */
+const isoSize: SizeReader = (head) => head.u32(ISO_OFFSET + 80) * 2048;
+
 /** By the type that the probes tell. */
 const SIZES: Readonly<Record<string, SizeReader>> = {
   ...{ ext2: extSize, ext3: extSize, ext4: extSize, ext4dev: extSize },
   ...{ vfat: fatSize, ntfs: ntfsSize, exfat: exfatSize },
-  ...{ xfs: xfsSize, btrfs: btrfsSize, f2fs: f2fsSize, squashfs: squashfsSize },
+  ...{ xfs: xfsSize, btrfs: btrfsSize, f2fs: f2fsSize, squashfs: squashfsSize, iso9660: isoSize },
 };
 
 /**
@@ -52,8 +58,7 @@ const SIZES: Readonly<Record<string, SizeReader>> = {
 export async function fileSystemSize(reader: PieceReader, { type }: FileSystem): Promise<number | undefined> {
   const sizeOf = Object.hasOwn(SIZES, type) ? SIZES[type] : undefined;
   const { head } = await readArea(reader);
-  if (sizeOf === undefined || head.byteLength < 4096) return undefined;
-  if (type === 'btrfs' && head.byteLength < BTRFS_OFFSET + 4096) return undefined;
+  if (sizeOf === undefined || head.byteLength < (SUPERBLOCK_ENDS[type] ?? 4096)) return undefined;
   const byteLength = sizeOf(head);
   return Number.isSafeInteger(byteLength) && byteLength > 0 && byteLength <= reader.length ? byteLength : undefined;
 }

@@ -2,13 +2,16 @@ import type { Disk, Extent } from '../disk/disk.ts';
 import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
 import { fileSystemSize } from './file-system-size.ts';
 import { decodeGptHeader, entriesByteLength, type GptHeader, LARGE_SECTOR_BYTES } from './gpt-header.ts';
-import type { DiskContents } from './partition-table.ts';
+import type { DiskContents, Partition } from './partition-table.ts';
 import { PieceReader } from './piece-reader.ts';
 
 /** What UEFI keeps free for the entries of a GPT at the least (UEFI specification 5.3.1). */
 const MIN_ENTRIES_BYTES = 16 * 1024;
 /** The end of a disk is looked at in pieces, each twice as large as the one behind it. */
 const FIRST_WINDOW_BYTES = 1024 * 1024 * 1024;
+
+/** Logical disk manager: its database is in the last MiB of the disk, behind all partitions. */
+const LDM_TYPE = '0x42';
 
 /** The part of a {@link Disk} that is needed. */
 export type MeasuredDisk = Pick<Disk, 'size' | 'read' | 'extents'>;
@@ -18,7 +21,7 @@ export type MeasuredDisk = Pick<Disk, 'size' | 'read' | 'extents'>;
  * than its size.
  *
  * * With a partition table: the end of the last partition; with a GPT, behind it the room of the backup (its entries, at
- *   least 16 KiB, and its header). What lies behind the last partition does not count.
+ *   least 16 KiB, and its header). What lies behind the last partition does not count. All of a Windows dynamic disk.
  * * A file system without a table: as many bytes as its superblock says. All of the disk where that is not known.
  * * Neither: the end of the last stretch that is stored; nothing is read to see whether that is zero.
  *
@@ -31,7 +34,13 @@ export async function minimumSize(disk: MeasuredDisk, contents: DiskContents): P
   return Math.min(Math.max(alignUp(needed, SECTOR_BYTES), SECTOR_BYTES), disk.size);
 }
 
+/** A partition of a Windows dynamic disk, which keeps its database behind all partitions; undefined if there is none. */
+export function dynamicDiskPartition(partitions: readonly Partition[]): Partition | undefined {
+  return partitions.find(({ type }) => type === LDM_TYPE);
+}
+
 async function neededBytes(disk: MeasuredDisk, { scheme, partitions, fileSystem }: DiskContents): Promise<number> {
+  if (dynamicDiskPartition(partitions) !== undefined) return disk.size;
   const lastEnd = partitions.reduce((end, { start, length }) => Math.max(end, start + length), 0);
   if (scheme === 'gpt') {
     const gpt = await readHeader(disk);

@@ -71,7 +71,7 @@ export async function writeChild(
 }
 
 /** What is behind the end of a parent is zero; 7-Zip looks for it there all the same. */
-function sizeWarnings(size: number, parentSize: number): string[] {
+export function sizeWarnings(size: number, parentSize: number): string[] {
   if (size <= parentSize) return [];
   return [`it has ${size} bytes and its parent ${parentSize}: 7-Zip reads no child that is larger than its parent`];
 }

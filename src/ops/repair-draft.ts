@@ -1,5 +1,5 @@
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { dataRuns } from '../format/zeros.ts';
+import { dataRuns, isAllZeros } from '../format/zeros.ts';
 import type { JournalCut, JournalWrite } from '../open-journal.ts';
 import type { Storage, StorageCapabilities, StoredRange } from '../storage/storage.ts';
 import { tooManyChanges } from './journal.ts';
@@ -14,7 +14,7 @@ export interface DraftChanges {
   readonly cut: readonly JournalCut[] | undefined;
 }
 
-/** Most bytes of changed sectors that a draft holds. */
+/** Most changed sectors that a draft holds. */
 const MAX_SECTORS = 65_536;
 /** Most cut bytes that are not zero and are kept so that the cut can be taken back. */
 const MAX_KEPT_BYTES = 2 * 1024 * 1024;
@@ -67,12 +67,28 @@ export class Draft implements Storage {
     }
   }
 
-  /** What the file behind it stores, unless something is changed in the range. */
+  /** What the file behind it stores, or is changed. */
   async findData(position: number, length: number): Promise<StoredRange | undefined> {
-    const end = Math.min(position + length, this.#visibleBytes);
-    const isChanged = this.#changedSectors(position, position + length).length > 0;
-    if (isChanged || this.#base.findData === undefined) return { start: position, length };
-    return end <= position ? undefined : this.#base.findData(position, end - position);
+    const end = position + length;
+    const changed = this.#firstChanged(position, end);
+    const visibleEnd = Math.min(end, this.#visibleBytes);
+    const stored =
+      position >= visibleEnd
+        ? undefined
+        : this.#base.findData === undefined
+          ? { start: position, length: visibleEnd - position }
+          : await this.#base.findData(position, visibleEnd - position);
+    if (changed === undefined || (stored !== undefined && stored.start <= changed.start)) return stored;
+    return changed;
+  }
+
+  /** The first changed sector in a range, as far as it lies there. */
+  #firstChanged(start: number, end: number): StoredRange | undefined {
+    let first = Number.POSITIVE_INFINITY;
+    for (const [sector] of this.#changedSectors(start, end)) first = Math.min(first, sector);
+    if (first === Number.POSITIVE_INFINITY) return undefined;
+    const from = Math.max(start, first * SECTOR_BYTES);
+    return { start: from, length: Math.min(end, (first + 1) * SECTOR_BYTES) - from };
   }
 
   #changedSectors(start: number, end: number): readonly (readonly [number, Uint8Array])[] {
@@ -93,10 +109,20 @@ export class Draft implements Storage {
     if (end > this.#byteLength) this.#grow(end);
     for (let sector = Math.floor(position / SECTOR_BYTES); sector * SECTOR_BYTES < end; sector++) {
       const start = sector * SECTOR_BYTES;
-      const bytes = await this.#sectorAt(sector);
+      const isWhole = start >= position && start + SECTOR_BYTES <= end;
+      const bytes = isWhole ? this.#emptySector(sector) : await this.#sectorAt(sector);
       const from = Math.max(start, position);
       bytes.set(source.subarray(from - position, Math.min(start + SECTOR_BYTES, end) - position), from - start);
     }
+  }
+
+  /** For a sector that is written as a whole: nothing has to be read. */
+  #emptySector(sector: number): Uint8Array {
+    const known = this.#sectors.get(sector);
+    if (known !== undefined) return known;
+    const bytes = new Uint8Array(SECTOR_BYTES);
+    this.#keep(sector, bytes);
+    return bytes;
   }
 
   async #sectorAt(sector: number): Promise<Uint8Array> {
@@ -160,9 +186,13 @@ export class Draft implements Storage {
     return { fileSizeAfter: this.#byteLength, writes, cut: await this.#cut() };
   }
 
-  /** Changed sectors, neighbours joined, up to the end of the file. */
+  /** Changed sectors, neighbours joined, up to the end of the file. What the file gains is zeros, unless it says otherwise. */
   #runs(): { offset: number; after: Uint8Array }[] {
-    const sectors = [...this.#sectors].sort(([first], [second]) => first - second);
+    const isSaid = (sector: number, bytes: Uint8Array): boolean =>
+      sector * SECTOR_BYTES < this.#baseBytes || !isAllZeros(bytes);
+    const sectors = [...this.#sectors]
+      .filter(([sector, bytes]) => isSaid(sector, bytes))
+      .sort(([first], [second]) => first - second);
     const runs: { offset: number; after: Uint8Array }[] = [];
     let from = 0;
     while (from < sectors.length) {

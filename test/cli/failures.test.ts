@@ -39,6 +39,7 @@ const EXIT_CODES: Readonly<Record<VhdErrorCode, number>> = {
   ERR_VHD_BITMAP: 3,
   ERR_VHD_LIMIT: 3,
   ERR_VHD_SIZE: 3,
+  ERR_VHD_SHRINK: 3,
   ERR_VHD_IN_USE: 3,
   ERR_VHD_STREAM: 3,
   ERR_VHD_MANIFEST: 3,

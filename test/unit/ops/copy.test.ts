@@ -81,15 +81,17 @@ describe('copying of what some links of a chain decide', () => {
         const isOwn = depth < 2;
         if (isOwn) own += length;
         expect(touched.subarray(start, start + length).every((flag) => flag === Number(isOwn))).toBe(true);
-        if (isOwn)
-          {expect(Buffer.compare(target.subarray(start, start + length), content.subarray(start, start + length))).toBe(
+        if (isOwn) {
+          expect(Buffer.compare(target.subarray(start, start + length), content.subarray(start, start + length))).toBe(
             0,
-          );}
+          );
+        }
       }
       expect(meter.copiedBytes + meter.skippedBytes).toBe(own);
       expect(reads).toHaveLength(3);
-      for (const [position, length] of reads)
-        {expect(Math.floor(position / 2 / MIB)).toBe(Math.floor((position + length - 1) / 2 / MIB));}
+      for (const [position, length] of reads) {
+        expect(Math.floor(position / 2 / MIB)).toBe(Math.floor((position + length - 1) / 2 / MIB));
+      }
     });
   }
 

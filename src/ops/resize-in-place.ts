@@ -1,0 +1,92 @@
+import type { Patch } from '../disk/overlay.ts';
+import { examine, type SoundExamination } from '../disk/recognise.ts';
+import { VhdError } from '../errors.ts';
+import { remedyFor } from '../format/shell.ts';
+import { formatUuid } from '../format/uuid.ts';
+import type { Journal } from '../open-journal.ts';
+import { encodeJournal } from '../open-journal-record.ts';
+import { isUndoable, keepForUndo, performJournal } from './journal.ts';
+import { freeBytesAt, noSpaceError } from './merge-plan.ts';
+import type { DraftChanges } from './repair-draft.ts';
+import { draftResized } from './resize-draft.ts';
+import { type OpenImage, parentsOf } from './resize-open.ts';
+import type { ResizeOptions, ResizeResult } from './resize-options.ts';
+
+/** A change of size that is decided. */
+export interface Resizing {
+  readonly image: OpenImage;
+  /** What it says of itself now. */
+  readonly found: SoundExamination;
+  /** Virtual size in bytes afterwards. */
+  readonly size: number;
+  /** Bytes of the disk that become others. */
+  readonly patches: readonly Patch[];
+}
+
+type Done = Pick<
+  ResizeResult,
+  'fileSize' | 'copiedBytes' | 'tableMoved' | 'freedBlocks' | 'creatorBefore' | 'canUndo' | 'warnings'
+>;
+
+/** Changes the image in memory, writes down what that changes of the file, and then does it. */
+export async function changeInPlace(resizing: Resizing, options: ResizeOptions): Promise<Done> {
+  const { image, found, size, patches } = resizing;
+  const { storage, shown } = image;
+  const openParent = async (): Promise<ParentDisk> => (await parentsOf(image, found, options))?.parent;
+  const {
+    draft,
+    freedBlocks,
+    isTableMoved,
+    creatorBefore = null,
+  } = await draftResized({
+    ...{ storage, size, patches, openParent, bitmap: options.bitmap },
+  });
+  const changes = await draft.changes();
+  const journal = journalFor(resizing, changes, options.now ?? new Date());
+  await checkRoom(shown, journal);
+  options.signal?.throwIfAborted();
+  if (options.dryRun !== true) {
+    await performJournal(image, journal, async () => {
+      await checkResult(image, size);
+      await keepForUndo(image, journal);
+    });
+  }
+  const canUndo = isUndoable(journal);
+  const told = { tableMoved: isTableMoved, freedBlocks, creatorBefore, canUndo };
+  const warnings = canUndo ? [] : ['what is cut off is more than is kept: it cannot be taken back'];
+  const copiedBytes = bytesOf(journal);
+  return { fileSize: changes.fileSizeAfter, copiedBytes, ...told, warnings };
+}
+
+type ParentDisk = NonNullable<Awaited<ReturnType<typeof parentsOf>>>['parent'] | undefined;
+
+function bytesOf({ writes }: Pick<Journal, 'writes'>): number {
+  return writes.reduce((sum, { after }) => sum + after.length, 0);
+}
+
+function journalFor({ found, size }: Resizing, { fileSizeAfter, writes, cut }: DraftChanges, now: Date): Journal {
+  const sizes = { sizeBefore: found.virtualSize, sizeAfter: size };
+  return {
+    ...{ verb: 'resize', uuid: formatUuid(found.footer.uniqueId), startedAt: now.toISOString() },
+    ...{ fileSize: found.fileSize, fileSizeAfter, writes },
+    ...(cut === undefined ? { details: { ...sizes, undo: false } } : { cut, details: sizes }),
+  };
+}
+
+/** The journal is there twice when it is kept for `undo`. */
+async function checkRoom(path: string, journal: Journal): Promise<void> {
+  const freeBytes = await freeBytesAt(path);
+  const neededBytes = bytesOf(journal) + 2 * encodeJournal(journal).length;
+  if (freeBytes !== undefined && freeBytes < neededBytes) throw noSpaceError(path, neededBytes, freeBytes);
+}
+
+async function checkResult({ storage, shown }: OpenImage, size: number): Promise<void> {
+  const { refusal, virtualSize } = await examine(storage);
+  if (refusal === undefined && virtualSize === size) return;
+  throw new VhdError('ERR_VHD_SOURCE_CHANGED', 'it is not what was written: another program changes it too', {
+    storage: shown,
+    expected: `an image of ${size} bytes`,
+    found: refusal?.message ?? `one of ${virtualSize ?? 0} bytes`,
+    remedy: `keep other programs from it; ${remedyFor('vhd undo FILE', shown)} takes the resize back`,
+  });
+}
