@@ -1,9 +1,10 @@
 // The whole life of an image, from an empty disk to the copy that is handed on. After every step our check finds nothing, it
 // holds what it should, and a program by others says the same.
-import { copyFile, open, readFile } from 'node:fs/promises';
+import { copyFile, open, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { check } from '../../src/ops/check.ts';
 import { compare } from '../../src/ops/compare.ts';
+import { pattern } from '../support/bytes.ts';
 import { vhd } from '../support/cli.ts';
 import { describeWithPeers, runPeer } from '../support/peers.ts';
 import { useTempFolder } from '../support/temp.ts';
@@ -11,6 +12,7 @@ import { expectQemuSame, vhdiSize } from './readers.ts';
 
 const MiB = 1024 * 1024;
 const SIZE = 48 * MiB;
+const GROWN = 64 * MiB;
 const FIRST = { start: MiB, length: 8 * MiB };
 const SECOND = { start: 9 * MiB, length: 38 * MiB };
 
@@ -124,9 +126,35 @@ describeWithPeers(
       expect((await vhd(['verify', image(), folder.file('before.json')])).code).toBe(1);
     });
 
-    // Here it grows: `vhd resize`, then `sgdisk -v`, expectSound against the truth made as long, qemu-img and vhdiinfo.
+    it('grows, and its partition table with it', async () => {
+      await run('resize', image(), `${GROWN}`, '-q');
+      const grown = folder.file('grown.raw');
+      await run('convert', image(), grown, '-q');
+      const [before, after] = [await readFile(truth()), await readFile(grown)];
+      const end = SECOND.start + SECOND.length;
+      expect(after.subarray(FIRST.start, end).equals(before.subarray(FIRST.start, end))).toBe(true);
+      expect(after.length).toBe(GROWN);
+      await rename(grown, truth());
+      expect((await runPeer('sgdisk', ['-v', truth()])).stdout).toContain('No problems found');
+      await expectSound(image());
+      await expectQemuSame(image(), truth());
+      expect(await vhdiSize(image())).toBe(GROWN);
+    });
 
-    // Here it gives room back: `vhd compact`, then expectSound and qemu-img, and the file is no larger than before.
+    it('gives room back', async () => {
+      const room = { from: 0, length: 8 * MiB, start: SIZE + MiB };
+      const [noise, zeros] = [folder.file('noise.raw'), await emptyFile('zeros.raw', room.length)];
+      const { size: sizeBefore } = await stat(image());
+      await writeFile(noise, pattern(room.length, 5));
+      await put(image(), noise, room);
+      await put(image(), zeros, room);
+      expect((await stat(image())).size).toBeGreaterThan(sizeBefore + 6 * MiB);
+      await run('compact', image(), '-q');
+      expect((await stat(image())).size).toBeLessThanOrEqual(sizeBefore);
+      await expectSound(image());
+      await expectQemuSame(image(), truth());
+      await expectFileSystem(image());
+    });
 
     it('is handed on as other images with the same bytes', async () => {
       const [fixed, raw] = [folder.file('fixed.vhd'), folder.file('copy.raw')];
@@ -141,7 +169,7 @@ describeWithPeers(
       await expectQemuSame(fixed, truth());
       for (const path of [image(), fixed]) {
         await runPeer('7z', ['t', '-tvhd', path]);
-        expect(await vhdiSize(path)).toBe(SIZE);
+        expect(await vhdiSize(path)).toBe(GROWN);
       }
       expect((await runPeer('sgdisk', ['-v', raw])).stdout).toContain('No problems found');
       await expectFileSystem(fixed);
