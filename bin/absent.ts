@@ -9,7 +9,6 @@ const larger = ([image, size]: Operands): string =>
 /** What does it today, for verbs that a version does not have. */
 const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   cat: ([image]) => `7z e -so ${shellLine([image])} FILE takes a file out`,
-  compact: ([image]) => `${shellLine(['vhd', 'convert', image, 'smaller.vhd'])} leaves out what is zero`,
   compare: ([first, second]) => `cmp <(${shellLine(['vhd', 'read', first])}) <(${shellLine(['vhd', 'read', second])})`,
   cp: ([image]) => `7z x ${shellLine([image])} takes the files out`,
   ls: ([image]) => `7z l ${shellLine([image])} lists the files`,

@@ -4,7 +4,8 @@ import { encodeFooter } from '../format/footer.ts';
 import { batByteLength, blockEnd } from '../format/layout.ts';
 import { BAT_ENTRY_BYTES, DYNAMIC_HEADER_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { settleAll } from '../storage/settle.ts';
-import { type Storage, writeEach } from '../storage/storage.ts';
+import { type PlacedBytes, type Storage, writeEach } from '../storage/storage.ts';
+import type { BlockTable } from './block-table.ts';
 import { offsetAt } from './compact-order.ts';
 import type { CompactPlan } from './compact-plan.ts';
 import { writeZeros } from './flat.ts';
@@ -109,24 +110,39 @@ async function copyRange(
 /** Writes the table anew, durably, and then has the header name it, by a sector that is written whole or not at all. */
 async function moveTable(
   storage: Storage,
-  { footer, header }: SoundExamination,
+  image: SoundExamination,
   { table }: FoundBlocks,
   tableOffset: number,
 ): Promise<void> {
+  await storage.write(encodedTable(image, table), tableOffset);
+  await storage.flush();
+  const { bytes, position } = await movedHeader(storage, image, tableOffset);
+  await storage.write(bytes, position);
+  await storage.flush();
+}
+
+/** The table as long as the header says it is; what is behind the entries that are needed is unused. */
+export function encodedTable({ header }: SoundExamination, table: BlockTable): Uint8Array {
   const bytes = new Uint8Array(batByteLength(header?.maxTableEntries ?? 0)).fill(0xff);
   const entries = viewOf(bytes);
   for (const blockIndex of table.allocated()) {
     entries.setUint32(blockIndex * BAT_ENTRY_BYTES, table.sectorOf(blockIndex));
   }
-  await storage.write(bytes, tableOffset);
-  await storage.flush();
-  const start = new Uint8Array(DYNAMIC_HEADER_BYTES);
-  await storage.read(start, footer.dataOffset);
-  const view = viewOf(start);
+  return bytes;
+}
+
+/** The first sector of the header with another place for the table. */
+export async function movedHeader(
+  storage: Storage,
+  { footer }: SoundExamination,
+  tableOffset: number,
+): Promise<PlacedBytes> {
+  const header = new Uint8Array(DYNAMIC_HEADER_BYTES);
+  await storage.read(header, footer.dataOffset);
+  const view = viewOf(header);
   writeUint64(view, TABLE_OFFSET_FIELD, tableOffset);
-  view.setUint32(HEADER_CHECKSUM_FIELD, checksumOf(start, HEADER_CHECKSUM_FIELD));
-  await storage.write(start.subarray(0, SECTOR_BYTES), footer.dataOffset);
-  await storage.flush();
+  view.setUint32(HEADER_CHECKSUM_FIELD, checksumOf(header, HEADER_CHECKSUM_FIELD));
+  return { position: footer.dataOffset, bytes: header.subarray(0, SECTOR_BYTES) };
 }
 
 /** The footer goes to the end of what is in use, and what is behind it goes; in between there is nothing but zeros. */

@@ -29,7 +29,7 @@ export interface EmptinessContext {
   /** True: bits say whether a sector is the image's or its parent's. */
   readonly isExact: boolean;
   /** Flags by block index of those that are said to hold nothing; undefined if nobody said so of any. */
-  readonly unused: Uint8Array | undefined;
+  readonly unused?: Uint8Array | undefined;
   /** Hears of every block. */
   readonly onBlock?: ((blockBytes: number) => void) | undefined;
   /** Stops it. */

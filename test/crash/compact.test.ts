@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { compactBlocks } from '../../src/disk/compact-blocks.ts';
 import { planCompaction } from '../../src/disk/compact-image.ts';
-import type { Disk } from '../../src/disk/disk.ts';
 import { findBlocks } from '../../src/disk/open-blocks.ts';
 import { examine, type SoundExamination } from '../../src/disk/recognise.ts';
 import type { Finding } from '../../src/format/rules.ts';
@@ -31,9 +30,8 @@ interface Case {
 async function compact(storage: Storage, { parents }: Case): Promise<number> {
   const image = (await examine(storage)) as SoundExamination;
   expect(image.refusal).toBeUndefined();
-  const [link, ...rest] = parents;
-  const parent: Disk | undefined = link === undefined ? undefined : await openOver(forReading(link), rest);
-  const work = await planCompaction(storage, image, { parent });
+  const disk = await openOver(storage, parents);
+  const work = await planCompaction(storage, image, { disk: parents.length === 0 ? disk : disk.parent });
   await compactBlocks(storage, image, work, {});
   return work.plan.dropped.length + work.plan.movedCount;
 }
@@ -66,7 +64,8 @@ async function worn(chain: Chain, random: Random): Promise<Case> {
     const length = Math.min(child.size - position, child.blockSize * (1 + random.below(4)));
     const fill = random.pick(['zeros', 'bytes', 'discard', 'parent'] as const);
     const bytes = new Uint8Array(length).fill(fill === 'bytes' ? 1 + random.below(255) : 0);
-    if (fill === 'parent' && parents[0] !== undefined) bytes.set(parents[0].content.subarray(position, position + length));
+    if (fill === 'parent' && parents[0] !== undefined)
+      bytes.set(parents[0].content.subarray(position, position + length));
     content.set(bytes, position);
     await (fill === 'discard' ? disk.discard(position, length) : disk.write(bytes, position));
     if (random.oneIn(3)) await disk.flush();
