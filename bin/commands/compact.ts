@@ -36,17 +36,9 @@ export function declare(command: Command, session: Session): void {
       'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
       oneOf('--bitmap', ['honour', 'ignore']),
     );
-  addParentOptions(command).option(
-    '--no-lock',
-    'compact it even if another program is using it, and lock nobody out',
-  );
+  addParentOptions(command).option('--no-lock', 'compact it even if another program is using it, and lock nobody out');
   addLongFlags(command);
-  addExamples(
-    command,
-    'vhd compact disk.vhd --dry-run',
-    'vhd compact disk.vhd',
-    'vhd compact disk.vhd -o smaller.vhd',
-  );
+  addExamples(command, 'vhd compact disk.vhd --dry-run', 'vhd compact disk.vhd', 'vhd compact disk.vhd -o smaller.vhd');
   command.action((image: string, flags: Flags) => compactVerb(session, image, flags));
 }
 

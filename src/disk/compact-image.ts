@@ -8,6 +8,7 @@ import type { Disk } from './disk.ts';
 import { type FoundBlocks, findBlocks } from './open-blocks.ts';
 import { placementFindings } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
+import { refuseStrayEntries } from './stray-entries.ts';
 
 /** What is known besides the file. */
 export interface CompactSources {
@@ -34,7 +35,8 @@ export interface Compaction {
 
 /**
  * Finds out which blocks of a dynamic or differencing image can go, and where the others go; writes nothing.
- * @throws VhdError `ERR_VHD_CORRUPT` if blocks lie where none may; `ERR_VHD_BITMAP`
+ * @throws VhdError `ERR_VHD_CORRUPT` if blocks lie where none may; `ERR_VHD_UNSUPPORTED` if entries behind the end of the disk
+ *   refer to blocks; `ERR_VHD_BITMAP`
  */
 export async function planCompaction(
   storage: Storage,
@@ -43,6 +45,7 @@ export async function planCompaction(
 ): Promise<Compaction> {
   const found = await findBlocks(storage, image);
   refuseMisplaced(storage.name, found);
+  await refuseStrayEntries(storage, image, found);
   const order = blocksInFileOrder(found.table);
   const isKept = await findKept({ ...sources, storage, found, order, isExact: image.type === 'differencing' });
   return { found, plan: planBlocks(image, found, order, isKept) };

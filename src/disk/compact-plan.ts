@@ -102,7 +102,7 @@ function movedTable(
     (range) => range.start === tableOffset && range.end > tableOffset + tableBytes,
   );
   const isSectorWise = image.footer.dataOffset % SECTOR_BYTES === 0;
-  if (!isAlone || !isSectorWise || target + tableBytes > tableOffset) return undefined;
+  if (!isAlone || !isSectorWise || tableBytes === 0 || target + tableBytes > tableOffset) return undefined;
   const others = [...metadata.needed, ...metadata.reserved].filter(({ start }) => start !== tableOffset);
   return others.some(({ start, end }) => start < target + tableBytes && end > target) ? undefined : target;
 }

@@ -7,7 +7,7 @@ import { borrowed } from '../storage/borrowed.ts';
 import type { Storage } from '../storage/storage.ts';
 import { piecesOf } from '../stream/read-ahead.ts';
 import type { CompactOptions } from './compact-options.ts';
-import { beginChange, type CompactOutcome, type CompactSubject } from './compact-subject.ts';
+import { beginChange, type CompactOutcome, type CompactSubject, storedBytesOf } from './compact-subject.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { ProgressMeter } from './progress.ts';
 import { copyDraft } from './repair-copy.ts';
@@ -45,16 +45,19 @@ export async function compactFlatImage(
   }
   const holes = new Holes(subject, disk, options);
   const warning = await holes.make(unused);
-  const { droppedBytes } = holes;
-  const changed = droppedBytes > 0 && warning === undefined;
+  // Holes that nobody could tell from zeros are among them: the file system knows how much it really gave up.
+  const storedBytes = dryRun === true ? 0 : await storedBytesOf(storage);
+  const givenBack = storedBytes === null ? holes.byteLength : Math.max(0, (subject.storedBytes ?? 0) - storedBytes);
+  const droppedBytes = Math.min(holes.byteLength, givenBack);
+  const changed = droppedBytes > 0;
   const warnings = warning === undefined ? [] : [warning];
   return { ...told, copiedBytes: 0, skippedBytes: 0, droppedBytes, changed, warnings };
 }
 
 /** Gives room back, stretch by stretch. */
 class Holes {
-  /** Bytes that are stored, and need not be. */
-  droppedBytes = 0;
+  /** Bytes that need no room. */
+  byteLength = 0;
   readonly #subject: CompactSubject;
   readonly #disk: FlatDisk;
   readonly #options: CompactOptions;
@@ -100,7 +103,7 @@ class Holes {
       this.#isBegun = true;
       if (!(await this.#subject.storage.punchHole(start, length))) return false;
     }
-    this.droppedBytes += length;
+    this.byteLength += length;
     return true;
   }
 

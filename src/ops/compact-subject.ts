@@ -21,3 +21,10 @@ export type CompactOutcome = Omit<CompactResult, 'seconds' | 'storedBytesBefore'
 export async function beginChange({ shown }: CompactSubject): Promise<void> {
   await forgetUndo(shown);
 }
+
+/** Bytes that the file system has for a file; null where it does not tell. */
+export async function storedBytesOf(storage: FileStorage): Promise<number | null> {
+  const { blocks } = await storage.stat();
+  // Windows does not tell.
+  return process.platform === 'win32' ? null : blocks * 512;
+}

@@ -16,7 +16,7 @@ import { refuseBreakingChildren } from './children.ts';
 import { compactBlockImage } from './compact-block-image.ts';
 import { compactFlatImage } from './compact-flat-image.ts';
 import { COMPACT_OPTIONS, type CompactOptions, type CompactResult } from './compact-options.ts';
-import type { CompactOutcome, CompactSubject } from './compact-subject.ts';
+import { type CompactOutcome, type CompactSubject, storedBytesOf } from './compact-subject.ts';
 import { carryOut, removeJournal } from './journal.ts';
 import { checkTarget } from './output-file.ts';
 import { refuseSameFile } from './same-file.ts';
@@ -84,13 +84,6 @@ function checkFile({ capabilities }: FileStorage, shown: string): void {
     ...{ storage: shown, expected: 'a file', found: 'a block device' },
     remedy: `vhd convert ${shellPath(shown)} NEW.vhd leaves out what is zero`,
   });
-}
-
-/** Bytes that the file system has for a file. */
-async function storedBytesOf(storage: FileStorage): Promise<number | null> {
-  const { blocks } = await storage.stat();
-  // Windows does not tell.
-  return process.platform === 'win32' ? null : blocks * 512;
 }
 
 async function compactOpen(
