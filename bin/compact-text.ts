@@ -9,8 +9,8 @@ export function compactText(result: CompactResult, isDryRun: boolean): string {
   return lines.map((line) => `${escapeControls(line)}\n`).join('');
 }
 
-function heading({ path, changed }: CompactResult, isDryRun: boolean): string {
-  if (!changed) return `${path}: nothing to give back`;
+function heading({ path, changed, warnings }: CompactResult, isDryRun: boolean): string {
+  if (!changed) return `${path}: ${warnings.length === 0 ? 'nothing to give back' : 'nothing was given back'}`;
   return `${isDryRun ? 'would compact' : 'compacted'} ${path}`;
 }
 

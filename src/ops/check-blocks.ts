@@ -36,7 +36,7 @@ export async function checkBlocks(
     metadata: metadata.needed,
   };
   const placement = findPlacement(context);
-  const leaked = leakedSpace(context, placement, metadata.end);
+  const leaked = leakedSpace(context, placement, metadata.end, storage.name);
   const findings = [
     ...truncation(context, placement, examination),
     ...placementFindings(placement, context),

@@ -3,7 +3,7 @@ import { BITMAP_POLICIES } from '../disk/bitmap-rule.ts';
 import { type Examination, examine, type SoundExamination } from '../disk/recognise.ts';
 import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
-import { describeFinding } from '../format/rules.ts';
+import { describeFinding, type Finding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, readJournal } from '../open-journal.ts';
@@ -98,11 +98,19 @@ async function compactOpen(
   if (isInPlace) await refuseChange(subject, options);
   if (kind === 'raw') return compactFlatImage(subject, { type: 'raw', size: found.fileSize }, options);
   const image = soundImage(found, shown);
-  await refuseErrors(subject, options);
+  const findings = await soundFindings(subject, options);
   if (image.type === 'fixed') {
     return compactFlatImage(subject, { type: 'fixed', size: image.virtualSize }, options);
   }
-  return compactBlockImage(subject, image, options);
+  const outcome = await compactBlockImage(subject, image, options);
+  return { ...outcome, warnings: [...leakWarnings(findings), ...outcome.warnings] };
+}
+
+/** What nothing refers to is free, unless something did that was lost. */
+function leakWarnings(findings: readonly Finding[]): string[] {
+  return findings
+    .filter(({ rule }) => rule === 'file.leaked')
+    .map(({ found = 'space' }) => `${found} that nothing refers to: free, or blocks that the table has lost`);
 }
 
 /** Finishes what a call began that was killed between writing and removing its journal. */
@@ -141,10 +149,13 @@ function soundImage(found: Examination, shown: string): SoundExamination {
 }
 
 /** An image that is damaged may hold its only copy of something where nothing refers to. */
-async function refuseErrors({ storage, shown }: CompactSubject, { signal }: CompactOptions): Promise<void> {
+async function soundFindings(
+  { storage, shown }: CompactSubject,
+  { signal }: CompactOptions,
+): Promise<readonly Finding[]> {
   const { findings } = await checkImage(storage, { deep: false, nowMilliseconds: Date.now(), signal });
   const error = findings.find(({ severity }) => severity === 'error');
-  if (error === undefined) return;
+  if (error === undefined) return findings;
   throw new VhdError('ERR_VHD_CORRUPT', `it is damaged: ${describeFinding(error)}`, {
     ...error,
     storage: shown,
