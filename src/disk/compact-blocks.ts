@@ -72,27 +72,40 @@ async function moveBlocks(
   // The blocks nearest to the front get the places nearest to it: the last of the list first.
   for (let end = sectors.length; end > first; end -= perBatch) {
     const start = Math.max(first, end - perBatch);
-    let next = end;
-    await sideBySide(async (buffer) => {
-      while (next > start) {
-        signal?.throwIfAborted();
-        const index = --next;
-        const from = offsetAt(kept, index);
-        const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-        await copyRange(storage, { from, to: (sectors[index] ?? 0) * SECTOR_BYTES, length }, buffer);
-        onCopied?.(length);
-      }
-    }, layout.blockSize + layout.bitmapBytes);
+    await sideBySide(end - start, layout.blockSize + layout.bitmapBytes, async (count, buffer) => {
+      signal?.throwIfAborted();
+      const index = end - 1 - count;
+      const from = offsetAt(kept, index);
+      const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
+      await copyRange(storage, { from, to: (sectors[index] ?? 0) * SECTOR_BYTES, length }, buffer);
+      onCopied?.(length);
+    });
     await storage.flush();
     for (let index = start; index < end; index++) table.set(kept.blocks[index] ?? 0, sectors[index] ?? 0);
     await commitTable(storage, found);
   }
 }
 
-/** Runs workers, each with a buffer of its own. */
-async function sideBySide(work: (buffer: Uint8Array) => Promise<void>, byteLength: number): Promise<void> {
-  const bufferBytes = byteLength <= PIECE_BYTES * 2 ? byteLength : PIECE_BYTES;
-  await settleAll(Array.from({ length: WORKERS }, () => work(new Uint8Array(bufferBytes))));
+/**
+ * Does `count` jobs, some at a time, each with a buffer for `byteLength` bytes, or a part of them where that is much. After a
+ * failure no other is begun.
+ */
+export async function sideBySide(
+  count: number,
+  byteLength: number,
+  job: (index: number, buffer: Uint8Array) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const work = async (): Promise<void> => {
+    const buffer = new Uint8Array(byteLength <= PIECE_BYTES * 2 ? byteLength : PIECE_BYTES);
+    try {
+      while (next < count) await job(next++, buffer);
+    } catch (error) {
+      next = count;
+      throw error;
+    }
+  };
+  await settleAll(Array.from({ length: Math.min(count, WORKERS) }, work));
 }
 
 async function copyRange(

@@ -29,10 +29,19 @@ export function blocksInFileOrder(table: BlockTable): BlockOrder {
   return { blocks: ordered, sectors: sorted };
 }
 
-/** The blocks of an order that are flagged. */
-export function onlyFlagged({ blocks, sectors }: BlockOrder, flags: Uint8Array): BlockOrder {
-  const isFlagged = (_: number, index: number): boolean => flags[index] === 1;
-  return { blocks: blocks.filter(isFlagged), sectors: sectors.filter(isFlagged) };
+/** The blocks of an order whose flag is `flag`. */
+export function flagged({ blocks, sectors }: BlockOrder, flags: Uint8Array, flag: 0 | 1): BlockOrder {
+  let count = 0;
+  for (const each of flags) if (each === flag) count++;
+  const chosen = { blocks: new Uint32Array(count), sectors: new Uint32Array(count) };
+  let next = 0;
+  // Not by `filter`, which holds every number as a value of its own first.
+  for (let index = 0; index < flags.length; index++) {
+    if (flags[index] !== flag) continue;
+    chosen.blocks[next] = blocks[index] ?? 0;
+    chosen.sectors[next++] = sectors[index] ?? 0;
+  }
+  return chosen;
 }
 
 /** Byte offset of the bitmap of the block at a place of the order. */

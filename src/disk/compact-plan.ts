@@ -1,6 +1,6 @@
 import { batByteLength, blockEnd, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
-import { type BlockOrder, offsetAt, onlyFlagged } from './compact-order.ts';
+import { type BlockOrder, flagged, offsetAt } from './compact-order.ts';
 import { type FoundBlocks, lastFooterOffset } from './open-blocks.ts';
 import type { FileRange } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
@@ -38,8 +38,8 @@ export function planBlocks(
   isKept: Uint8Array,
 ): CompactPlan {
   const { layout, metadata } = found;
-  const kept = onlyFlagged(order, isKept);
-  const dropped = order.blocks.filter((_, index) => isKept[index] === 0);
+  const kept = flagged(order, isKept, 1);
+  const dropped = flagged(order, isKept, 0).blocks;
   const obstacles = [...metadata.needed, ...metadata.reserved];
   const front = frontEnd(found, order);
   const { sectors, movedCount } = fillGaps(found, kept, front, obstacles);

@@ -1,5 +1,5 @@
 import { batmapWithout } from '../disk/compact-batmap.ts';
-import { encodedTable, movedHeader } from '../disk/compact-blocks.ts';
+import { encodedTable, movedHeader, sideBySide } from '../disk/compact-blocks.ts';
 import type { Compaction } from '../disk/compact-image.ts';
 import { offsetAt } from '../disk/compact-order.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
@@ -13,7 +13,7 @@ import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 
-const PIECE_BYTES = 2 * 1024 * 1024;
+const FRONT_BYTES = 1024 * 1024;
 
 interface Range {
   readonly from: number;
@@ -36,16 +36,18 @@ export async function writeCompacted(
   try {
     for (const { start, end } of [...metadata.needed, ...metadata.reserved]) {
       const isMoved = start === context.tableOffset && plan.tableOffset !== undefined;
-      if (!isMoved) await copy(storage, file.storage, { from: start, to: start, length: end - start });
+      if (isMoved) continue;
+      await copy(storage, file.storage, { from: start, to: start, length: end - start }, new Uint8Array(FRONT_BYTES));
     }
-    for (let index = 0; index < plan.kept.blocks.length; index++) {
+    await sideBySide(plan.kept.blocks.length, blockBytes, async (index, buffer) => {
       signal?.throwIfAborted();
       const from = offsetAt(plan.kept, index);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-      const copied = await copy(storage, file.storage, { from, to: (plan.sectors[index] ?? 0) * SECTOR_BYTES, length });
+      const range = { from, to: (plan.sectors[index] ?? 0) * SECTOR_BYTES, length };
+      const copied = await copy(storage, file.storage, range, buffer);
       meter.copied(copied);
       meter.skipped(blockBytes - copied);
-    }
+    });
     for (const blockIndex of plan.dropped) table.set(blockIndex, UNUSED_BAT_ENTRY);
     for (const [index, blockIndex] of plan.kept.blocks.entries()) table.set(blockIndex, plan.sectors[index] ?? 0);
     const writes: PlacedBytes[] = [
@@ -70,8 +72,12 @@ export async function writeCompacted(
 }
 
 /** Copies what is not zero; the target has zeros there already. */
-async function copy(source: Storage, target: Storage, { from, to, length }: Range): Promise<number> {
-  const buffer = new Uint8Array(Math.min(PIECE_BYTES, length));
+async function copy(
+  source: Storage,
+  target: Storage,
+  { from, to, length }: Range,
+  buffer: Uint8Array,
+): Promise<number> {
   let copied = 0;
   for (let done = 0; done < length; done += buffer.length) {
     const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
