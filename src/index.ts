@@ -15,6 +15,7 @@ export { openVhdStorage } from './disk/open-storage.ts';
 export type { Examination, ExamineOptions } from './disk/recognise.ts';
 export { examine } from './disk/recognise.ts';
 export type { Span } from './disk/span-list.ts';
+export type { UnusedRange, UnusedRanges } from './disk/unused-blocks.ts';
 export type { BlockFacts, VhdDescription } from './disk/vhd-disk.ts';
 export { VhdDisk } from './disk/vhd-disk.ts';
 export type { BackingDisk, Durability, WriteOptions } from './disk/write-back.ts';
@@ -35,6 +36,8 @@ export type { Finding, PartitionRuleId, RuleId } from './format/rules.ts';
 export { describeFinding } from './format/rules.ts';
 export type { VhdType } from './format/spec.ts';
 export { identifyFileSystem } from './inspect/file-systems.ts';
+export type { FreeSpace } from './inspect/free-space.ts';
+export { freeSpaceOn } from './inspect/free-space.ts';
 export type {
   DiskContents,
   FileSystem,
@@ -70,6 +73,8 @@ export type { Watched } from './ops/check-bitmaps.ts';
 export type { CheckFinding, CheckReport } from './ops/check-report.ts';
 export type { FindChildrenOptions, FoundChild } from './ops/children.ts';
 export { findChildren } from './ops/children.ts';
+export { compact } from './ops/compact.ts';
+export type { CompactOptions, CompactResult } from './ops/compact-options.ts';
 export { convert } from './ops/convert.ts';
 export type { ConvertOptions, ConvertResult, TargetType, WrittenDevice } from './ops/convert-options.ts';
 export type { CreateImageOptions, CreateImageResult } from './ops/create.ts';

@@ -62,6 +62,7 @@ export async function writeCompacted(
       { position: plan.footerOffset, bytes: encodeFooter(image.footer) },
     ];
     for (const { position, bytes } of writes) await file.storage.write(bytes, position);
+    signal?.throwIfAborted();
     await file.commit();
   } catch (error) {
     await file.discard();
