@@ -26,9 +26,13 @@ function workLines({ type, droppedBlocks, droppedBytes, movedBlocks, copiedBytes
   if (type === 'fixed' || type === 'raw') {
     return droppedBytes === 0 ? [] : [`  zeros   ${formatBytes(droppedBytes)} need no room`];
   }
-  const dropped = `${droppedBlocks} blocks, ${formatBytes(droppedBytes)}`;
-  const moved = movedBlocks === 0 ? [] : [`  moved   ${movedBlocks} blocks; ${formatBytes(copiedBytes)} copied`];
+  const dropped = `${blocks(droppedBlocks)}, ${formatBytes(droppedBytes)}`;
+  const moved = movedBlocks === 0 ? [] : [`  moved   ${blocks(movedBlocks)}; ${formatBytes(copiedBytes)} copied`];
   return [`  dropped ${dropped}`, ...moved];
+}
+
+function blocks(count: number): string {
+  return count === 1 ? '1 block' : `${count} blocks`;
 }
 
 /** What is free inside the file systems holds what was deleted: only the guest can make zeros of it. */

@@ -45,8 +45,9 @@ export function leakedSpace(
     if (start - end >= blockBytes) addGaps(leaks, { start: end, end: start }, { used, blockBytes, limit: dataLimit });
     end = Math.max(end, start + blockBytes);
   }
-  if (dataLimit - end >= blockBytes)
+  if (dataLimit - end >= blockBytes) {
     addGaps(leaks, { start: end, end: dataLimit }, { used, blockBytes, limit: dataLimit });
+  }
   if (leaks.count === 0) return undefined;
   const found = `${leaks.bytes} bytes in ${leaks.count === 1 ? 'one stretch' : `${leaks.count} stretches`}`;
   const remedy = leaks.isBetween ? commandFor('vhd compact FILE', name) : undefined;

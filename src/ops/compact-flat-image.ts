@@ -86,8 +86,9 @@ class Holes {
         signal?.throwIfAborted();
         const piece = buffer.subarray(0, length);
         await this.#disk.read(piece, start);
-        for (const run of zeroRuns(piece, start))
+        for (const run of zeroRuns(piece, start)) {
           if (!(await this.#punch(run.start, run.length))) return this.#cannot();
+        }
         meter.skipped(length);
       }
       position = extent.start + extent.length;

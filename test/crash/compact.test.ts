@@ -64,8 +64,9 @@ async function worn(chain: Chain, random: Random): Promise<Case> {
     const length = Math.min(child.size - position, child.blockSize * (1 + random.below(4)));
     const fill = random.pick(['zeros', 'bytes', 'discard', 'parent'] as const);
     const bytes = new Uint8Array(length).fill(fill === 'bytes' ? 1 + random.below(255) : 0);
-    if (fill === 'parent' && parents[0] !== undefined)
+    if (fill === 'parent' && parents[0] !== undefined) {
       bytes.set(parents[0].content.subarray(position, position + length));
+    }
     content.set(bytes, position);
     await (fill === 'discard' ? disk.discard(position, length) : disk.write(bytes, position));
     if (random.oneIn(3)) await disk.flush();
