@@ -1,5 +1,6 @@
 import { SECTOR_BYTES } from '../format/spec.ts';
 import type { BlockTable } from './block-table.ts';
+import { firstIndexOf } from './placement.ts';
 
 /** The blocks that have a place, as they lie in the file; 8 bytes a block. */
 export interface BlockOrder {
@@ -25,7 +26,7 @@ export function blocksInFileOrder(table: BlockTable): BlockOrder {
   const sorted = sectors.slice().sort();
   // Each begins somewhere else: its sector is its place in the order.
   const ordered = new Uint32Array(count);
-  for (let index = 0; index < count; index++) ordered[placeOf(sorted, sectors[index] ?? 0)] = blocks[index] ?? 0;
+  for (let index = 0; index < count; index++) ordered[firstIndexOf(sorted, sectors[index] ?? 0)] = blocks[index] ?? 0;
   return { blocks: ordered, sectors: sorted };
 }
 
@@ -47,15 +48,4 @@ export function flagged({ blocks, sectors }: BlockOrder, flags: Uint8Array, flag
 /** Byte offset of the bitmap of the block at a place of the order. */
 export function offsetAt({ sectors }: BlockOrder, index: number): number {
   return (sectors[index] ?? 0) * SECTOR_BYTES;
-}
-
-/** Where in an ascending array a number that is in it stands first. */
-function placeOf(sorted: Uint32Array, sector: number): number {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] ?? 0) < sector) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
