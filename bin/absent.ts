@@ -6,7 +6,6 @@ type Operands = readonly [first: string, second: string];
 /** What does it today, for verbs that a version does not have. */
 const VERBS_TODAY: Readonly<Record<string, (operands: Operands) => string>> = {
   cat: ([image]) => `7z e -so ${shellLine([image])} FILE takes a file out`,
-  compact: ([image]) => `${shellLine(['vhd', 'convert', image, 'smaller.vhd'])} leaves out what is zero`,
   cp: ([image]) => `7z x ${shellLine([image])} takes the files out`,
   ls: ([image]) => `7z l ${shellLine([image])} lists the files`,
   mount: ([image]) => `${shellLine(['vhd', 'convert', image, 'disk.raw'])} makes a file that mount -o loop takes`,

@@ -29,6 +29,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   compare: { summary: 'tell where two images differ', load: () => import('./commands/compare.ts') },
   check: { summary: 'look for damage, and say what mends it', load: () => import('./commands/check.ts') },
   merge: { summary: 'merge a differencing image into an ancestor', load: () => import('./commands/merge.ts') },
+  compact: { summary: 'give space of an image back', load: () => import('./commands/compact.ts') },
   relink: { summary: 'tell an image where its parent is', load: () => import('./commands/relink.ts') },
   tree: { summary: 'show the chains in a directory', load: () => import('./commands/tree.ts') },
   repair: { summary: 'mend what check calls repairable', load: () => import('./commands/repair.ts') },

@@ -91,6 +91,24 @@ export function shortenedBatmap(batmap: Batmap, position: number, firstGone: num
   return map.length === 0 ? parts : [...parts, { position: batmap.mapOffset, bytes: map }];
 }
 
+/** What of it has to change so that it says nothing of some blocks; empty if it says nothing of them. */
+export function clearedBatmap(batmap: Batmap, blocks: Iterable<number>): PlacedBytes[] {
+  const map = copyOf(batmap.map);
+  let isChanged = false;
+  for (const block of blocks) {
+    const mask = 0x80 >> (block & 7);
+    const byte = map[block >> 3] ?? 0;
+    if ((byte & mask) === 0) continue;
+    map[block >> 3] = byte & ~mask;
+    isChanged = true;
+  }
+  if (!isChanged) return [];
+  return [
+    { position: batmap.offset, bytes: headFor(batmap, batmap.mapOffset, map) },
+    { position: batmap.mapOffset, bytes: map },
+  ];
+}
+
 /** True if it says something of a block from `entryCount` on. */
 export function isBatmapStale({ map }: Batmap, entryCount: number): boolean {
   const kept = copyOf(map);

@@ -29,8 +29,9 @@ export class BlockTable {
   static async load(storage: Storage, tableOffset: number, entryCount: number): Promise<BlockTable> {
     const table = new BlockTable(entryCount, tableOffset);
     const byteLength = entryCount * BAT_ENTRY_BYTES;
+    const buffer = new Uint8Array(Math.min(PIECE_BYTES, byteLength));
     for (let done = 0; done < byteLength; done += PIECE_BYTES) {
-      const piece = new Uint8Array(Math.min(PIECE_BYTES, byteLength - done));
+      const piece = buffer.subarray(0, Math.min(PIECE_BYTES, byteLength - done));
       await storage.read(piece, tableOffset + done);
       table.#decode(piece, done / BAT_ENTRY_BYTES);
     }

@@ -15,6 +15,8 @@ const REACHED_BYTES = 16 * 1024 * 1024;
 export interface Metadata {
   /** Footer copy, header, the entries of the table that are needed, parent names: no block may lie over them. */
   readonly needed: readonly FileRange[];
+  /** What other programs may take for theirs besides: the table as long as it is said to be, batmap, the room of names. */
+  readonly reserved: readonly FileRange[];
   /** Byte offset behind all of them and behind what else stands in front of the blocks: where the first block may go. */
   readonly end: number;
 }
@@ -34,6 +36,7 @@ export async function metadataRanges(
     { start: dataOffset, end: dataOffset + DYNAMIC_HEADER_BYTES },
     { start: header.tableOffset, end: header.tableOffset + entryCount * BAT_ENTRY_BYTES },
   ];
+  const reserved: FileRange[] = [];
   const ends: number[] = [];
   for (const locator of header.parentLocators) {
     const { platformCode, dataOffset: start, dataByteLength } = locator;
@@ -46,13 +49,16 @@ export async function metadataRanges(
     }
     // What is behind the name in its room is nothing yet; the unit of the room is not even certain.
     needed.push({ start, end: start + dataByteLength });
-    if (start + locatorSpaceBytes(locator) <= dataLimit) ends.push(start + locatorSpaceBytes(locator));
+    const roomEnd = start + locatorSpaceBytes(locator);
+    if (roomEnd <= dataLimit) reserved.push({ start, end: roomEnd });
   }
   // A table longer than needed is padding to us, but other programs read it to its end.
   const declaredEnd = header.tableOffset + batByteLength(header.maxTableEntries);
-  ends.push(...needed.map((range) => range.end));
-  if (declaredEnd <= dataLimit) ends.push(declaredEnd, clip(await batmapEnd(storage, declaredEnd, dataLimit)));
-  return { needed, end: Math.max(...ends) };
+  if (declaredEnd <= dataLimit) {
+    reserved.push({ start: header.tableOffset, end: clip(await batmapEnd(storage, declaredEnd, dataLimit)) });
+  }
+  ends.push(...[...needed, ...reserved].map((range) => range.end));
+  return { needed, reserved, end: Math.max(...ends) };
 }
 
 /** Byte offset behind the batmap that blktap keeps behind the table (libvhd); `tableEnd` if there is none. */

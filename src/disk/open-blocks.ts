@@ -1,6 +1,6 @@
 import { VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
-import { blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
+import { type BlockLayout, blockLayout, entryCountFor, footerOffsetFor } from '../format/layout.ts';
 import { describeFinding, type Finding, finding } from '../format/rules.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -9,7 +9,7 @@ import { BlockStore } from './block-store.ts';
 import type { BlockStoreParts } from './block-store-parts.ts';
 import { BlockTable } from './block-table.ts';
 import { ImageEnd } from './image-end.ts';
-import { metadataRanges } from './metadata-ranges.ts';
+import { type Metadata, metadataRanges } from './metadata-ranges.ts';
 import {
   findPlacement,
   misplacedFinding,
@@ -30,15 +30,24 @@ export interface OpenBlocksOptions {
   readonly bitmapCache: BitmapCache;
 }
 
-/**
- * Loads the table of a dynamic or differencing image, looks where its blocks lie, and makes it ready for writing if asked.
- * @throws VhdError `ERR_VHD_CORRUPT` for writing, if blocks lie where none may; `ERR_VHD_TRUNCATED`
- */
-export async function openBlocks(
-  storage: Storage,
-  examination: SoundExamination,
-  { writable, bits, bitmapCache }: OpenBlocksOptions,
-): Promise<{ store: BlockStore; findings: Finding[] }> {
+/** The blocks of an image, and what else is in its file. */
+export interface FoundBlocks {
+  /** The table. */
+  readonly table: BlockTable;
+  /** Headers, table, names. */
+  readonly metadata: Metadata;
+  /** What the places of the blocks are held against. */
+  readonly context: PlacementContext;
+  /** Where they lie. */
+  readonly placement: Placement;
+  /** Sizes of the blocks, and how they lie. */
+  readonly layout: BlockLayout;
+  /** Byte offset behind headers and blocks. */
+  readonly usedEnd: number;
+}
+
+/** Loads the table of a dynamic or differencing image, and looks where its blocks lie. */
+export async function findBlocks(storage: Storage, examination: SoundExamination): Promise<FoundBlocks> {
   const { header, virtualSize } = examination;
   if (header === undefined) throw new Error('a sound dynamic image has a header');
   const entryCount = entryCountFor(virtualSize, header.blockSize);
@@ -53,10 +62,22 @@ export async function openBlocks(
     tableOffset: header.tableOffset,
   };
   const placement = findPlacement(context);
+  const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
+  return { table, metadata, context, placement, layout, usedEnd: Math.max(metadata.end, placement.dataEnd) };
+}
+
+/**
+ * Loads the table of a dynamic or differencing image, looks where its blocks lie, and makes it ready for writing if asked.
+ * @throws VhdError `ERR_VHD_CORRUPT` for writing, if blocks lie where none may; `ERR_VHD_TRUNCATED`
+ */
+export async function openBlocks(
+  storage: Storage,
+  examination: SoundExamination,
+  { writable, bits, bitmapCache }: OpenBlocksOptions,
+): Promise<{ store: BlockStore; findings: Finding[] }> {
+  const { table, metadata, context, placement, layout, usedEnd } = await findBlocks(storage, examination);
   const findings = [...examination.findings, ...placementFindings(placement, context)];
   if (writable && !placement.bad.isEmpty) throw misplacedError(storage.name, context, placement);
-  const layout = blockLayout(header.blockSize, isAligned(examination, table, placement) ? 'aligned' : 'packed');
-  const usedEnd = Math.max(metadata.end, placement.dataEnd);
   const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
   const refuse = refuser(storage.name, context, placement);
   const metadataEnd = metadata.end;
@@ -73,30 +94,46 @@ function isAligned(examination: SoundExamination, table: BlockTable, placement: 
   return end !== undefined && (end + FOOTER_BYTES) % 4096 === 0;
 }
 
-/** Restores what a crash may have taken, a footer at either end, and sets up where blocks go. */
+/** Sets up where blocks go. */
 async function prepareGrowth(
   storage: Storage,
   examination: SoundExamination,
-  layout: ReturnType<typeof blockLayout>,
+  layout: BlockLayout,
   usedEnd: number,
 ): Promise<{ space: BlockSpace; end: ImageEnd }> {
-  const footer = encodeFooter(examination.footer);
-  let footerOffset = examination.endFooterOffset;
-  const isWholeFooter = footerOffset !== undefined && examination.fileSize - footerOffset === FOOTER_BYTES;
-  if (footerOffset === undefined || !isWholeFooter || !examination.isCopyCurrent) {
-    footerOffset = Math.max(
-      footerOffsetFor(layout, usedEnd),
-      alignUp(footerOffset ?? examination.fileSize, SECTOR_BYTES),
-    );
-    await storage.write(footer, footerOffset);
-    await storage.flush();
-    if (!examination.isCopyCurrent) {
-      await storage.write(footer, 0);
-      await storage.flush();
-    }
-  }
+  const footerOffset = await restoreFooters(storage, examination, layout, usedEnd);
   const space = new BlockSpace(layout, usedEnd, footerOffset + FOOTER_BYTES, storage.name);
-  return { space, end: new ImageEnd(storage, layout, footer, footerOffset) };
+  return { space, end: new ImageEnd(storage, layout, encodeFooter(examination.footer), footerOffset) };
+}
+
+/** Restores what a crash may have taken, a footer at either end, durably; byte offset of the one that ends the file. */
+export async function restoreFooters(
+  storage: Storage,
+  examination: SoundExamination,
+  layout: BlockLayout,
+  usedEnd: number,
+): Promise<number> {
+  const footerOffset = lastFooterOffset(examination, layout, usedEnd);
+  if (hasBothFooters(examination)) return footerOffset;
+  const footer = encodeFooter(examination.footer);
+  await storage.write(footer, footerOffset);
+  await storage.flush();
+  if (!examination.isCopyCurrent) {
+    await storage.write(footer, 0);
+    await storage.flush();
+  }
+  return footerOffset;
+}
+
+/** Byte offset of the footer that ends the file, when both are restored. */
+export function lastFooterOffset(examination: SoundExamination, layout: BlockLayout, usedEnd: number): number {
+  const { endFooterOffset, fileSize } = examination;
+  const last = alignUp(endFooterOffset ?? fileSize, SECTOR_BYTES);
+  return hasBothFooters(examination) ? last : Math.max(footerOffsetFor(layout, usedEnd), last);
+}
+
+function hasBothFooters({ endFooterOffset, fileSize, isCopyCurrent }: SoundExamination): boolean {
+  return endFooterOffset !== undefined && fileSize - endFooterOffset === FOOTER_BYTES && isCopyCurrent;
 }
 
 function misplacedError(name: string, context: PlacementContext, placement: Placement): VhdError {

@@ -144,7 +144,7 @@ function findShared(placed: Uint32Array, blockSectors: number): { readonly flags
 }
 
 /** The first place of a number in an ascending array that has it. */
-function firstIndexOf(placed: Uint32Array, sector: number): number {
+export function firstIndexOf(placed: Uint32Array, sector: number): number {
   let [low, high] = [0, placed.length];
   while (low < high) {
     const middle = (low + high) >>> 1;

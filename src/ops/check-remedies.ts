@@ -47,8 +47,13 @@ export async function withRemedies(
     const isDepending = item.remedy === undefined && DEPENDING.includes(item.rule);
     mended.push(isDepending ? { ...item, remedy: await plans.remedyFor(item.rule) } : item);
   }
-  const obstacle = mended.find((item) => isObstacle(item, storage.name));
+  const obstacle = mended.find((item) => isObstacle(item, storage.name)) ?? mended.find(isStray);
   return obstacle === undefined ? mended : mended.map((item) => behind(item, obstacle));
+}
+
+/** Entries behind the end of the disk that refer to blocks: their space is not free yet. */
+function isStray({ rule, remedy = '' }: Finding): boolean {
+  return rule === 'bat.long' && remedy.includes(FLAGS.dropBlocks);
 }
 
 /** True for what keeps the disk from being read, or resized, for good. */
@@ -60,7 +65,8 @@ function isObstacle(item: Finding, path: string): boolean {
 /** Commands that have to read the disk would only fail. */
 function behind(item: Finding, { rule }: Finding): Finding {
   const { mend = '' }: Rule = RULES[item.rule];
-  if (item.remedy !== undefined || !/^vhd (?:convert|resize|set|compact) /.test(mend)) return item;
+  const failing = rule === 'bat.long' ? /^vhd compact / : /^vhd (?:convert|resize|set|compact) /;
+  if (item.remedy !== undefined || !failing.test(mend)) return item;
   return { ...item, remedy: `nothing mends it while ${rule} is not mended` };
 }
 

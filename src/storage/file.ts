@@ -6,7 +6,7 @@ import { MAX_CALL_BYTES, readOnce, readVector, remainder, totalLength, writeOnce
 import { deviceSize } from './file-device.ts';
 import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
 import type { FilePiece } from './native-batch.ts';
-import { cloneFile, HoleFinder, readBatch, writeBatch } from './native-files.ts';
+import { cloneFile, HoleFinder, punchHole, readBatch, writeBatch } from './native-files.ts';
 import { settleAll } from './settle.ts';
 import {
   closedError,
@@ -283,6 +283,13 @@ export class FileStorage implements Storage {
   async discard(position: number, length: number): Promise<void> {
     this.#checkWritable();
     checkRange('discard', position, length, await this.size());
+  }
+
+  /** Makes a hole of a range where {@link nativeSupport} tells of that; false if it cannot be, and nothing has changed then. */
+  async punchHole(position: number, length: number): Promise<boolean> {
+    this.#checkWritable();
+    checkRange('punchHole', position, length, Number.MAX_SAFE_INTEGER);
+    return this.#run(() => punchHole(this.#fd, position, length));
   }
 
   async close(): Promise<void> {

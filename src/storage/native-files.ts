@@ -132,6 +132,13 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
   return false;
 }
 
+/** Gives the room of a range of a file back, which has to hold nothing but zeros; false if that cannot be. */
+export async function punchHole(fd: number, position: number, length: number): Promise<boolean> {
+  if (length === 0 || !(await stat(fd)).isFile()) return false;
+  const { files } = await loadNative();
+  return (await files?.punchHole(fd, position, length)) === true;
+}
+
 /** Reads many pieces of a file in one go, where the native helper can; resolves to what is still to be read. */
 export async function readBatch(reads: readonly FilePiece[]): Promise<readonly FilePiece[]> {
   if (reads.length < WORTHWHILE_BATCH) return reads;

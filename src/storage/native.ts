@@ -19,6 +19,8 @@ export interface NativeFiles {
    * Gives 0, or the number of the error.
    */
   recordLock(fd: number, command: number, record: Uint8Array): number;
+  /** Gives the room of a range back, which reads as zeros then; the length stays. False if the system refuses, for any reason. */
+  punchHole(fd: number, position: number, length: number): Promise<boolean>;
   /** Writes many pieces of a file in one go; undefined where that is not known to work. */
   readonly batches: BatchWriter | undefined;
 }
@@ -34,6 +36,8 @@ const SEEK_HOLE = 4;
 const ENXIO = 6;
 /** `_IOW(0x94, 9, int)`, ioctl_ficlone(2). */
 const FICLONE = 0x4004_9409;
+/** `FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`, fallocate(2). */
+const PUNCH_HOLE = 3;
 
 // Of Linux on x64 (syscall(2)).
 const IO_SETUP = 206;
@@ -66,6 +70,7 @@ async function bindNative(): Promise<NativeHelper> {
   // Declared with the argument this request takes: functions of any number of arguments have no `async`.
   const ioctl = library.func('int ioctl(int fd, unsigned long request, long argument)');
   const fcntl = library.func('int fcntl(int fd, int command, void *record)') as unknown as Fcntl;
+  const fallocate = library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
   const seek = (fd: number, position: number, whence: number): number | undefined => {
     // Cleared first, so that no earlier failure can pass for "no data any more".
     koffi.errno(0);
@@ -89,6 +94,10 @@ async function bindNative(): Promise<NativeHelper> {
         });
       }),
     recordLock: (fd, command, record) => (fcntl(fd, command, record) === 0 ? 0 : koffi.errno()),
+    punchHole: async (fd, position, length) =>
+      (await aside((done) => {
+        fallocate.async(fd, PUNCH_HOLE, position, length, done);
+      })) === 0,
     batches: arch === 'x64' ? new BatchWriter(bindBatchCalls(library, koffi.address)) : undefined,
   };
   return { files, version: koffi.version };
@@ -141,8 +150,9 @@ export interface NativeFeature {
   /**
    * `holes`: those of a file are found instead of read. `clone`: files share room instead of being copied. `locks`: other
    * programs are kept from an image that is written to. `batches`: small writes that were gathered leave in one call.
+   * `punch`: the room that zeros take is given back.
    */
-  readonly name: 'holes' | 'clone' | 'locks' | 'batches';
+  readonly name: 'holes' | 'clone' | 'locks' | 'batches' | 'punch';
   /** True if it is used, where the file system can. */
   readonly isActive: boolean;
   /** On which file systems, and what happens elsewhere; one line. */
@@ -193,6 +203,13 @@ export async function nativeSupport(): Promise<NativeSupport> {
         name: 'batches',
         isActive: hasBatches,
         detail: hasBatches ? 'gathered writes leave in one call (io_submit)' : 'gathered writes leave by a call each',
+      },
+      {
+        name: 'punch',
+        isActive,
+        detail: isActive
+          ? 'room of zeros is given back (fallocate) where the file system can'
+          : 'zeros keep their room',
       },
     ],
   };

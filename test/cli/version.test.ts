@@ -21,7 +21,16 @@ describe('vhd --version', () => {
       expect(first).toBe(`vhd ${version()}`);
       const native = await nativeSupport();
       const table = new Map(rows.map((row) => [row.slice(2, 15).trimEnd(), row.slice(17)]));
-      expect([...table.keys()]).toEqual(['node', 'platform', 'native helper', 'holes', 'clone', 'locks', 'batches']);
+      expect([...table.keys()]).toEqual([
+        'node',
+        'platform',
+        'native helper',
+        'holes',
+        'clone',
+        'locks',
+        'batches',
+        'punch',
+      ]);
       expect(table.get('node')).toBe(process.version);
       expect(table.get('platform')).toBe(`${process.platform} ${process.arch}`);
       expect(table.get('native helper')).toBe(
@@ -48,6 +57,7 @@ describe('vhd --version', () => {
         { name: 'clone', isActive },
         { name: 'locks', isActive },
         { name: 'batches', isActive: isActive && process.arch === 'x64' },
+        { name: 'punch', isActive },
       ],
     });
   });

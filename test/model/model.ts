@@ -3,7 +3,10 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import { compactBlocks } from '../../src/disk/compact-blocks.ts';
+import { planCompaction } from '../../src/disk/compact-image.ts';
 import type { Extent } from '../../src/disk/disk.ts';
+import { examine, type SoundExamination } from '../../src/disk/recognise.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import type { GatherLimits, WriteOptions } from '../../src/disk/write-back.ts';
 import type { Finding } from '../../src/format/rules.ts';
@@ -189,6 +192,27 @@ async function open(model: Model, image: Uint8Array, opening: Opening): Promise<
   return { storage, disk: await openOver(storage, parentsOf(model), { writable: true, ...opening }), opening };
 }
 
+/** Blocks that hold nothing go, the others move together; who decides a sector may be another one then. */
+const COMPACT = command('compact', async (model, real) => {
+  await real.disk.close();
+  const storage = new MemoryStorage(real.storage.toBytes());
+  const image = (await examine(storage)) as SoundExamination;
+  if (image.type !== 'fixed') {
+    const disk = await openOver(forReading({ image: storage.toBytes() }), parentsOf(model));
+    const work = await planCompaction(storage, image, { disk: image.type === 'differencing' ? disk.parent : disk });
+    await compactBlocks(storage, image, work, {});
+    await disk.close();
+  }
+  const compacted = storage.toBytes();
+  Object.assign(real, await open(model, compacted, real.opening));
+  expect(firstDifference(await real.disk.readBytes(0, real.disk.size), model.bytes)).toBe(-1);
+  const [child, ...parents] = model.chain ?? [];
+  if (child === undefined) return;
+  const link = { ...child, image: compacted, content: model.bytes.slice(), sectors: await sectorsOf(real.disk) };
+  model.chain = [link, ...parents];
+  model.touched.fill(0);
+});
+
 /** A new child on top, in which the program goes on; what was the child is only read from then on. */
 function snapshots(shape: ModelShape): Command {
   const name = `snapshot with ${shape.size} bytes in blocks of ${shape.blockSize}`;
@@ -255,6 +279,7 @@ export function programs(shape: ModelShape, children: readonly ModelShape[] = []
     spot.map(streamsOut),
     spot.map(extents),
     fc.constant(FLUSH),
+    fc.constant(COMPACT),
     fc.constantFrom('after close', 'read-only', 'as flushed').map(reopens),
   ];
   const [first, ...others] = children;

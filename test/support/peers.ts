@@ -23,6 +23,7 @@ export type PartitionTool = 'sgdisk' | 'sfdisk';
 export type FormatTool =
   | 'blkid'
   | 'cryptsetup'
+  | 'dumpe2fs'
   | 'genisoimage'
   | 'mkfs.btrfs'
   | 'mkfs.exfat'

@@ -30,6 +30,7 @@ describe('the native helper', () => {
       ['clone', support.isActive],
       ['locks', support.isActive],
       ['batches', support.isActive && arch === 'x64'],
+      ['punch', support.isActive],
     ]);
     const isKnown = platform === 'linux' && (arch === 'x64' || arch === 'arm64');
     if (!isKnown) expect(support.reason).toBe(`not used on ${platform} ${arch}`);

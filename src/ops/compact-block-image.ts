@@ -1,0 +1,166 @@
+import { batmapWithout } from '../disk/compact-batmap.ts';
+import { compactBlocks } from '../disk/compact-blocks.ts';
+import { type Compaction, planCompaction } from '../disk/compact-image.ts';
+import type { Disk } from '../disk/disk.ts';
+import { openVhdStorage } from '../disk/open-storage.ts';
+import type { SoundExamination } from '../disk/recognise.ts';
+import { unusedBlocks } from '../disk/unused-blocks.ts';
+import type { VhdDisk } from '../disk/vhd-disk.ts';
+import { VhdError } from '../errors.ts';
+import { describeFinding, type Finding } from '../format/rules.ts';
+import { formatUuid } from '../format/uuid.ts';
+import { type FreeSpace, freeSpaceOn } from '../inspect/free-space.ts';
+import { type OpenedParents, tryParents } from '../open-chain.ts';
+import type { Journal } from '../open-journal.ts';
+import { borrowed } from '../storage/borrowed.ts';
+import type { PlacedBytes } from '../storage/storage.ts';
+import { writeCompacted } from './compact-copy.ts';
+import type { CompactOptions } from './compact-options.ts';
+import { beginChange, type CompactOutcome, type CompactSubject } from './compact-subject.ts';
+import { performJournal, removeJournal } from './journal.ts';
+import { ProgressMeter } from './progress.ts';
+import { refuseParents } from './same-file.ts';
+
+/** What was found out without writing anything. */
+interface Planned extends Compaction {
+  readonly freeSpace: readonly FreeSpace[];
+  readonly warnings: readonly string[];
+  /** What of the batmap has to change along. */
+  readonly batmap: readonly PlacedBytes[];
+}
+
+/** Compacts a dynamic or differencing image. */
+export async function compactBlockImage(
+  subject: CompactSubject,
+  image: SoundExamination,
+  options: CompactOptions,
+): Promise<CompactOutcome> {
+  const planned = await planImage(subject, image, options);
+  const { found, plan } = planned;
+  const blockBytes = found.layout.blockSize + found.layout.bitmapBytes;
+  const changed =
+    plan.dropped.length > 0 || plan.movedCount > 0 || plan.tableOffset !== undefined || plan.fileSize < image.fileSize;
+  const written = await carryOutPlan(subject, image, planned, { ...options, changed });
+  return {
+    path: options.output ?? subject.shown,
+    ...{ type: image.type, virtualSize: image.virtualSize },
+    ...{ fileSizeBefore: image.fileSize, fileSize: Math.min(plan.fileSize, changed ? plan.fileSize : image.fileSize) },
+    copiedBytes: written?.copiedBytes ?? plan.movedCount * blockBytes,
+    skippedBytes: written?.skippedBytes ?? 0,
+    ...{ droppedBytes: plan.dropped.length * found.layout.blockSize, droppedBlocks: plan.dropped.length },
+    ...{ movedBlocks: plan.movedCount, changed, freeSpace: planned.freeSpace, warnings: planned.warnings },
+  };
+}
+
+/** What was written; undefined for a dry run. */
+type Written = { readonly copiedBytes: number; readonly skippedBytes: number } | undefined;
+
+async function carryOutPlan(
+  subject: CompactSubject,
+  image: SoundExamination,
+  planned: Planned,
+  options: CompactOptions & { readonly changed: boolean },
+): Promise<Written> {
+  const { dryRun, output, signal, onProgress, changed } = options;
+  const { found, plan } = planned;
+  signal?.throwIfAborted();
+  if (dryRun === true) return undefined;
+  if (output !== undefined) return writeCompacted(subject.storage, image, planned, { ...options, output });
+  if (!changed) return { copiedBytes: 0, skippedBytes: 0 };
+  await beginChange(subject);
+  await clearBatmap(subject, image, planned.batmap);
+  const blockBytes = found.layout.blockSize + found.layout.bitmapBytes;
+  const meter = new ProgressMeter('move', plan.movedCount * blockBytes, onProgress);
+  await compactBlocks(subject.storage, image, planned, { signal, onCopied: (bytes) => meter.copied(bytes) });
+  meter.finish();
+  return { copiedBytes: meter.copiedBytes, skippedBytes: 0 };
+}
+
+/** Map and checksum change together or not at all, which takes a journal; nothing else in an image does. */
+async function clearBatmap(
+  { storage, path }: CompactSubject,
+  { footer, fileSize }: SoundExamination,
+  batmap: readonly PlacedBytes[],
+): Promise<void> {
+  if (batmap.length === 0) return;
+  const writes = [];
+  for (const { position, bytes } of batmap) {
+    const before = new Uint8Array(bytes.length);
+    await storage.read(before, position);
+    writes.push({ offset: position, before, after: bytes });
+  }
+  const journal: Journal = {
+    verb: 'compact',
+    ...{ uuid: formatUuid(footer.uniqueId), startedAt: new Date().toISOString() },
+    ...{ fileSize, fileSizeAfter: fileSize, writes },
+  };
+  await performJournal({ storage, path }, journal, removeJournal);
+}
+
+async function planImage(subject: CompactSubject, image: SoundExamination, options: CompactOptions): Promise<Planned> {
+  const { storage } = subject;
+  const { parents, warnings } = await parentsOf(subject, image, options);
+  const disk = await openDisk(subject, image, parents, options);
+  try {
+    if (options.output !== undefined) await refuseParents(parents?.paths ?? [], options.output);
+    const { unusedRanges, signal, onProgress } = options;
+    const blockSize = image.header?.blockSize ?? 1;
+    const unused =
+      unusedRanges === undefined || disk === undefined ? undefined : await unusedBlocks(disk, blockSize, unusedRanges);
+    const meter = new ProgressMeter('plan', undefined, onProgress);
+    const compaction = await planCompaction(storage, image, {
+      disk: image.type === 'differencing' ? comparable(parents) : disk,
+      ...{ unused, signal, onBlock: (bytes: number) => meter.skipped(bytes) },
+    });
+    meter.finish();
+    const freeSpace = disk === undefined ? [] : await freeSpaceOn(disk);
+    await parents?.checkUnchanged();
+    const batmap = await batmapWithout(storage, image, compaction.plan.dropped);
+    return { ...compaction, freeSpace, warnings, batmap };
+  } finally {
+    await disk?.close();
+  }
+}
+
+/** Closes the parents with itself. */
+async function openDisk(
+  { storage }: CompactSubject,
+  { type }: SoundExamination,
+  parents: OpenedParents | undefined,
+  { bitmap }: CompactOptions,
+): Promise<VhdDisk | undefined> {
+  if (type === 'differencing' && parents === undefined) return undefined;
+  return openVhdStorage(borrowed(storage), { bitmap, parent: parents?.parent });
+}
+
+/** A parent that was written to since the child was made may be another state of it: what is equal there may be by chance. */
+function comparable(parents: OpenedParents | undefined): Disk | undefined {
+  return parents?.findings.some(isTimestamp) === true ? undefined : parents?.parent;
+}
+
+function isTimestamp({ rule }: Finding): boolean {
+  return rule === 'parent.timestamp';
+}
+
+interface Parents {
+  readonly parents: OpenedParents | undefined;
+  readonly warnings: readonly string[];
+}
+
+async function parentsOf(
+  { storage, shown }: CompactSubject,
+  examination: SoundExamination,
+  options: CompactOptions,
+): Promise<Parents> {
+  if (examination.type !== 'differencing') return { parents: undefined, warnings: [] };
+  const { parents, error } = await tryParents({ storage, path: shown, examination }, options);
+  if (error !== undefined) {
+    if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_PARENT_MISSING') throw error;
+    const warning = `its parent is not there, so only blocks go that own nothing: ${error.message}`;
+    return { parents: undefined, warnings: [warning] };
+  }
+  const warnings = (parents?.findings ?? []).filter(isTimestamp).map((item) => {
+    return `only blocks go that own nothing, and none that are equal to the parent: ${describeFinding(item)}`;
+  });
+  return { parents, warnings };
+}

@@ -1,0 +1,92 @@
+import { batmapWithout } from '../disk/compact-batmap.ts';
+import { encodedTable, movedHeader, sideBySide } from '../disk/compact-blocks.ts';
+import type { Compaction } from '../disk/compact-image.ts';
+import { offsetAt } from '../disk/compact-order.ts';
+import type { SoundExamination } from '../disk/recognise.ts';
+import { encodeFooter } from '../format/footer.ts';
+import { blockEnd } from '../format/layout.ts';
+import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { dataRuns } from '../format/zeros.ts';
+import type { PlacedBytes, Storage } from '../storage/storage.ts';
+import type { CompactOptions } from './compact-options.ts';
+import { HOLE_GRAIN_BYTES } from './copy.ts';
+import { OutputFile } from './output-file.ts';
+import { ProgressMeter } from './progress.ts';
+
+const FRONT_BYTES = 1024 * 1024;
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly length: number;
+}
+
+/** Writes an image as compacting it in place would leave it, to a new file that appears when it is complete. */
+export async function writeCompacted(
+  storage: Storage,
+  image: SoundExamination,
+  { found, plan }: Compaction,
+  options: CompactOptions & { readonly output: string },
+): Promise<{ readonly copiedBytes: number; readonly skippedBytes: number }> {
+  const { output, force, lock, signal, onProgress } = options;
+  const { layout, metadata, table, context } = found;
+  const file = await OutputFile.create(output, { force, lock });
+  const blockBytes = layout.blockSize + layout.bitmapBytes;
+  const meter = new ProgressMeter('copy', plan.kept.blocks.length * blockBytes, onProgress);
+  try {
+    for (const { start, end } of [...metadata.needed, ...metadata.reserved]) {
+      const isMoved = start === context.tableOffset && plan.tableOffset !== undefined;
+      if (isMoved) continue;
+      await copy(storage, file.storage, { from: start, to: start, length: end - start }, new Uint8Array(FRONT_BYTES));
+    }
+    await sideBySide(plan.kept.blocks.length, blockBytes, async (index, buffer) => {
+      signal?.throwIfAborted();
+      const from = offsetAt(plan.kept, index);
+      const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
+      const range = { from, to: (plan.sectors[index] ?? 0) * SECTOR_BYTES, length };
+      const copied = await copy(storage, file.storage, range, buffer);
+      meter.copied(copied);
+      meter.skipped(blockBytes - copied);
+    });
+    for (const blockIndex of plan.dropped) table.set(blockIndex, UNUSED_BAT_ENTRY);
+    for (const [index, blockIndex] of plan.kept.blocks.entries()) table.set(blockIndex, plan.sectors[index] ?? 0);
+    const writes: PlacedBytes[] = [
+      ...(await batmapWithout(storage, image, plan.dropped)),
+      { position: 0, bytes: encodeFooter(image.footer) },
+      ...(plan.tableOffset === undefined
+        ? table.takeDirty()
+        : [
+            { position: plan.tableOffset, bytes: encodedTable(image, table) },
+            await movedHeader(storage, image, plan.tableOffset),
+          ]),
+      { position: plan.footerOffset, bytes: encodeFooter(image.footer) },
+    ];
+    for (const { position, bytes } of writes) await file.storage.write(bytes, position);
+    signal?.throwIfAborted();
+    await file.commit();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+  meter.finish();
+  return { copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
+}
+
+/** Copies what is not zero; the target has zeros there already. */
+async function copy(
+  source: Storage,
+  target: Storage,
+  { from, to, length }: Range,
+  buffer: Uint8Array,
+): Promise<number> {
+  let copied = 0;
+  for (let done = 0; done < length; done += buffer.length) {
+    const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
+    await source.read(piece, from + done);
+    for (const run of dataRuns(piece, HOLE_GRAIN_BYTES)) {
+      await target.write(piece.subarray(run.start, run.start + run.length), to + done + run.start);
+      copied += run.length;
+    }
+  }
+  return copied;
+}

@@ -1,0 +1,30 @@
+import { forgetUndo } from '../open-journal.ts';
+import type { FileStorage } from '../storage/file.ts';
+import type { CompactResult } from './compact-options.ts';
+
+/** An image that is being compacted. */
+export interface CompactSubject {
+  /** As it was given. */
+  readonly shown: string;
+  /** Behind symbolic links. */
+  readonly path: string;
+  /** Its file. */
+  readonly storage: FileStorage;
+  /** Bytes that the file system has for it. */
+  readonly storedBytes: number | null;
+}
+
+/** What the parts report. */
+export type CompactOutcome = Omit<CompactResult, 'seconds' | 'storedBytesBefore' | 'storedBytes'>;
+
+/** Before the first byte is written: a change that could be undone cannot any more. */
+export async function beginChange({ shown }: CompactSubject): Promise<void> {
+  await forgetUndo(shown);
+}
+
+/** Bytes that the file system has for a file; null where it does not tell. */
+export async function storedBytesOf(storage: FileStorage): Promise<number | null> {
+  const { blocks } = await storage.stat();
+  // Windows does not tell.
+  return process.platform === 'win32' ? null : blocks * 512;
+}
