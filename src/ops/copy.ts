@@ -181,13 +181,15 @@ class PieceFeed {
     this.#options = options;
   }
 
-  /** True if `take` has a piece; what it waits for, all callers wait for together. */
+  /** True if `take` has a piece, unless another caller is faster; what it waits for, all callers wait for together. */
   async ready(): Promise<boolean> {
-    while (this.#piece.length === 0 && !(this.#isDone && this.#rest === undefined)) {
-      this.#filling ??= this.#collect().finally(() => (this.#filling = undefined));
-      await this.#filling;
+    for (;;) {
+      // A piece that parts are still being added to is not one yet.
+      if (this.#filling !== undefined) await this.#filling;
+      else if (this.#piece.length > 0) return true;
+      else if (this.#isDone && this.#rest === undefined) return false;
+      else this.#filling = this.#collect().finally(() => (this.#filling = undefined));
     }
-    return this.#piece.length > 0;
   }
 
   /** The next piece, undefined if another caller was faster. Does not go over a multiple of the piece size. */

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import type { Disk, Extent } from '../../../src/disk/disk.ts';
 import { copyDisk } from '../../../src/ops/copy.ts';
@@ -17,7 +18,11 @@ function diskOf(size: number, extents: readonly Run[]): { disk: Disk; content: U
   const disk = {
     size,
     async *extents() {
-      yield* extents;
+      for (const extent of extents) {
+        // Holes of a file are looked for by calls of the system: others go on meanwhile.
+        if (extent.start % (MIB / 4) === 0) await setImmediate();
+        yield extent;
+      }
     },
     read: async (target: Uint8Array, position: number) => {
       reads.push([position, target.length]);
