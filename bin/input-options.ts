@@ -37,15 +37,19 @@ export function addInputOptions(command: Command): Command {
       '--footer <which>',
       'which footer to believe where they disagree: start or end',
       oneOf('--footer', ['start', 'end']),
-    )
-    .option(
-      '--bitmap <policy>',
-      'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
-      oneOf('--bitmap', ['honour', 'ignore']),
     );
-  return addParentOptions(command).option(
+  return addParentOptions(addBitmapOption(command)).option(
     '--no-lock',
     'open the image even if another program is using it, and lock nobody out',
+  );
+}
+
+/** Declares what bytes under clear bits are. */
+export function addBitmapOption(command: Command): Command {
+  return command.option(
+    '--bitmap <policy>',
+    'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
+    oneOf('--bitmap', ['honour', 'ignore']),
   );
 }
 

@@ -4,7 +4,7 @@ import type { CompactOptions, CompactResult } from '../../src/ops/compact-option
 import { compactText } from '../compact-text.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
-import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
+import { addBitmapOption, addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
 import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
@@ -30,13 +30,11 @@ export function declare(command: Command, session: Session): void {
       '--from <kind>',
       'what the image is: raw or vhd (default: recognised by both ends)',
       oneOf('--from', ['raw', 'vhd']),
-    )
-    .option(
-      '--bitmap <policy>',
-      'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
-      oneOf('--bitmap', ['honour', 'ignore']),
     );
-  addParentOptions(command).option('--no-lock', 'compact it even if another program is using it, and lock nobody out');
+  addParentOptions(addBitmapOption(command)).option(
+    '--no-lock',
+    'compact it even if another program is using it, and lock nobody out',
+  );
   addLongFlags(command);
   addExamples(command, 'vhd compact disk.vhd --dry-run', 'vhd compact disk.vhd', 'vhd compact disk.vhd -o smaller.vhd');
   command.action((image: string, flags: Flags) => compactVerb(session, image, flags));

@@ -5,8 +5,8 @@ import { merge } from '../../src/ops/merge.ts';
 import type { MergeOptions, MergePlan, MergeResult } from '../../src/ops/merge-options.ts';
 import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
-import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
-import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
+import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
+import { addBitmapOption, addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
 import { mergeText, planText } from '../merge-text.ts';
 import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
@@ -32,13 +32,8 @@ export function declare(command: Command, session: Session): void {
     .option('-o, --output <image>', 'write what the ancestor would become to a new image, and change nothing else')
     .option('--force', 'replace a new image that exists')
     .option('--delete-merged', 'delete the child and the links between when all of it is merged and durable')
-    .option('--dry-run', 'write nothing, only tell what there would be')
-    .option(
-      '--bitmap <policy>',
-      'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
-      oneOf('--bitmap', ['honour', 'ignore']),
-    );
-  addParentOptions(addBreakingFlag(command)).option(
+    .option('--dry-run', 'write nothing, only tell what there would be');
+  addParentOptions(addBreakingFlag(addBitmapOption(command))).option(
     '--no-lock',
     'open the images even if another program is using them, and lock nobody out',
   );

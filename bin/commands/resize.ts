@@ -6,8 +6,8 @@ import { resize } from '../../src/ops/resize.ts';
 import type { ResizeOptions, ResizeResult } from '../../src/ops/resize-options.ts';
 import { addBreakingFlag, type BreakingFlags, guardChildren } from '../breaking-children.ts';
 import { UsageError } from '../errors.ts';
-import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
-import { addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
+import { addExamples, addLongFlags, type LongFlags } from '../flags.ts';
+import { addBitmapOption, addParentOptions, type ParentFlags, parentOptions } from '../input-options.ts';
 import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
@@ -39,13 +39,8 @@ export function declare(command: Command, session: Session): void {
     .option('--allow-data-loss', 'it may become smaller, whatever is cut')
     .option('-o, --output <image>', 'write a new image of that size, and change nothing else')
     .option('--force', 'replace a new image that exists')
-    .option('--dry-run', 'write nothing, only tell what there would be')
-    .option(
-      '--bitmap <policy>',
-      'what bytes in sectors marked as never written are: honour (zeros) or ignore (data)',
-      oneOf('--bitmap', ['honour', 'ignore']),
-    );
-  addParentOptions(addBreakingFlag(command)).option(
+    .option('--dry-run', 'write nothing, only tell what there would be');
+  addParentOptions(addBreakingFlag(addBitmapOption(command))).option(
     '--no-lock',
     'resize it even if another program is using it, and lock nobody out',
   );

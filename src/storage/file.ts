@@ -5,6 +5,7 @@ import { checkOneOf, checkRange, type VhdWarning, type WarningListener } from '.
 import { MAX_CALL_BYTES, readOnce, readVector, remainder, totalLength, writeOnce, writeVector } from './file-calls.ts';
 import { deviceSize } from './file-device.ts';
 import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
+import { openForStorage } from './file-open.ts';
 import type { FilePiece } from './native-batch.ts';
 import { cloneFile, HoleFinder, punchHole, readBatch, writeBatch } from './native-files.ts';
 import { settleAll } from './settle.ts';
@@ -20,7 +21,6 @@ import {
   truncatedError,
 } from './storage.ts';
 
-const openFile = promisify(fs.open);
 const closeFile = promisify(fs.close);
 const stat: (fd: number) => Promise<fs.Stats> = promisify(fs.fstat);
 const statBigInt: (fd: number, options: { bigint: true }) => Promise<fs.BigIntStats> = promisify(fs.fstat);
@@ -86,9 +86,8 @@ export class FileStorage implements Storage {
    */
   static async open(path: string, options: FileStorageOptions = {}): Promise<FileStorage> {
     const { writable = false, lock } = options;
-    const mode = options.mode ?? 0o666;
-    const fd = await openFile(path, openFlags(options), mode).catch((error: unknown) => explainBusy(path, error));
-    const growable = !(await checkOpened(fd, path, options));
+    const { fd, isBlockDevice } = await openForStorage(path, options);
+    const growable = !isBlockDevice;
     const blockingWrites = options.blockingWrites === true;
     const storage = new FileStorage(fd, path, { writable, growable, blockingWrites });
     if (lock !== undefined) await storage.#lockOpened(lock, options);
@@ -358,47 +357,7 @@ export class FileStorage implements Storage {
   }
 }
 
-function openFlags({ writable = false, create, lock }: FileStorageOptions): number {
-  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC } = fs.constants;
-  // Without O_CREAT it is for devices, on Linux: one that is in use is refused, and stays ours while it is open.
-  const alone = writable && process.platform === 'linux' ? O_EXCL : 0;
-  // What is to be locked is emptied when it is.
-  const emptying = lock === undefined ? O_TRUNC : 0;
-  const creation = create === undefined ? alone : O_CREAT | (create === 'new' ? O_EXCL : emptying);
-  // Without waiting: an open that waits for the other end of a named pipe could be ended by nothing but SIGKILL.
-  const waiting = (fs.constants.O_NONBLOCK as number | undefined) ?? 0;
-  return (writable ? O_RDWR : O_RDONLY) | creation | waiting;
-}
-
 function notLockedWarning(storage: string, reason: string): VhdWarning {
   const message = `nothing keeps other programs from writing to it at the same time: it is not locked (${reason})`;
   return { code: 'WARN_VHD_NOT_LOCKED', message, storage };
-}
-
-/** Refuses a pipe, which has no positions, and a device that must not be written; tells whether it is a block device. */
-async function checkOpened(fd: number, path: string, { writable, create }: FileStorageOptions): Promise<boolean> {
-  try {
-    const stats = await stat(fd);
-    // Small ones, as in memory, are never read, and would pass for an empty file.
-    if (stats.isDirectory()) throw openError('EISDIR', 'illegal operation on a directory', path);
-    if (stats.isFIFO()) throw openError('ESPIPE', 'invalid seek', path);
-    if (!stats.isBlockDevice()) return false;
-    if (create !== undefined) throw openError('EEXIST', 'a block device cannot be emptied', path);
-    if (writable === true) await (await import('./file-device-use.ts')).checkDeviceWritable(stats.rdev, path);
-    return true;
-  } catch (error) {
-    await closeFile(fd);
-    throw error;
-  }
-}
-
-function openError(code: string, what: string, path: string): Error {
-  return Object.assign(new Error(`${code}: ${what}, open '${path}'`), { code, syscall: 'open', path });
-}
-
-/** Tells what uses a device that could not be opened for that. */
-async function explainBusy(path: string, error: unknown): Promise<never> {
-  const isBusy = error instanceof Error && 'code' in error && error.code === 'EBUSY';
-  const told = isBusy ? await (await import('./file-device-use.ts')).busyDeviceError(path, error) : undefined;
-  throw told ?? error;
 }
