@@ -51,8 +51,8 @@ interface SplitOptions {
 }
 
 function splitOptions({ fromA, fromB, ...options }: CompareOptions): SplitOptions {
-  const { ignoreTail, first, maxRanges, onRange, onProgress, ...opening } = options;
-  const how = { ignoreTail, first, maxRanges, onRange, onProgress, signal: options.signal };
+  const { ignoreTail, first, maxRanges, onRange, onProgress, signal, ...opening } = options;
+  const how = { ignoreTail, first, maxRanges, onRange, onProgress, signal };
   const from = opening.from;
   return { how, ofA: { ...opening, from: fromA ?? from }, ofB: { ...opening, from: fromB ?? from } };
 }
