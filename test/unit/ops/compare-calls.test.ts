@@ -9,6 +9,7 @@ import { type CompareOptions, compare } from '../../../src/ops/compare.ts';
 import { compareDisks } from '../../../src/ops/compare-disks.ts';
 import { DifferenceList } from '../../../src/ops/compare-list.ts';
 import type { DifferingRange } from '../../../src/ops/compare-report.ts';
+import type { ComparedDisk } from '../../../src/ops/compare-stretches.ts';
 import { convert } from '../../../src/ops/convert.ts';
 import { createImage } from '../../../src/ops/create.ts';
 import { FileStorage } from '../../../src/storage/file.ts';
@@ -78,26 +79,26 @@ describe('of two images that are opened', () => {
   });
 });
 
-describe('what is skipped', () => {
-  /** Of any size, empty; tells what of it was asked for. */
-  class EmptyDisk {
-    readonly size: number;
-    asked = 0;
+/** Of any size, empty; tells what of it was asked for. */
+class EmptyDisk {
+  readonly size: number;
+  asked = 0;
 
-    constructor(size: number) {
-      this.size = size;
-    }
-
-    read(): Promise<void> {
-      return Promise.reject(new Error('nothing of it has to be read'));
-    }
-
-    async *extents({ start = 0, length = this.size - start }: ByteRange = {}): AsyncGenerator<Extent> {
-      this.asked += length;
-      yield { start, length, kind: 'zero', depth: 0 };
-    }
+  constructor(size: number) {
+    this.size = size;
   }
 
+  read(): Promise<void> {
+    return Promise.reject(new Error('nothing of it has to be read'));
+  }
+
+  async *extents({ start = 0, length = this.size - start }: ByteRange = {}): AsyncGenerator<Extent> {
+    this.asked += length;
+    yield { start, length, kind: 'zero', depth: 0 };
+  }
+}
+
+describe('what is skipped', () => {
   it.each([
     ['both disks', 2040 * GiB],
     ['the tail', 512],
@@ -153,6 +154,33 @@ describe('sectors', () => {
     await writeFile(odd, Buffer.concat([new Uint8Array(600), pattern(400)]));
     expect(placesOf((await compare(odd, image, { pad: true, fromA: 'raw' })).ranges)).toEqual([[512, 512]]);
   });
+});
+
+it('sectors are whole where a disk of any kind has data from within one to within another', async () => {
+  const bytes = new Uint8Array(4 * KiB);
+  bytes.set(pattern(900), 700);
+  const disk = {
+    size: bytes.length,
+    read: async (target: Uint8Array, position: number): Promise<void> => {
+      target.set(bytes.subarray(position, position + target.length));
+    },
+    async *extents({ start = 0, length = bytes.length - start }: ByteRange = {}): AsyncGenerator<Extent> {
+      expect([start, length]).toEqual([0, bytes.length]);
+      yield { start, length: 700, kind: 'zero', depth: 0 };
+      yield { start: 700, length: 900, kind: 'data', depth: 0 };
+      yield { start: 1600, length: length - 1600, kind: 'zero', depth: 0 };
+    },
+  };
+  const hole: ComparedDisk = {
+    size: bytes.length,
+    read: async (target) => {
+      target.fill(0);
+    },
+    extents: (range) => new EmptyDisk(bytes.length).extents(range),
+  };
+  const found = await compareDisks(disk, hole);
+  expect(placesOf(found.ranges)).toEqual([[512, 1536]]);
+  expect(found.firstDifference).toBe(700);
 });
 
 describe('an image with an entry that leads past the end of its file', () => {
@@ -213,8 +241,9 @@ describe('partitions', () => {
     ];
     const bytes = gptDisk({ sectorCount: 16_384, entries });
     const other = bytes.slice();
-    for (const sector of [2047, 2048, 4095, 5000, 6143, 6144, 7000, 8191, 8192])
+    for (const sector of [2047, 2048, 4095, 5000, 6143, 6144, 7000, 8191, 8192]) {
       other.fill(1, sector * 512, sector * 512 + 512);
+    }
     const diskOf = (content: Uint8Array) => new FlatDisk(new MemoryStorage(content), content.length, true);
     const found = await compareDisks(diskOf(bytes), diskOf(other));
     expect(found.ranges.map(({ start, length, partitions }) => [start / 512, length / 512, partitions])).toEqual([
@@ -250,8 +279,9 @@ describe('partitions', () => {
       looks++;
       return first > second ? first : second;
     });
-    for (let sector = 4096; sector < 4096 + entryCount; sector += 2)
+    for (let sector = 4096; sector < 4096 + entryCount; sector += 2) {
       await list.add({ start: sector * 512, length: 512 });
+    }
     starts.mockRestore();
     expect(list.found.partitions).toHaveLength(entryCount / 2);
     expect(looks).toBeLessThan(entryCount * 2);
