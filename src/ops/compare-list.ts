@@ -80,6 +80,8 @@ class PartitionFinder {
   /** Those that the last range lies in, in the order of the table. */
   #active: readonly TableRow[] = [];
   #numbers: readonly number[] = [];
+  /** Where the first of them ends. */
+  #nextEnd = Infinity;
 
   /** For the partitions of a table, which may overlap. */
   constructor(rows: readonly TableRow[]) {
@@ -98,10 +100,11 @@ class PartitionFinder {
 
   #moveTo(start: number, end: number): void {
     const begun = [...this.#begunBefore(end)];
+    if (begun.length === 0 && start < this.#nextEnd) return;
     const active = [...this.#active, ...begun].filter((row) => endOf(row) > start);
-    if (begun.length === 0 && active.length === this.#active.length) return;
     this.#active = active.sort((first, second) => first.index - second.index);
     this.#numbers = this.#active.map(({ partition }) => partition.number);
+    this.#nextEnd = this.#active.reduce((least, row) => Math.min(least, endOf(row)), Infinity);
   }
 
   *#begunBefore(end: number): Generator<TableRow> {
