@@ -51,8 +51,8 @@ interface Names {
 async function compare(session: Session, names: Names, flags: Flags): Promise<void> {
   if (names.a === '-' || names.b === '-') {
     throw new UsageError(
-      'compare needs both ends of an image: expected two files, found -',
-      'save it to a file first; vhd hash A | vhd verify B - does with one file at a time',
+      'compare needs two files and takes nothing from standard input: expected a path, found -',
+      'save what comes down the pipe to a file and compare that: cat > disk.raw',
     );
   }
   const pair = await openBoth(names, flags);
@@ -80,12 +80,19 @@ function openBoth({ a, b }: Names, flags: Flags): Promise<ComparedPair> {
   );
 }
 
+/** Tells each once: both may be one file, or have one parent. */
 async function warningsAbout(session: Session, { a, b }: ComparedPair): Promise<string[]> {
   const all: string[] = [];
-  for (const { path, vhd } of [a, b]) {
-    const warnings = warningsOf(vhd?.findings ?? []);
-    await warnAbout(session, path, warnings);
-    all.push(...warnings.map((warning) => `${path}: ${warning}`));
+  const told = new Set<string>();
+  for (const { path, vhd, parentPaths } of [a, b]) {
+    for (const warning of warningsOf(vhd?.findings ?? [])) {
+      const isOfParent = parentPaths.some((parent) => warning.startsWith(`${parent}: `));
+      const subject = isOfParent ? warning : `${path}: ${warning}`;
+      if (told.has(subject)) continue;
+      told.add(subject);
+      await warnAbout(session, path, [warning]);
+      all.push(`${path}: ${warning}`);
+    }
   }
   return all;
 }

@@ -21,7 +21,8 @@ export type MeasuredDisk = Pick<Disk, 'size' | 'read' | 'extents'>;
  * than its size.
  *
  * * With a partition table: the end of the last partition; with a GPT, behind it the room of the backup (its entries, at
- *   least 16 KiB, and its header). What lies behind the last partition does not count. All of a Windows dynamic disk.
+ *   least 16 KiB, and its header). What lies behind the last partition does not count. All of a Windows dynamic disk, and
+ *   where neither copy of a GPT can be read.
  * * A file system without a table: as many bytes as its superblock says. All of the disk where that is not known.
  * * Neither: the end of the last stretch that is stored; nothing is read to see whether that is zero.
  *
@@ -39,13 +40,15 @@ export function dynamicDiskPartition(partitions: readonly Partition[]): Partitio
   return partitions.find(({ type }) => type === LDM_TYPE);
 }
 
-async function neededBytes(disk: MeasuredDisk, { scheme, partitions, fileSystem }: DiskContents): Promise<number> {
+async function neededBytes(disk: MeasuredDisk, contents: DiskContents): Promise<number> {
+  const { scheme, diskId, partitions, fileSystem } = contents;
   if (dynamicDiskPartition(partitions) !== undefined) return disk.size;
   const lastEnd = partitions.reduce((end, { start, length }) => Math.max(end, start + length), 0);
   if (scheme === 'gpt') {
-    const gpt = await readHeader(disk);
-    if (gpt !== undefined) return gptEnd(gpt, lastEnd);
-    if (lastEnd > 0) return lastEnd + MIN_ENTRIES_BYTES + SECTOR_BYTES;
+    // Where neither copy is whole nobody knows what partitions there are.
+    if (diskId === null) return disk.size;
+    const ends = (await readHeaders(disk)).map((found) => gptEnd(found, lastEnd));
+    return ends.length === 0 ? disk.size : Math.max(...ends);
   }
   if (lastEnd > 0) return lastEnd;
   if (fileSystem !== null) return (await fileSystemSize(new PieceReader(disk), fileSystem)) ?? disk.size;
@@ -57,15 +60,19 @@ interface FoundHeader {
   readonly sectorBytes: number;
 }
 
-/** The primary header: its numbers are those of the backup too. */
-async function readHeader(disk: MeasuredDisk): Promise<FoundHeader | undefined> {
+/** The whole headers: that in front, and that at the end of the disk, whose entries count where those in front are broken. */
+async function readHeaders(disk: MeasuredDisk): Promise<FoundHeader[]> {
   const reader = new PieceReader(disk);
   for (const sectorBytes of [SECTOR_BYTES, LARGE_SECTOR_BYTES]) {
-    const sector = await reader.read(sectorBytes, sectorBytes);
-    const header = sector === undefined ? undefined : decodeGptHeader(sector, 1).header;
-    if (header !== undefined) return { header, sectorBytes };
+    const found: FoundHeader[] = [];
+    for (const lba of [1, Math.floor(disk.size / sectorBytes) - 1]) {
+      const sector = await reader.read(lba * sectorBytes, sectorBytes);
+      const header = sector === undefined ? undefined : decodeGptHeader(sector, lba).header;
+      if (header !== undefined) found.push({ header, sectorBytes });
+    }
+    if (found.length > 0) return found;
   }
-  return undefined;
+  return [];
 }
 
 function gptEnd({ header, sectorBytes }: FoundHeader, lastEnd: number): number {

@@ -10,6 +10,7 @@ import {
   type ComparedStretch,
   type ReadSides,
   stretchesToRead,
+  windowsOf,
 } from './compare-stretches.ts';
 import type { ProgressMeter } from './progress.ts';
 
@@ -49,7 +50,7 @@ export class RangeFinder {
    */
   async *pieces({ meter, signal }: WalkOptions): AsyncGenerator<ReadRange> {
     const end = Math.min(this.#a.disk.size, this.#b.disk.size);
-    const stretches = pairRanges(stretchesToRead(this.#a, this.#b, end));
+    const stretches = pairRanges(stretchesToRead(this.#a, this.#b, { end, signal }));
     let position = 0;
     for await (const piece of readAhead({ read: (...call) => this.#read(...call) }, stretches, { signal })) {
       meter.skipped(piece.start - position);
@@ -59,10 +60,10 @@ export class RangeFinder {
       meter.copied(piece.byteLength);
       yield* ranges;
     }
-    meter.skipped(end - position);
   }
 
   async #read(target: Uint8Array, position: number, { sides, byteLength }: PairRange): Promise<void> {
+    if (byteLength === 0) return;
     const [a, b] = [this.#a.disk, this.#b.disk];
     if (sides === 'a') return a.read(target, position);
     if (sides === 'b') return b.read(target, position);
@@ -71,7 +72,7 @@ export class RangeFinder {
   }
 
   #differences({ start, byteLength, bytes, sides }: ReadPiece<PairRange>): ReadRange[] {
-    if (sides !== 'both' && isAllZeros(bytes)) return [];
+    if (byteLength === 0 || (sides !== 'both' && isAllZeros(bytes))) return [];
     const first = bytes.subarray(0, byteLength);
     const second = sides === 'both' ? bytes.subarray(byteLength) : this.#zeros.subarray(0, byteLength);
     this.#bitmap.fill(0);
@@ -120,7 +121,9 @@ export async function firstData(
   { meter, signal }: WalkOptions,
 ): Promise<number | undefined> {
   let position = start;
-  for await (const piece of readAhead(disk, storedPieces(disk, { start }), { signal })) {
+  const read = async (...[target, from]: Parameters<ComparedDisk['read']>): Promise<void> =>
+    target.length === 0 ? undefined : disk.read(target, from);
+  for await (const piece of readAhead({ read }, storedAfter(disk, start), { signal })) {
     meter.skipped(piece.start - position);
     position = piece.start + piece.length;
     const index = isAllZeros(piece.bytes) ? -1 : piece.bytes.findIndex((byte) => byte !== 0);
@@ -128,6 +131,13 @@ export async function firstData(
     meter.copied(piece.length);
     if (index >= 0) return piece.start + index;
   }
-  meter.skipped(disk.size - position);
   return undefined;
+}
+
+/** The stored pieces from `start` on; an empty one at the end of each window tells how far it is. */
+async function* storedAfter(disk: ComparedDisk, start: number): AsyncGenerator<ReadRange> {
+  for await (const window of windowsOf(start, disk.size)) {
+    yield* storedPieces(disk, window);
+    yield { start: window.start + window.length, length: 0 };
+  }
 }

@@ -62,7 +62,11 @@ export interface DiskComparison {
 
 /** How two disks are compared. */
 export interface CompareDisksOptions {
-  /** Count disks of different sizes as equal if what the longer one has more is all zero. Default false. */
+  /**
+   * Count disks of different sizes as equal if what the longer one has more is all zero. Default false: they differ, and
+   * what there is more is read all the same, to its first data, to tell {@link DiskComparison.tail}, but with `first`
+   * behind a difference.
+   */
   readonly ignoreTail?: boolean | undefined;
   /** Stop at the first difference. Default false. */
   readonly first?: boolean | undefined;

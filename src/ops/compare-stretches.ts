@@ -1,9 +1,12 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Disk, Extent } from '../disk/disk.ts';
 import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
 import { PIECE_BYTES, piecesOf, type ReadRange } from '../stream/read-ahead.ts';
 
 /** Stretches that nobody has to read are read with what is around them up to this length: a call costs more than they do. */
 const MAX_GAP_BYTES = 64 * 1024;
+/** Disks are asked for their extents in windows of this length: one that is empty has a single extent, however long that takes. */
+const WINDOW_BYTES = 128 * PIECE_BYTES;
 
 /** The part of a {@link Disk} that is needed to compare it. */
 export type ComparedDisk = Pick<Disk, 'size' | 'read' | 'extents'>;
@@ -17,6 +20,8 @@ export interface ComparedSide {
    * Undefined where nothing does; an empty list if nothing is known of any.
    */
   readonly files: readonly (string | undefined)[];
+  /** True for a disk whose bytes lie one to one in one file: then there are no bitmaps to be exact about. Default false. */
+  readonly isFlat?: boolean | undefined;
 }
 
 /** Which disk has to be read: `both`, or one where the other is known to hold nothing but zeros. */
@@ -28,14 +33,39 @@ export interface ComparedStretch extends ReadRange {
   readonly sides: ReadSides;
 }
 
+/** Cuts a range, `end` exclusive, into the windows in which disks are asked for their extents. */
+export async function* windowsOf(start: number, end: number): AsyncGenerator<ReadRange> {
+  for (const window of piecesOf(start, end, WINDOW_BYTES)) {
+    // What follows may not wait for the system at all: without a turn nobody could stop it.
+    await setImmediate();
+    yield window;
+  }
+}
+
 /**
  * The stretches, in order, that have to be read to know whether two disks differ before `end`; none reaches over a multiple
  * of {@link PIECE_BYTES}. Left out is what both are known to have no data in, and what both read from the same place of
- * the same file.
+ * the same file; where that is a lot, empty stretches tell how far it is. Rejects with the reason of `signal`.
  */
-export async function* stretchesToRead(a: ComparedSide, b: ComparedSide, end: number): AsyncGenerator<ComparedStretch> {
+export async function* stretchesToRead(
+  a: ComparedSide,
+  b: ComparedSide,
+  { end, signal }: { readonly end: number; readonly signal?: AbortSignal | undefined },
+): AsyncGenerator<ComparedStretch> {
+  for await (const window of windowsOf(0, end)) {
+    yield* stretchesOf(alignedExtents(a, b, window), end, signal);
+    yield { start: endOf(window), length: 0, sides: 'both' };
+  }
+}
+
+async function* stretchesOf(
+  extents: AsyncIterable<AlignedExtent>,
+  end: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ComparedStretch> {
   let last: ComparedStretch | undefined;
-  for await (const { start, length, sides } of alignedExtents(a, b, end)) {
+  for await (const { start, length, sides } of extents) {
+    signal?.throwIfAborted();
     if (sides === undefined) continue;
     for (const piece of piecesOf(start, start + length)) {
       const stretch = inWholeSectors({ ...piece, sides }, end);
@@ -68,21 +98,24 @@ interface AlignedExtent extends ReadRange {
   readonly sides: ReadSides | undefined;
 }
 
-/** The extents of two disks, cut so that each stretch is one extent of both. */
-async function* alignedExtents(a: ComparedSide, b: ComparedSide, end: number): AsyncGenerator<AlignedExtent> {
+/** The extents of two disks within a window that is not empty, cut so that each stretch is one extent of both. */
+async function* alignedExtents(a: ComparedSide, b: ComparedSide, window: ReadRange): AsyncGenerator<AlignedExtent> {
   const isShared = a.files.some((file) => file !== undefined && b.files.includes(file));
+  const { start: first, length } = window;
   // Whole blocks do where all data is read; that two disks read the same bytes is certain only of sectors.
-  const how = { length: end, located: isShared, coarse: !isShared };
-  const iterators = [a, b].map(({ disk }) => disk.extents(how)[Symbol.asyncIterator]());
+  const iterators = [a, b].map(({ disk, isFlat = false }) => {
+    const how = { start: first, length, located: isShared, coarse: !isShared || isFlat };
+    return disk.extents(how)[Symbol.asyncIterator]();
+  });
+  const end = first + length;
   const next = async (index: number): Promise<Extent> => {
     const step = await iterators[index]?.next();
     if (step === undefined || step.done === true) throw new Error('the extents end before the disk does');
     return step.value;
   };
   try {
-    if (end === 0) return;
     let [ofA, ofB] = await Promise.all([next(0), next(1)]);
-    for (let start = 0; ; ) {
+    for (let start = first; ; ) {
       const to = Math.min(endOf(ofA), endOf(ofB));
       const sides = isSameBytes({ extent: ofA, side: a }, { extent: ofB, side: b }) ? undefined : sidesOf(ofA, ofB);
       yield { start, length: to - start, sides };

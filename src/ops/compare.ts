@@ -51,8 +51,8 @@ interface SplitOptions {
 }
 
 function splitOptions({ fromA, fromB, ...options }: CompareOptions): SplitOptions {
-  const { ignoreTail, first, maxRanges, onRange, onProgress, ...opening } = options;
-  const how = { ignoreTail, first, maxRanges, onRange, onProgress, signal: options.signal };
+  const { ignoreTail, first, maxRanges, onRange, onProgress, signal, ...opening } = options;
+  const how = { ignoreTail, first, maxRanges, onRange, onProgress, signal };
   const from = opening.from;
   return { how, ofA: { ...opening, from: fromA ?? from }, ofB: { ...opening, from: fromB ?? from } };
 }
@@ -84,7 +84,8 @@ export async function openPair(a: ImageToCompare, b: ImageToCompare): Promise<Co
   try {
     return { a: first, b: await openImage(b, 'b') };
   } catch (error) {
-    await first.disk.close();
+    // What could not be opened is what there is to tell.
+    await first.disk.close().catch(() => undefined);
     throw error;
   }
 }
@@ -100,7 +101,7 @@ async function openImage({ source, options }: ImageToCompare, side: 'a' | 'b'): 
 function aboutSide(error: VhdError, side: 'a' | 'b'): VhdError {
   const { code, message, storage, offset, rule, expected, found, cause } = error;
   const ofCode = code === 'ERR_VHD_NOT_VHD' ? 'if it is a raw disk, say --from raw' : undefined;
-  const remedy = (error.remedy ?? ofCode)?.replaceAll(/(?<!\S)--from (?=raw|vhd)/g, `--from-${side} `);
+  const remedy = (error.remedy ?? ofCode)?.replaceAll(/(?<![\w-])--from (?=raw|vhd)/g, `--from-${side} `);
   if (remedy === error.remedy) return error;
   return new VhdError(code, message, { storage, offset, rule, expected, found, cause, remedy });
 }
@@ -132,7 +133,7 @@ function imageOf({ path, type, disk }: OpenedImage): ComparedImage {
   return { path, type, virtualSize: disk.size };
 }
 
-async function sideOf({ disk, storages }: OpenedDisk): Promise<ComparedSide> {
+async function sideOf({ disk, type, storages }: OpenedDisk): Promise<ComparedSide> {
   const files = storages.map(async (storage) => (storage instanceof FileStorage ? storage.identity() : undefined));
-  return { disk, files: await Promise.all(files) };
+  return { disk, files: await Promise.all(files), isFlat: type === 'raw' || type === 'fixed' };
 }

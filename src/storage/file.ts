@@ -151,12 +151,12 @@ export class FileStorage implements Storage {
   }
 
   /**
-   * What tells the open file from every other one as long as it is open; undefined on Windows, where file systems have
-   * longer identifiers than are told.
+   * What tells the open file, as it is now, from every other one; undefined on Windows, where file systems have longer
+   * identifiers than are told. Size and times are part of it, as some network and layered file systems give a number twice.
    */
   async identity(): Promise<string | undefined> {
-    const { dev, ino } = await this.#run(() => statBigInt(this.#fd, { bigint: true }));
-    return process.platform === 'win32' ? undefined : `${dev}:${ino}`;
+    const { dev, ino, size, mtimeNs, ctimeNs } = await this.#run(() => statBigInt(this.#fd, { bigint: true }));
+    return process.platform === 'win32' ? undefined : [dev, ino, size, mtimeNs, ctimeNs].join(':');
   }
 
   /** When the file was written last, in nanoseconds since 1970; undefined for a device, whose time says nothing of it. */

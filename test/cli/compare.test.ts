@@ -1,7 +1,8 @@
 // compare: what it prints, what it takes, and how it ends.
 import { appendFileSync } from 'node:fs';
-import { copyFile, mkdir, rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openVhd } from '../../src/open.ts';
 import { DifferenceList } from '../../src/ops/compare-list.ts';
@@ -125,7 +126,10 @@ describe('compare', () => {
     await writeFile(folder.file('odd.raw'), bytes.subarray(0, -100));
     expect((await vhd(['compare', raw, folder.file('odd.raw')])).code).toBe(3);
     expect((await vhd(['compare', folder.file('odd.raw'), raw, '--pad'])).code).toBe(0);
-    expect(await vhd(['compare', image, '-'])).toMatchObject({ code: 2 });
+    expect(await vhd(['compare', image, '-'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/two files .*found -\n.*cat > disk\.raw/) as string,
+    });
     expect(await vhd(['compare', image, folder.file('missing')])).toMatchObject({
       code: 4,
       stderr: expect.stringMatching(/^vhd: .*missing: no such file/) as string,
@@ -140,6 +144,36 @@ describe('compare', () => {
     expect((await vhd(['compare', image, named, '--from-b', 'raw'])).code).toBe(0);
     expect((await vhd(['compare', named, image, '--from-a', 'raw'])).code).toBe(0);
     expect((await vhd(['compare', image, image, '--from', 'raw'])).stdout).toMatch(/a +raw, .*\n +b +raw, /);
+    const packed = folder.file('disk.raw.gz');
+    await writeFile(packed, gzipSync(bytes));
+    for (const [pair, side] of [
+      [[packed, raw], 'a'],
+      [[raw, packed], 'b'],
+    ] as const) {
+      const { stderr } = await vhd(['compare', ...pair]);
+      expect(stderr).toContain(`--from-${side} raw`);
+      expect(stderr).not.toContain('--from raw');
+    }
+  });
+
+  it('tells a warning once, about one file on both sides and about a common parent', async () => {
+    const [base, left, right] = [folder.file('worn.vhd'), folder.file('left.vhd'), folder.file('right.vhd')];
+    await copyFile(image, base);
+    await createImage(left, { parent: base });
+    await createImage(right, { parent: base });
+    // The first bytes of the copy of the footer.
+    const file = await open(base, 'r+');
+    await file.write(new Uint8Array(16), 0, 16, 0);
+    await file.close();
+    for (const pair of [
+      [base, base],
+      [left, right],
+    ]) {
+      const { code, stderr } = await vhd(['compare', ...pair]);
+      expect([code, stderr.match(/warning:/g)?.length]).toEqual([0, 1]);
+      const { stdout } = await vhd(['compare', ...pair, '--json']);
+      expect((JSON.parse(stdout) as { warnings: string[] }).warnings).toHaveLength(1);
+    }
   });
 
   it('ends with 4 if one of them is changed meanwhile', async () => {

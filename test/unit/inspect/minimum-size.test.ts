@@ -77,6 +77,26 @@ describe('the smallest size of a disk', () => {
     expect(await minimumOf(diskOf(bytes))).toBe(2 * MiB + 16 * KiB + 512);
   });
 
+  it.each([
+    { sectorBytes: 512, entryCount: 512, found: 2 * MiB + 64 * KiB + 512 },
+    { sectorBytes: 4096, entryCount: 128, found: 2 * MiB + 16 * KiB + 4096 },
+  ])('with the backup alone of $entryCount entries, sectors of $sectorBytes, has room for it', async (shape) => {
+    const { sectorBytes, entryCount, found } = shape;
+    const entries = [{ type: LINUX, first: MiB / sectorBytes, last: (2 * MiB) / sectorBytes - 1 }];
+    const bytes = gptDisk({ sectorCount: (16 * MiB) / sectorBytes, sectorBytes, entries, entryCount });
+    bytes.fill(0, sectorBytes, sectorBytes * 2);
+    expect(await minimumOf(diskOf(bytes))).toBe(found);
+  });
+
+  it('with a GPT that cannot be read is all of the disk', async () => {
+    const entries = [{ type: LINUX, first: 2048, last: 4095 }];
+    const noHeader = gptDisk({ sectorCount: 8192, entries });
+    for (const lba of [1, 8191]) noHeader.fill(1, lba * 512 + 40, lba * 512 + 48);
+    const noEntries = gptDisk({ sectorCount: 8192, entries });
+    for (const lba of [2, 8191 - 32]) noEntries.fill(1, lba * 512, lba * 512 + 16);
+    for (const bytes of [noHeader, noEntries]) expect(await minimumOf(diskOf(bytes))).toBe(4 * MiB);
+  });
+
   it('without table and file system is the end of what is stored', async () => {
     const blocks = [{ index: 5, data: pattern(4 * KiB) }];
     const bytes = buildImage({ size: 40 * 4 * KiB, blockSize: 4 * KiB, blocks });
