@@ -43,6 +43,11 @@ export interface CompactResult extends Omit<ChangedImage, 'type'> {
   readonly droppedBlocks: number;
   /** Blocks that moved towards the front; 0 for fixed and raw images. */
   readonly movedBlocks: number;
+  /**
+   * The directory that `parentDirs` must have for a new image to be opened; only where its parent is not in its own
+   * directory or below it.
+   */
+  readonly parentDir?: string;
   /** True if something was written, or would be. */
   readonly changed: boolean;
   /** What is free inside the file systems on the disk, as far as they tell: this cannot be seen as zeros. */
