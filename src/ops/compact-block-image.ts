@@ -1,6 +1,7 @@
 import { batmapWithout } from '../disk/compact-batmap.ts';
 import { compactBlocks } from '../disk/compact-blocks.ts';
 import { type Compaction, planCompaction } from '../disk/compact-image.ts';
+import type { CompactPlan } from '../disk/compact-plan.ts';
 import type { Disk } from '../disk/disk.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
@@ -41,8 +42,7 @@ export async function compactBlockImage(
   const planned = await planImage(subject, image, options);
   const { found, plan } = planned;
   const blockBytes = found.layout.blockSize + found.layout.bitmapBytes;
-  const changed =
-    plan.dropped.length > 0 || plan.movedCount > 0 || plan.tableOffset !== undefined || plan.fileSize < image.fileSize;
+  const changed = isChange(plan, image);
   const written = await carryOutPlan(subject, image, planned, { ...options, changed });
   const parentDir = await parentDirOf(planned, options);
   const fileSize = written?.fileSize ?? Math.min(plan.fileSize, changed ? plan.fileSize : image.fileSize);
@@ -53,8 +53,21 @@ export async function compactBlockImage(
     copiedBytes: written?.copiedBytes ?? plan.movedCount * blockBytes,
     skippedBytes: written?.skippedBytes ?? 0,
     ...{ droppedBytes: plan.dropped.length * found.layout.blockSize, droppedBlocks: plan.dropped.length },
-    ...{ movedBlocks: plan.movedCount, changed, freeSpace: planned.freeSpace, warnings: planned.warnings },
+    ...{
+      movedBlocks: plan.movedCount,
+      changed: changed || options.output !== undefined,
+      freeSpace: planned.freeSpace,
+      warnings: planned.warnings,
+    },
   };
+}
+
+function isChange({ dropped, movedCount, tableOffset, fileSize }: CompactPlan, image: SoundExamination): boolean {
+  return dropped.length > 0 || movedCount > 0 || tableOffset !== undefined || fileSize < image.fileSize;
+}
+
+function firstPath(parents: OpenedParents | undefined): string | undefined {
+  return parents?.paths[0];
 }
 
 /** Where the parent of a new image is, if that has to be told to open it. */
@@ -130,7 +143,7 @@ async function planImage(subject: CompactSubject, image: SoundExamination, optio
     const freeSpace = disk === undefined ? [] : await freeSpaceOn(disk);
     await parents?.checkUnchanged();
     const batmap = await batmapWithout(storage, image, compaction.plan.dropped);
-    return { ...compaction, freeSpace, warnings, batmap, parentPath: parents?.paths[0] };
+    return { ...compaction, freeSpace, warnings, batmap, parentPath: firstPath(parents) };
   } finally {
     await disk?.close();
   }

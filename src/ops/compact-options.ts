@@ -35,9 +35,12 @@ export interface CompactResult extends Omit<ChangedImage, 'type'> {
   readonly fileSizeBefore: number;
   /** Bytes that the file system had for it before; null if that is not known. */
   readonly storedBytesBefore: number | null;
-  /** Bytes that it has for it now; null if that is not known, as after a dry run. */
+  /** Bytes that it has for it now, or for the new file; null if that is not known, as after a dry run. */
   readonly storedBytes: number | null;
-  /** Bytes of the image that held nothing but zeros, or nothing else than the parent, and are given back. */
+  /**
+   * Bytes of blocks that held nothing but zeros, or nothing else than the parent, and are given back; of fixed and raw
+   * images what the file system stores less, but for what it keeps about holes.
+   */
   readonly droppedBytes: number;
   /** Blocks that were dropped; 0 for fixed and raw images. */
   readonly droppedBlocks: number;
