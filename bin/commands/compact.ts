@@ -67,5 +67,5 @@ async function compactVerb(session: Session, image: string, flags: Flags): Promi
   const isDryRun = dryRun === true;
   if (session.isJson) {
     await session.print(jsonText('compact', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
-  } else if (flags.quiet !== true) await session.print(compactText(result, isDryRun));
+  } else if (flags.quiet !== true) await session.print(compactText(result, { isDryRun, isCopy: output !== undefined }));
 }
