@@ -19,11 +19,7 @@ export interface OpenRawOptions extends WriteOptions, FileOptions {
 export async function rawDisk(storage: Storage, options: OpenRawOptions): Promise<Disk> {
   const byteLength = await storage.size();
   const readOnly = options.writable !== true;
-  if (byteLength === 0) {
-    throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', {
-      storage: storage.name,
-    });
-  }
+  checkNotEmpty(byteLength, storage.name);
   if (byteLength % SECTOR_BYTES === 0) {
     const disk = new FlatDisk(storage, byteLength, readOnly);
     return readOnly ? disk : new WriteBackDisk(disk, options);
@@ -42,4 +38,13 @@ export async function rawDisk(storage: Storage, options: OpenRawOptions): Promis
       remedy: `--pad fills it up with zeros to ${padded} bytes`,
     },
   );
+}
+
+/**
+ * Refuses a file without a byte.
+ * @throws VhdError `ERR_VHD_SIZE`
+ */
+export function checkNotEmpty(byteLength: number, name: string): void {
+  if (byteLength > 0) return;
+  throw new VhdError('ERR_VHD_SIZE', 'the file is empty: expected a disk image, found 0 bytes', { storage: name });
 }

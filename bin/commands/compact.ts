@@ -9,6 +9,7 @@ import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
+import { parentWarnings } from '../target.ts';
 
 interface Flags extends LongFlags, ParentFlags {
   readonly output?: string | undefined;
@@ -62,8 +63,9 @@ async function compactVerb(session: Session, image: string, flags: Flags): Promi
   }
   const warnings = [...result.warnings, ...heard.warnings.map(({ message }) => message)];
   for (const warning of warnings) await session.warn(`${image}: ${warning}`);
+  for (const warning of parentWarnings(result.path, result.parentDir)) await session.warn(warning);
   const isDryRun = dryRun === true;
   if (session.isJson) {
     await session.print(jsonText('compact', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
-  } else if (flags.quiet !== true) await session.print(compactText(result, isDryRun));
+  } else if (flags.quiet !== true) await session.print(compactText(result, { isDryRun, isCopy: output !== undefined }));
 }

@@ -1,6 +1,7 @@
 import { batmapWithout } from '../disk/compact-batmap.ts';
 import { compactBlocks } from '../disk/compact-blocks.ts';
 import { type Compaction, planCompaction } from '../disk/compact-image.ts';
+import type { CompactPlan } from '../disk/compact-plan.ts';
 import type { Disk } from '../disk/disk.ts';
 import { openVhdStorage } from '../disk/open-storage.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
@@ -14,10 +15,11 @@ import { type OpenedParents, tryParents } from '../open-chain.ts';
 import type { Journal } from '../open-journal.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import type { PlacedBytes } from '../storage/storage.ts';
-import { writeCompacted } from './compact-copy.ts';
+import { type CopiedImage, writeCompacted } from './compact-copy.ts';
 import type { CompactOptions } from './compact-options.ts';
 import { beginChange, type CompactOutcome, type CompactSubject } from './compact-subject.ts';
 import { performJournal, removeJournal } from './journal.ts';
+import { parentDirectory } from './parent-directory.ts';
 import { ProgressMeter } from './progress.ts';
 import { refuseParents } from './same-file.ts';
 
@@ -27,6 +29,8 @@ interface Planned extends Compaction {
   readonly warnings: readonly string[];
   /** What of the batmap has to change along. */
   readonly batmap: readonly PlacedBytes[];
+  /** Path of the parent; undefined if there is none. */
+  readonly parentPath: string | undefined;
 }
 
 /** Compacts a dynamic or differencing image. */
@@ -38,22 +42,42 @@ export async function compactBlockImage(
   const planned = await planImage(subject, image, options);
   const { found, plan } = planned;
   const blockBytes = found.layout.blockSize + found.layout.bitmapBytes;
-  const changed =
-    plan.dropped.length > 0 || plan.movedCount > 0 || plan.tableOffset !== undefined || plan.fileSize < image.fileSize;
+  const changed = isChange(plan, image);
   const written = await carryOutPlan(subject, image, planned, { ...options, changed });
+  const parentDir = await parentDirOf(planned, options);
+  const fileSize = written?.fileSize ?? Math.min(plan.fileSize, changed ? plan.fileSize : image.fileSize);
   return {
     path: options.output ?? subject.shown,
-    ...{ type: image.type, virtualSize: image.virtualSize },
-    ...{ fileSizeBefore: image.fileSize, fileSize: Math.min(plan.fileSize, changed ? plan.fileSize : image.fileSize) },
+    ...{ type: image.type, virtualSize: image.virtualSize, ...(parentDir === undefined ? {} : { parentDir }) },
+    ...{ fileSizeBefore: image.fileSize, fileSize },
     copiedBytes: written?.copiedBytes ?? plan.movedCount * blockBytes,
     skippedBytes: written?.skippedBytes ?? 0,
     ...{ droppedBytes: plan.dropped.length * found.layout.blockSize, droppedBlocks: plan.dropped.length },
-    ...{ movedBlocks: plan.movedCount, changed, freeSpace: planned.freeSpace, warnings: planned.warnings },
+    ...{
+      movedBlocks: plan.movedCount,
+      changed: changed || options.output !== undefined,
+      freeSpace: planned.freeSpace,
+      warnings: planned.warnings,
+    },
   };
 }
 
+function isChange({ dropped, movedCount, tableOffset, fileSize }: CompactPlan, image: SoundExamination): boolean {
+  return dropped.length > 0 || movedCount > 0 || tableOffset !== undefined || fileSize < image.fileSize;
+}
+
+function firstPath(parents: OpenedParents | undefined): string | undefined {
+  return parents?.paths[0];
+}
+
+/** Where the parent of a new image is, if that has to be told to open it. */
+async function parentDirOf({ parentPath }: Planned, { output, dryRun }: CompactOptions): Promise<string | undefined> {
+  if (output === undefined || dryRun === true || parentPath === undefined) return undefined;
+  return parentDirectory(output, parentPath);
+}
+
 /** What was written; undefined for a dry run. */
-type Written = { readonly copiedBytes: number; readonly skippedBytes: number } | undefined;
+type Written = (Omit<CopiedImage, 'fileSize'> & { readonly fileSize?: number }) | undefined;
 
 async function carryOutPlan(
   subject: CompactSubject,
@@ -65,7 +89,10 @@ async function carryOutPlan(
   const { found, plan } = planned;
   signal?.throwIfAborted();
   if (dryRun === true) return undefined;
-  if (output !== undefined) return writeCompacted(subject.storage, image, planned, { ...options, output });
+  if (output !== undefined) {
+    const source = { storage: subject.storage, path: subject.path, parentPath: planned.parentPath };
+    return writeCompacted(source, image, planned, { ...options, output });
+  }
   if (!changed) return { copiedBytes: 0, skippedBytes: 0 };
   await beginChange(subject);
   await clearBatmap(subject, image, planned.batmap);
@@ -116,7 +143,7 @@ async function planImage(subject: CompactSubject, image: SoundExamination, optio
     const freeSpace = disk === undefined ? [] : await freeSpaceOn(disk);
     await parents?.checkUnchanged();
     const batmap = await batmapWithout(storage, image, compaction.plan.dropped);
-    return { ...compaction, freeSpace, warnings, batmap };
+    return { ...compaction, freeSpace, warnings, batmap, parentPath: firstPath(parents) };
   } finally {
     await disk?.close();
   }

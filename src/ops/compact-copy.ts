@@ -9,6 +9,7 @@ import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
 import type { CompactOptions } from './compact-options.ts';
+import { nameParentFrom } from './compact-parent-name.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
@@ -21,17 +22,38 @@ interface Range {
   readonly length: number;
 }
 
+/** What was written to a new file. */
+export interface CopiedImage {
+  /** Bytes that were copied. */
+  readonly copiedBytes: number;
+  /** Bytes of blocks that are zero and were not. */
+  readonly skippedBytes: number;
+  /** Bytes of the file. */
+  readonly fileSize: number;
+}
+
+/** What a copy is made of. */
+export interface CopySource {
+  /** The image. */
+  readonly storage: Storage;
+  /** Its path. */
+  readonly path: string;
+  /** That of its parent; undefined if it has none, or that is not there. */
+  readonly parentPath: string | undefined;
+}
+
 /** Writes an image as compacting it in place would leave it, to a new file that appears when it is complete. */
 export async function writeCompacted(
-  storage: Storage,
+  { storage, path, parentPath }: CopySource,
   image: SoundExamination,
   { found, plan }: Compaction,
   options: CompactOptions & { readonly output: string },
-): Promise<{ readonly copiedBytes: number; readonly skippedBytes: number }> {
+): Promise<CopiedImage> {
   const { output, force, lock, signal, onProgress } = options;
   const { layout, metadata, table, context } = found;
   const file = await OutputFile.create(output, { force, lock });
   const blockBytes = layout.blockSize + layout.bitmapBytes;
+  let fileSize: number;
   const meter = new ProgressMeter('copy', plan.kept.blocks.length * blockBytes, onProgress);
   try {
     for (const { start, end } of [...metadata.needed, ...metadata.reserved]) {
@@ -62,14 +84,15 @@ export async function writeCompacted(
       { position: plan.footerOffset, bytes: encodeFooter(image.footer) },
     ];
     for (const { position, bytes } of writes) await file.storage.write(bytes, position);
+    if (parentPath !== undefined) await nameParentFrom({ storage: file.storage, source: path, output, parentPath });
     signal?.throwIfAborted();
-    await file.commit();
+    fileSize = await file.commit();
   } catch (error) {
     await file.discard();
     throw error;
   }
   meter.finish();
-  return { copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes };
+  return { copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes, fileSize };
 }
 
 /** Copies what is not zero; the target has zeros there already. */

@@ -1,16 +1,25 @@
 import { FlatDisk } from '../disk/flat.ts';
-import { joinedRanges, type UnusedRange } from '../disk/unused-blocks.ts';
+import type { UnusedRange } from '../disk/unused-blocks.ts';
 import { shellPath } from '../format/shell.ts';
+import { alignUp } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { freeSpaceOn } from '../inspect/free-space.ts';
 import { borrowed } from '../storage/borrowed.ts';
+import type { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
-import { piecesOf } from '../stream/read-ahead.ts';
+import { piecesOf, type ReadRange } from '../stream/read-ahead.ts';
 import type { CompactOptions } from './compact-options.ts';
-import { beginChange, type CompactOutcome, type CompactSubject, storedBytesOf } from './compact-subject.ts';
+import {
+  beginChange,
+  type CompactOutcome,
+  type CompactSubject,
+  storedBytesAt,
+  storedBytesOf,
+} from './compact-subject.ts';
+import { masked, UnusedList } from './compact-unused.ts';
 import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { ProgressMeter } from './progress.ts';
-import { copyDraft } from './repair-copy.ts';
+import { copyDraft, copyStored } from './repair-copy.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -22,6 +31,9 @@ export interface FlatImage {
   readonly size: number;
 }
 
+/** What was done to it. */
+type Done = Pick<CompactOutcome, 'copiedBytes' | 'skippedBytes' | 'droppedBytes' | 'changed' | 'warnings'>;
+
 /** Makes holes of what is zero in a fixed or raw image; or a copy with holes. */
 export async function compactFlatImage(
   subject: CompactSubject,
@@ -29,29 +41,132 @@ export async function compactFlatImage(
   options: CompactOptions,
 ): Promise<CompactOutcome> {
   const { storage, shown } = subject;
-  const { output, dryRun, unusedRanges } = options;
+  const { output, unusedRanges } = options;
   const fileSize = await storage.size();
   const disk = new FlatDisk(borrowed(storage), size, true);
-  const unused: UnusedRange[] = [];
-  if (unusedRanges !== undefined) for await (const range of joinedRanges(disk, unusedRanges)) unused.push(range);
+  const unused = await UnusedList.of(disk, unusedRanges);
   const freeSpace = await freeSpaceOn(disk);
-  const told = {
+  const done =
+    output === undefined
+      ? await punchFlat(subject, { size, unused }, options)
+      : await copyFlat(subject, unused, { ...options, output });
+  return {
     ...{ path: output ?? shown, type, virtualSize: size, fileSizeBefore: fileSize, fileSize },
-    ...{ droppedBlocks: 0, movedBlocks: 0, freeSpace },
+    ...{ droppedBlocks: 0, movedBlocks: 0, freeSpace, ...done },
   };
-  if (output !== undefined && dryRun !== true) {
-    const copied = await copyDraft(masked(storage, unused), shown, output, options);
-    return { ...told, ...copied, droppedBytes: copied.skippedBytes, changed: copied.skippedBytes > 0, warnings: [] };
+}
+
+/** Given back is what the file system stores of the image and does not store of the copy. */
+async function copyFlat(
+  { storage, shown, storedBytes }: CompactSubject,
+  unused: UnusedList,
+  options: CompactOptions & { readonly output: string },
+): Promise<Done> {
+  const { output, dryRun } = options;
+  const source = masked(storage, unused);
+  const { storedAfter, ...copied } =
+    dryRun === true
+      ? await measureCopy(source, await pageBytesOf(storage), options)
+      : { ...(await copyDraft(source, shown, output, options)), storedAfter: await storedBytesAt(output) };
+  const isKnown = storedBytes !== null && storedAfter !== null;
+  const droppedBytes = isKnown ? Math.max(0, storedBytes - storedAfter) : copied.skippedBytes;
+  return { ...copied, droppedBytes, changed: true, warnings: [] };
+}
+
+/** What a copy would be, which stores whole pages. */
+async function measureCopy(
+  source: Storage,
+  pageBytes: number,
+  { onProgress, signal }: CompactOptions,
+): Promise<{ readonly copiedBytes: number; readonly skippedBytes: number; readonly storedAfter: number }> {
+  const meter = new ProgressMeter('plan', await source.size(), onProgress);
+  let storedAfter = 0;
+  const count = (bytes: Uint8Array): Promise<void> => {
+    storedAfter += alignUp(bytes.length, pageBytes);
+    return Promise.resolve();
+  };
+  await copyStored(source, count, { meter, signal });
+  meter.finish();
+  return { copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes, storedAfter };
+}
+
+/** What is to be punched. */
+interface Punching {
+  /** Bytes of the disk. */
+  readonly size: number;
+  readonly unused: UnusedList;
+}
+
+async function punchFlat(subject: CompactSubject, punching: Punching, options: CompactOptions): Promise<Done> {
+  const { storage, storedBytes, shown } = subject;
+  const canPunch = await storage.canPunchHoles();
+  let droppedBytes: number;
+  let isRefused = false;
+  if (options.dryRun === true || !canPunch) {
+    const byteLength = Math.min(await giveable(storage, punching, options), storedBytes ?? Number.POSITIVE_INFINITY);
+    isRefused = !canPunch && byteLength > 0;
+    droppedBytes = canPunch ? byteLength : 0;
+  } else {
+    const holes = new Holes(subject, options);
+    isRefused = !(await holes.make(punching));
+    // Holes that nobody could tell from zeros are among them: the file system knows how much it really gave up.
+    const storedAfter = await storedBytesOf(storage);
+    droppedBytes = Math.min(holes.byteLength, Math.max(0, (storedBytes ?? 0) - (storedAfter ?? 0)));
   }
-  const holes = new Holes(subject, disk, options);
-  const warning = await holes.make(unused);
-  // Holes that nobody could tell from zeros are among them: the file system knows how much it really gave up.
-  const storedBytes = dryRun === true ? 0 : await storedBytesOf(storage);
-  const givenBack = storedBytes === null ? holes.byteLength : Math.max(0, (subject.storedBytes ?? 0) - storedBytes);
-  const droppedBytes = Math.min(holes.byteLength, givenBack);
-  const changed = droppedBytes > 0;
-  const warnings = warning === undefined ? [] : [warning];
-  return { ...told, copiedBytes: 0, skippedBytes: 0, droppedBytes, changed, warnings };
+  const warnings = isRefused ? [refusal(shown)] : [];
+  return { copiedBytes: 0, skippedBytes: 0, droppedBytes, changed: droppedBytes > 0, warnings };
+}
+
+function refusal(shown: string): string {
+  return `there are zeros in it whose room cannot be given back here: that takes Linux, the optional package koffi and a file system with holes; vhd compact ${shellPath(shown)} -o NEW writes a copy with holes`;
+}
+
+/** Bytes whose room punching would give back: the pages that are stored, and are zero or not needed as a whole. */
+async function giveable(
+  storage: FileStorage,
+  { size, unused }: Punching,
+  { signal, onProgress }: CompactOptions,
+): Promise<number> {
+  const pageBytes = await pageBytesOf(storage);
+  const disk = storedDisk(storage, size, unused);
+  const meter = new ProgressMeter('plan', size, onProgress);
+  const buffer = new Uint8Array(PIECE_BYTES);
+  let pages = 0;
+  for await (const { start, length } of exactPieces(disk)) {
+    signal?.throwIfAborted();
+    const piece = buffer.subarray(0, length);
+    await disk.read(piece, start);
+    const isGiven = new Uint8Array(Math.ceil(length / pageBytes));
+    for (const range of [...zeroRuns(piece, start), ...unused.within(start, length)]) {
+      const from = Math.ceil((range.start - start) / pageBytes);
+      const to = Math.floor((range.start + range.length - start) / pageBytes);
+      if (to > from) isGiven.fill(1, from, to);
+    }
+    for (const isPage of isGiven) pages += isPage;
+    meter.skipped(length);
+  }
+  meter.finish();
+  return pages * pageBytes;
+}
+
+/** The disk with zeros where nothing is needed, whose extents are what the file system stores. */
+function storedDisk(storage: FileStorage, size: number, unused: UnusedList): FlatDisk {
+  const findData = (position: number, length: number): ReturnType<FileStorage['findStored']> =>
+    storage.findStored(position, length);
+  return new FlatDisk({ ...masked(storage, unused), findData }, size, true);
+}
+
+/** What is stored, to the page: a hole that is read over is none to be made. */
+async function* exactPieces(disk: FlatDisk): AsyncGenerator<ReadRange> {
+  for await (const { start, length, kind } of disk.extents()) {
+    if (kind === 'data') yield* piecesOf(start, start + length, PIECE_BYTES);
+  }
+}
+
+/** What the file system gives back as a whole or not at all. */
+async function pageBytesOf(storage: FileStorage): Promise<number> {
+  const { blksize } = await storage.stat();
+  return Math.max(512, Math.min(blksize, HOLE_GRAIN_BYTES));
 }
 
 /** Gives room back, stretch by stretch. */
@@ -59,58 +174,53 @@ class Holes {
   /** Bytes that need no room. */
   byteLength = 0;
   readonly #subject: CompactSubject;
-  readonly #disk: FlatDisk;
   readonly #options: CompactOptions;
   #isBegun = false;
 
-  constructor(subject: CompactSubject, disk: FlatDisk, options: CompactOptions) {
+  constructor(subject: CompactSubject, options: CompactOptions) {
     this.#subject = subject;
-    this.#disk = disk;
     this.#options = options;
   }
 
-  /** Makes holes of what is unused and of what is zero; why it cannot, if so. */
-  async make(unused: readonly UnusedRange[]): Promise<string | undefined> {
-    const { signal, onProgress } = this.#options;
-    const meter = new ProgressMeter('punch', this.#disk.size, onProgress);
-    for (const { start, length } of unused) {
-      signal?.throwIfAborted();
-      if (!(await this.#punch(start, length))) return this.#cannot();
+  /** Makes holes of what is unused and of what is zero, durably as far as it comes; false if it cannot. */
+  async make(punching: Punching): Promise<boolean> {
+    const { storage } = this.#subject;
+    let isMade: boolean;
+    try {
+      isMade = (await this.#punchEach(punching.unused)) && (await this.#punchZeros(punching));
+    } catch (error) {
+      if (this.#isBegun) await storage.flush().catch(() => undefined);
+      throw error;
     }
-    let position = 0;
-    const buffer = new Uint8Array(PIECE_BYTES);
-    for await (const extent of this.#disk.extents()) {
-      if (extent.kind === 'zero') continue;
-      meter.skipped(extent.start - position);
-      for (const { start, length } of piecesOf(extent.start, extent.start + extent.length, PIECE_BYTES)) {
-        signal?.throwIfAborted();
-        const piece = buffer.subarray(0, length);
-        await this.#disk.read(piece, start);
-        for (const run of zeroRuns(piece, start)) {
-          if (!(await this.#punch(run.start, run.length))) return this.#cannot();
-        }
-        meter.skipped(length);
-      }
-      position = extent.start + extent.length;
-    }
-    if (this.#isBegun) await this.#subject.storage.flush();
-    meter.finish();
-    return undefined;
+    if (this.#isBegun) await storage.flush();
+    return isMade;
   }
 
-  async #punch(start: number, length: number): Promise<boolean> {
-    if (this.#options.dryRun !== true) {
-      if (!this.#isBegun) await beginChange(this.#subject);
-      this.#isBegun = true;
-      if (!(await this.#subject.storage.punchHole(start, length))) return false;
+  async #punchZeros({ size, unused }: Punching): Promise<boolean> {
+    const { signal, onProgress } = this.#options;
+    const disk = storedDisk(this.#subject.storage, size, unused);
+    const meter = new ProgressMeter('punch', size, onProgress);
+    const buffer = new Uint8Array(PIECE_BYTES);
+    for await (const { start, length } of exactPieces(disk)) {
+      signal?.throwIfAborted();
+      const piece = buffer.subarray(0, length);
+      await disk.read(piece, start);
+      if (!(await this.#punchEach(zeroRuns(piece, start)))) return false;
+      meter.skipped(length);
     }
-    this.byteLength += length;
+    meter.finish();
     return true;
   }
 
-  #cannot(): string {
-    const { shown } = this.#subject;
-    return `there are zeros in it whose room cannot be given back here: that takes Linux, the optional package koffi and a file system with holes; vhd compact ${shellPath(shown)} -o NEW writes a copy with holes`;
+  async #punchEach(ranges: Iterable<ReadRange>): Promise<boolean> {
+    for (const { start, length } of ranges) {
+      this.#options.signal?.throwIfAborted();
+      if (!this.#isBegun) await beginChange(this.#subject);
+      this.#isBegun = true;
+      if (!(await this.#subject.storage.punchHole(start, length))) return false;
+      this.byteLength += length;
+    }
+    return true;
   }
 }
 
@@ -124,20 +234,4 @@ function zeroRuns(piece: Uint8Array, position: number): UnusedRange[] {
     else runs.push({ start, length });
   }
   return runs;
-}
-
-/** A storage that has zeros in some ranges. */
-function masked(storage: Storage, ranges: readonly UnusedRange[]): Storage {
-  if (ranges.length === 0) return storage;
-  return {
-    ...borrowed(storage),
-    async read(target, position) {
-      await storage.read(target, position);
-      for (const { start, length } of ranges) {
-        const from = Math.max(start - position, 0);
-        const to = Math.min(start + length - position, target.length);
-        if (to > from) target.fill(0, from, to);
-      }
-    },
-  };
 }

@@ -35,14 +35,22 @@ export interface CompactResult extends Omit<ChangedImage, 'type'> {
   readonly fileSizeBefore: number;
   /** Bytes that the file system had for it before; null if that is not known. */
   readonly storedBytesBefore: number | null;
-  /** Bytes that it has for it now; null if that is not known, as after a dry run. */
+  /** Bytes that it has for it now, or for the new file; null if that is not known, as after a dry run. */
   readonly storedBytes: number | null;
-  /** Bytes of the image that held nothing but zeros, or nothing else than the parent, and are given back. */
+  /**
+   * Bytes of blocks that held nothing but zeros, or nothing else than the parent, and are given back; of fixed and raw
+   * images what the file system stores less, but for what it keeps about holes.
+   */
   readonly droppedBytes: number;
   /** Blocks that were dropped; 0 for fixed and raw images. */
   readonly droppedBlocks: number;
   /** Blocks that moved towards the front; 0 for fixed and raw images. */
   readonly movedBlocks: number;
+  /**
+   * The directory that `parentDirs` must have for a new image to be opened; only where its parent is not in its own
+   * directory or below it.
+   */
+  readonly parentDir?: string;
   /** True if something was written, or would be. */
   readonly changed: boolean;
   /** What is free inside the file systems on the disk, as far as they tell: this cannot be seen as zeros. */

@@ -1,5 +1,5 @@
 import { forgetUndo } from '../open-journal.ts';
-import type { FileStorage } from '../storage/file.ts';
+import { FileStorage } from '../storage/file.ts';
 import type { CompactResult } from './compact-options.ts';
 
 /** An image that is being compacted. */
@@ -27,4 +27,10 @@ export async function storedBytesOf(storage: FileStorage): Promise<number | null
   const { blocks } = await storage.stat();
   // Windows does not tell.
   return process.platform === 'win32' ? null : blocks * 512;
+}
+
+/** The same for the file of a name. */
+export async function storedBytesAt(path: string): Promise<number | null> {
+  await using storage = await FileStorage.open(path);
+  return await storedBytesOf(storage);
 }

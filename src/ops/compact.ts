@@ -8,6 +8,7 @@ import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, readJournal } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS } from '../open-parent-options.ts';
+import { checkNotEmpty } from '../open-raw.ts';
 import { recognise } from '../open-recognise.ts';
 import { listenerFor, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -16,7 +17,7 @@ import { refuseBreakingChildren } from './children.ts';
 import { compactBlockImage } from './compact-block-image.ts';
 import { compactFlatImage } from './compact-flat-image.ts';
 import { COMPACT_OPTIONS, type CompactOptions, type CompactResult } from './compact-options.ts';
-import { type CompactOutcome, type CompactSubject, storedBytesOf } from './compact-subject.ts';
+import { type CompactOutcome, type CompactSubject, storedBytesAt, storedBytesOf } from './compact-subject.ts';
 import { carryOut, removeJournal } from './journal.ts';
 import { checkTarget } from './output-file.ts';
 import { refuseSameFile } from './same-file.ts';
@@ -29,7 +30,7 @@ import { refuseSameFile } from './same-file.ts';
  * the same, and the same call finishes it. Fixed and raw: zeros become holes of the file, where the system can.
  * @throws VhdError `ERR_VHD_IN_USE` if another program has it open, it is marked hidden, or a machine was saved with it;
  *   `ERR_VHD_CORRUPT` if a check of it finds errors; `ERR_VHD_JOURNAL` if another operation was not finished;
- *   `ERR_VHD_BITMAP`; `ERR_VHD_UNSUPPORTED` for a device, and a batmap that cannot be kept right; `ERR_VHD_EXISTS`,
+ *   `ERR_VHD_BITMAP`; `ERR_VHD_SIZE` for an empty file; `ERR_VHD_UNSUPPORTED` for what is no regular file, and a batmap that cannot be kept right; `ERR_VHD_EXISTS`,
  *   `ERR_VHD_SAME_FILE` for `output`; with `unusedRanges` in place `ERR_VHD_HAS_CHILDREN`
  */
 export async function compact(path: string, options: CompactOptions = {}): Promise<CompactResult> {
@@ -43,7 +44,7 @@ export async function compact(path: string, options: CompactOptions = {}): Promi
   }
   const storage = isInPlace ? await openWritableFile(path, options) : await openForReading(path, options);
   try {
-    checkFile(storage, path);
+    await checkFile(storage, path);
     const storedBytesBefore = await storedBytesOf(storage);
     const subject: CompactSubject = {
       shown: path,
@@ -52,11 +53,16 @@ export async function compact(path: string, options: CompactOptions = {}): Promi
       storedBytes: storedBytesBefore,
     };
     const outcome = await compactOpen(subject, isInPlace, options);
-    const storedBytes = isInPlace ? await storedBytesOf(storage) : null;
+    const storedBytes = dryRun === true ? null : await storedAfter(storage, output);
     return { ...outcome, storedBytesBefore, storedBytes, seconds: (performance.now() - start) / 1000 };
   } finally {
     await storage.close();
   }
+}
+
+/** Of the new file, if there is one. */
+function storedAfter(storage: FileStorage, output: string | undefined): Promise<number | null> {
+  return output === undefined ? storedBytesOf(storage) : storedBytesAt(output);
 }
 
 function checkOptions(options: CompactOptions): void {
@@ -78,12 +84,18 @@ function openForReading(path: string, options: CompactOptions): Promise<FileStor
 }
 
 /** On a device there is nothing to give back to. */
-function checkFile({ capabilities }: FileStorage, shown: string): void {
-  if (capabilities.growable !== false) return;
-  throw new VhdError('ERR_VHD_UNSUPPORTED', 'a block device has no space to give back: expected a file', {
-    ...{ storage: shown, expected: 'a file', found: 'a block device' },
-    remedy: `vhd convert ${shellPath(shown)} NEW.vhd leaves out what is zero`,
-  });
+async function checkFile(storage: FileStorage, shown: string): Promise<void> {
+  const stats = await storage.stat();
+  if (stats.isFile()) return;
+  const found = stats.isBlockDevice() ? 'a block device' : 'no regular file';
+  throw new VhdError(
+    'ERR_VHD_UNSUPPORTED',
+    `only a file has space to give back: expected a regular file, found ${found}`,
+    {
+      ...{ storage: shown, expected: 'a regular file', found },
+      remedy: `vhd convert ${shellPath(shown)} NEW.vhd leaves out what is zero`,
+    },
+  );
 }
 
 async function compactOpen(
@@ -96,7 +108,10 @@ async function compactOpen(
   await finishBegun(subject, found, isInPlace);
   const kind = options.from ?? (await recognise(storage, found));
   if (isInPlace) await refuseChange(subject, options);
-  if (kind === 'raw') return compactFlatImage(subject, { type: 'raw', size: found.fileSize }, options);
+  if (kind === 'raw') {
+    checkNotEmpty(found.fileSize, shown);
+    return compactFlatImage(subject, { type: 'raw', size: found.fileSize }, options);
+  }
   const image = soundImage(found, shown);
   const findings = await soundFindings(subject, options);
   if (image.type === 'fixed') {

@@ -7,7 +7,7 @@ import { deviceSize } from './file-device.ts';
 import { isLockedForWriting, type LockKind, lockFile } from './file-lock.ts';
 import { openForStorage } from './file-open.ts';
 import type { FilePiece } from './native-batch.ts';
-import { cloneFile, HoleFinder, punchHole, readBatch, writeBatch } from './native-files.ts';
+import { canPunchHoles, cloneFile, HoleFinder, punchHole, readBatch, writeBatch } from './native-files.ts';
 import { settleAll } from './settle.ts';
 import {
   closedError,
@@ -59,6 +59,7 @@ export class FileStorage implements Storage {
   readonly #handle: FileHandle | undefined;
   readonly #blockingWrites: boolean;
   readonly #holes: HoleFinder;
+  readonly #allHoles: HoleFinder;
   #lockFd: number | undefined;
   #wasLocked = false;
   #closing: Promise<void> | undefined;
@@ -74,7 +75,9 @@ export class FileStorage implements Storage {
     this.name = name;
     this.#handle = options.handle;
     this.#blockingWrites = options.blockingWrites === true;
-    this.#holes = new HoleFinder({ fd, name, isOwn: options.handle === undefined });
+    const file = { fd, name, isOwn: options.handle === undefined };
+    this.#holes = new HoleFinder(file);
+    this.#allHoles = new HoleFinder(file, true);
     const { writable, growable } = options;
     this.capabilities = { writable, growable, discard: 'ignored', durableFlush: true, preferredIoSize: 1024 * 1024 };
   }
@@ -284,11 +287,29 @@ export class FileStorage implements Storage {
     checkRange('discard', position, length, await this.size());
   }
 
-  /** Makes a hole of a range where {@link nativeSupport} tells of that; false if it cannot be, and nothing has changed then. */
+  /**
+   * The same whatever there is to be gained, and where the system may call a hole what is still on its way to the disk: for
+   * who gives room back, not for who reads.
+   */
+  async findStored(position: number, length: number): Promise<StoredRange | undefined> {
+    checkRange('findStored', position, length, Number.MAX_SAFE_INTEGER);
+    return this.#run(() => this.#allHoles.find(position, length));
+  }
+
+  /** True if {@link FileStorage.punchHole} is to be expected to work, as far as that is known without trying. */
+  async canPunchHoles(): Promise<boolean> {
+    return this.#run(() => canPunchHoles(this.#fd));
+  }
+
+  /**
+   * Makes a hole of a range where {@link nativeSupport} tells of that; false if it cannot be, and nothing has changed then.
+   * Any other error of the system passes.
+   */
   async punchHole(position: number, length: number): Promise<boolean> {
     this.#checkWritable();
     checkRange('punchHole', position, length, Number.MAX_SAFE_INTEGER);
-    return this.#run(() => punchHole(this.#fd, position, length));
+    const file = { fd: this.#fd, name: this.name, isOwn: this.#handle === undefined };
+    return this.#run(() => punchHole(file, position, length));
   }
 
   async close(): Promise<void> {
@@ -300,6 +321,7 @@ export class FileStorage implements Storage {
     // A descriptor closed under a call on its way may by then be another file's: wait for all of them.
     if (this.#pending > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#holes.close();
+    await this.#allHoles.close();
     if (this.#lockFd !== undefined) await closeFile(this.#lockFd);
     if (this.#handle === undefined) await closeFile(this.#fd);
   }

@@ -1,5 +1,5 @@
 import * as fs from 'node:fs';
-import { promisify } from 'node:util';
+import { getSystemErrorMap, promisify } from 'node:util';
 import { loadNative, type NativeFiles } from './native.ts';
 import type { FilePiece } from './native-batch.ts';
 import { type PlacedBytes, type StoredRange, truncatedError } from './storage.ts';
@@ -25,6 +25,10 @@ const SEEK_ATTEMPTS = 8;
  * and ext4, xfs, btrfs, tmpfs. Others may be right as well; there, holes are read.
  */
 const TELL_HOLES: readonly number[] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994];
+/** File systems that have no holes, by their magic number: FAT, exFAT, 9p. */
+const KEEP_ROOM: readonly number[] = [0x4d44, 0x2011_bab0, 0x0102_1997];
+/** Of Linux, the same everywhere that the helper is used (errno(3)): `ENOSYS`, `EOPNOTSUPP`. */
+const CANNOT_PUNCH: readonly number[] = [38, 95];
 /** File systems that can share room between files: xfs, btrfs. */
 const SHARE_ROOM: readonly number[] = [0x5846_5342, 0x9123_683e];
 
@@ -46,13 +50,16 @@ interface Seekable {
 /** Finds the holes of an open file, where the file system and the native helper can tell. */
 export class HoleFinder {
   readonly #file: OpenFile;
+  readonly #isThorough: boolean;
   #seekable: Seekable | undefined;
   #opening: Promise<Seekable | undefined> | undefined;
   #isUnreliable = false;
   #calls = 0;
 
-  constructor(file: OpenFile) {
+  /** Thorough: it is asked for holes of any size, on any file system. That suits who gives back room, not who reads. */
+  constructor(file: OpenFile, isThorough = false) {
     this.#file = file;
+    this.#isThorough = isThorough;
   }
 
   /** See {@link Storage.findData}. Where nobody can tell, the whole range counts as stored. */
@@ -105,8 +112,9 @@ export class HoleFinder {
   async #tryOpen(): Promise<Seekable | undefined> {
     const { fd, isOwn } = this.#file;
     const status = await stat(fd);
-    if (!status.isFile() || status.size - status.blocks * 512 < WORTHWHILE_HOLE_BYTES) return undefined;
-    if (!(await isOnOneOf(fd, TELL_HOLES))) return undefined;
+    if (!status.isFile()) return undefined;
+    const isWorthwhile = status.size - status.blocks * 512 >= WORTHWHILE_HOLE_BYTES;
+    if (!this.#isThorough && !(isWorthwhile && (await isOnOneOf(fd, TELL_HOLES)))) return undefined;
     const { files: native } = await loadNative();
     if (native === undefined) return undefined;
     // Opened once more, it has a cursor of its own.
@@ -132,11 +140,27 @@ export async function cloneFile(sourceFd: number, targetFd: number): Promise<boo
   return false;
 }
 
-/** Gives the room of a range of a file back, which has to hold nothing but zeros; false if that cannot be. */
-export async function punchHole(fd: number, position: number, length: number): Promise<boolean> {
+/** True if the room of a part of a file can be given back, as far as that is known without trying. */
+export async function canPunchHoles(fd: number): Promise<boolean> {
+  if (!(await stat(fd)).isFile() || (await isOnOneOf(fd, KEEP_ROOM))) return false;
+  const { files } = await loadNative();
+  return files !== undefined;
+}
+
+/**
+ * Makes a hole of a range of a file, which reads as zeros then; false if that cannot be, and nothing has changed. Any other
+ * failure is an error as Node's own are.
+ */
+export async function punchHole({ fd, name }: OpenFile, position: number, length: number): Promise<boolean> {
   if (length === 0 || !(await stat(fd)).isFile()) return false;
   const { files } = await loadNative();
-  return (await files?.punchHole(fd, position, length)) === true;
+  if (files === undefined) return false;
+  const errno = await files.punchHole(fd, position, length);
+  if (errno === 0) return true;
+  if (CANNOT_PUNCH.includes(errno)) return false;
+  const [code, what] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error'];
+  const message = `${code}: ${what}, fallocate '${name}'`;
+  throw Object.assign(new Error(message), { errno: -errno, code, syscall: 'fallocate', path: name });
 }
 
 /** Reads many pieces of a file in one go, where the native helper can; resolves to what is still to be read. */

@@ -19,8 +19,10 @@ export interface NativeFiles {
    * Gives 0, or the number of the error.
    */
   recordLock(fd: number, command: number, record: Uint8Array): number;
-  /** Gives the room of a range back, which reads as zeros then; the length stays. False if the system refuses, for any reason. */
-  punchHole(fd: number, position: number, length: number): Promise<boolean>;
+  /**
+   * Gives the room of a range back, which reads as zeros then; the length stays. Gives 0, or the number of the error.
+   */
+  punchHole(fd: number, position: number, length: number): Promise<number>;
   /** Writes many pieces of a file in one go; undefined where that is not known to work. */
   readonly batches: BatchWriter | undefined;
 }
@@ -94,10 +96,14 @@ async function bindNative(): Promise<NativeHelper> {
         });
       }),
     recordLock: (fd, command, record) => (fcntl(fd, command, record) === 0 ? 0 : koffi.errno()),
-    punchHole: async (fd, position, length) =>
-      (await aside((done) => {
-        fallocate.async(fd, PUNCH_HOLE, position, length, done);
-      })) === 0,
+    punchHole: (fd, position, length) =>
+      new Promise((resolve, reject) => {
+        fallocate.async(fd, PUNCH_HOLE, position, length, (error: unknown, result: unknown) => {
+          if (error !== null) reject(new Error('fallocate could not be called', { cause: error }));
+          // The error of this call, also when others are on their way.
+          else resolve(result === 0 ? 0 : koffi.errno());
+        });
+      }),
     batches: arch === 'x64' ? new BatchWriter(bindBatchCalls(library, koffi.address)) : undefined,
   };
   return { files, version: koffi.version };

@@ -1,4 +1,4 @@
-import { open, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openVhd } from '../../src/open.ts';
 import { check } from '../../src/ops/check.ts';
@@ -41,7 +41,32 @@ describe('vhd compact', () => {
       ...{ fileSizeBefore: bytes.length, fileSize: (await stat(path)).size, droppedBlocks: 1, movedBlocks: 1 },
       ...{ droppedBytes: BLOCK, copiedBytes: BLOCK + 512, skippedBytes: 0, freeSpace: [], warnings: [] },
     });
-    expect((await vhd(['compact', path])).stdout).toMatch(/: nothing to give back\n/);
+    expect((await vhd(['compact', path])).stdout).toMatch(/: nothing to give back\n {2}file {4}1\.02 MiB\n$/);
+    const copy = path.replace('.vhd', '-copy.vhd');
+    const wouldWrite = await vhd(['compact', path, '-o', copy, '--dry-run']);
+    expect(wouldWrite.stdout).toBe(`would write ${copy}\n  file    1.02 MiB\n`);
+    expect((await vhd(['compact', path, '-o', copy])).stdout).toBe(`wrote ${copy}\n  file    1.02 MiB\n`);
+  });
+
+  it('tells what is stored where that is another figure than the size', async () => {
+    const path = temp.file('sparse.raw');
+    await using file = await open(path, 'w+');
+    await file.truncate(64 * 1024 * 1024);
+    await file.write(pattern(1024 * 1024, 1), 0, 1024 * 1024, 0);
+    const { stdout } = await vhd(['compact', path, '--dry-run']);
+    expect(stdout).toBe(`${path}: nothing to give back\n  file    64 MiB\n  stored  1 MiB\n`);
+  });
+
+  it('says where the parent of a new image is', async () => {
+    await mkdir(temp.file('family'));
+    const [parent, child] = [temp.file('family/parent.vhd'), temp.file('family/child.vhd')];
+    await createImage(parent, { size: 8 * BLOCK, blockSize: BLOCK });
+    await createImage(child, { parent });
+    const { code, stderr } = await vhd(['compact', child, '-o', temp.file('grandchild.vhd')]);
+    expect([code, stderr]).toEqual([0, '']);
+    const output = temp.file('family/below/child.vhd');
+    await mkdir(temp.file('family/below'));
+    expect((await vhd(['compact', child, '-o', output])).stderr).toContain(`--parent-dir ${temp.file('family')}`);
   });
 
   it('mends what check says it mends', async () => {
@@ -89,6 +114,8 @@ describe('vhd compact', () => {
     [['compact', 'x.vhd', '-o', '-'], 2],
     [['compact', 'x.vhd', '--force'], 2],
     [['compact', 'missing.vhd'], 4],
+    [['compact', '/dev/null'], 3],
+    [['compact', '/dev/null', '--dry-run'], 3],
   ])('%j ends with %i', async (words, code) => {
     expect((await vhd(words)).code).toBe(code);
   });

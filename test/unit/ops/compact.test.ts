@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { encodeFooter } from '../../../src/format/footer.ts';
 import { openDisk, openVhd } from '../../../src/open.ts';
@@ -216,6 +216,37 @@ describe('compacting to a new file', () => {
     await expect(compact(path, { output })).rejects.toMatchObject({ code: 'ERR_VHD_EXISTS' });
     await expect(compact(path, { output: path, force: true })).rejects.toMatchObject({ code: 'ERR_VHD_SAME_FILE' });
     await compact(path, { output, force: true });
+  });
+});
+
+describe('compacting a child to a new file', () => {
+  it('names the parent from there, and says where it is', async () => {
+    const top = temp.file(`${count++}`);
+    await mkdir(`${top}/a/b`, { recursive: true });
+    const [parent, child] = [`${top}/a/parent.vhd`, `${top}/a/child.vhd`];
+    await createImage(parent, { size: SIZE, blockSize: BLOCK });
+    await put(parent, [pattern(BLOCK, 1), 0]);
+    await createImage(child, { parent, blockSize: BLOCK });
+    await put(child, [pattern(BLOCK, 2), BLOCK], [pattern(512, 1), 0]);
+    const expected = await contentOf(child);
+    const [above, below, beside] = [`${top}/above.vhd`, `${top}/a/b/below.vhd`, `${top}/a/beside.vhd`];
+    expect(await compact(child, { output: below })).toMatchObject({ parentDir: `${top}/a`, droppedBlocks: 1 });
+    for (const output of [above, beside]) {
+      const result = await compact(child, { output });
+      expect(result).not.toHaveProperty('parentDir');
+      expect(result.fileSize).toBe((await stat(output)).size);
+    }
+    const front = async (path: string): Promise<Uint8Array> => (await readFile(path)).subarray(512, 1536);
+    expect(firstDifference(await front(beside), await front(child))).toBe(-1);
+    // Elsewhere the full names lead to nothing any more: those from the image's directory have to be right.
+    const moved = `${top}-moved`;
+    await rename(top, moved);
+    for (const output of [above, below, beside]) {
+      const path = output.replace(top, moved);
+      await using disk = await openVhd(path, { followParents: true });
+      expect(firstDifference(await disk.readBytes(0, SIZE), expected)).toBe(-1);
+      expect((await check(path, { deep: true, followParents: true })).findings).toEqual([]);
+    }
   });
 });
 

@@ -129,6 +129,28 @@ for (const folder of sparseFolders('native-files')) {
       await storage.close();
     });
 
+    it('finds the holes of such a file for who asks for all of them', async () => {
+      writeSparse(path, 15 * MiB, [[MiB, pattern(PAGE)]]);
+      const storage = await FileStorage.open(path);
+      expect(await storage.findStored(5, 14 * MiB)).toEqual({ start: MiB, length: PAGE });
+      expect(await storage.findStored(2 * MiB, MiB)).toBeUndefined();
+      await storage.close();
+    });
+
+    it('makes a hole, or passes on why it failed', async () => {
+      writeFileSync(path, pattern(4 * PAGE));
+      const storage = await FileStorage.open(path, { writable: true });
+      expect(await storage.canPunchHoles()).toBe(true);
+      expect(await storage.punchHole(PAGE, PAGE)).toBe(true);
+      expect(await storage.findStored(PAGE, 3 * PAGE)).toEqual({ start: 2 * PAGE, length: 2 * PAGE });
+      await storage.close();
+      const { files } = await loadNative();
+      const file = openSync(path, 'r');
+      // EBADF: it is open for reading only.
+      expect(await files!.punchHole(file, 0, PAGE)).toBe(9);
+      closeSync(file);
+    });
+
     it('takes everything for stored when it is turned off', async () => {
       vi.stubEnv('VHDKIT_NATIVE', '0');
       writeSparse(path, GiB, []);
