@@ -4,8 +4,7 @@ import { VhdError } from '../errors.ts';
 import { remedyFor } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import type { Journal } from '../open-journal.ts';
-import { encodeJournal } from '../open-journal-record.ts';
-import { isUndoable, keepForUndo, performJournal } from './journal.ts';
+import { isUndoable, keepForUndo, performJournal, sealJournal } from './journal.ts';
 import { freeBytesAt, noSpaceError } from './merge-plan.ts';
 import type { DraftChanges } from './repair-draft.ts';
 import { draftResized } from './resize-draft.ts';
@@ -43,13 +42,15 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
   });
   const changes = await draft.changes();
   const journal = journalFor(resizing, changes, options.now ?? new Date());
-  await checkRoom(shown, journal);
+  const bytes = sealJournal(shown, journal);
+  await checkRoom(shown, bytesOf(journal) + 2 * bytes.length);
   options.signal?.throwIfAborted();
   if (options.dryRun !== true) {
-    await performJournal(image, journal, async () => {
+    const finish = async (): Promise<void> => {
       await checkResult(image, size);
       await keepForUndo(image, journal);
-    });
+    };
+    await performJournal(image, journal, finish, bytes);
   }
   const canUndo = isUndoable(journal);
   const told = { tableMoved: isTableMoved, freedBlocks, creatorBefore, canUndo };
@@ -74,9 +75,8 @@ function journalFor({ found, size }: Resizing, { fileSizeAfter, writes, cut }: D
 }
 
 /** The journal is there twice when it is kept for `undo`. */
-async function checkRoom(path: string, journal: Journal): Promise<void> {
+async function checkRoom(path: string, neededBytes: number): Promise<void> {
   const freeBytes = await freeBytesAt(path);
-  const neededBytes = bytesOf(journal) + 2 * encodeJournal(journal).length;
   if (freeBytes !== undefined && freeBytes < neededBytes) throw noSpaceError(path, neededBytes, freeBytes);
 }
 
