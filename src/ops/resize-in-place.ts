@@ -1,4 +1,3 @@
-import type { Patch } from '../disk/overlay.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { remedyFor } from '../format/shell.ts';
@@ -7,6 +6,7 @@ import type { Journal } from '../open-journal.ts';
 import { isUndoable, keepForUndo, performJournal, sealJournal } from './journal.ts';
 import { freeBytesAt, noSpaceError } from './merge-plan.ts';
 import type { DraftChanges } from './repair-draft.ts';
+import type { ContentsPlan } from './resize-contents.ts';
 import { draftResized } from './resize-draft.ts';
 import { type OpenImage, parentsOf } from './resize-open.ts';
 import type { ResizeOptions, ResizeResult } from './resize-options.ts';
@@ -18,8 +18,8 @@ export interface Resizing {
   readonly found: SoundExamination;
   /** Virtual size in bytes afterwards. */
   readonly size: number;
-  /** Bytes of the disk that become others. */
-  readonly patches: readonly Patch[];
+  /** What becomes of what is on it. */
+  readonly contents: Pick<ContentsPlan, 'patches' | 'unclaimed'>;
 }
 
 type Done = Pick<
@@ -29,7 +29,8 @@ type Done = Pick<
 
 /** Changes the image in memory, writes down what that changes of the file, and then does it. */
 export async function changeInPlace(resizing: Resizing, options: ResizeOptions): Promise<Done> {
-  const { image, found, size, patches } = resizing;
+  const { image, found, size, contents } = resizing;
+  const { patches, unclaimed } = contents;
   const { storage, shown } = image;
   const openParent = async (): Promise<ParentDisk> => (await parentsOf(image, found, options))?.parent;
   const {
@@ -42,6 +43,7 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
   });
   const changes = await draft.changes();
   const journal = journalFor(resizing, changes, options.now ?? new Date());
+  if (unclaimed !== undefined && !isUndoable(journal)) throw unclaimed();
   const bytes = sealJournal(shown, journal);
   await checkRoom(shown, bytesOf(journal) + 2 * bytes.length);
   options.signal?.throwIfAborted();
