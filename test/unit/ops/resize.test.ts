@@ -263,7 +263,10 @@ describe('is refused', () => {
   it('for a raw file, options that are none, and while something else is under way', async () => {
     const raw = folder.file('disk.raw');
     await writeFile(raw, new Uint8Array(MIB));
-    expect(await failure(raw, { growBy: MIB })).toMatchObject({ code: 'ERR_VHD_NOT_VHD' });
+    expect(await failure(raw, { growBy: MIB })).toMatchObject({
+      code: 'ERR_VHD_NOT_VHD',
+      remedy: expect.stringContaining(`vhd convert ${raw} NEW.vhd --from raw`) as string,
+    });
     const path = await imageOf('begun', 'dynamic');
     for (const [options, error] of [
       [{ to: 1 } as ResizeOptions, TypeError],
