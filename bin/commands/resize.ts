@@ -14,7 +14,7 @@ import { jsonText } from '../report.ts';
 import { resizeText } from '../resize-text.ts';
 import type { Session } from '../session.ts';
 import { parseBytes, parseDiskSize } from '../sizes.ts';
-import { typeOfName } from '../target.ts';
+import { nameWarnings, typeOfName } from '../target.ts';
 
 interface Flags extends ParentFlags, LongFlags, BreakingFlags {
   readonly round?: number | undefined;
@@ -91,8 +91,13 @@ function checkFlags(image: string, { output, force }: Flags): void {
   if (output === undefined && force === true) {
     throw new UsageError('--force: is for -o, and in place nothing is replaced', 'leave it away');
   }
-  if (output !== undefined && typeOfName(output) === 'raw') {
-    const way = `name it .vhd; or resize it, and vhd convert ${shellPath(image)} ${shellPath(output)}`;
+  // A name that says nothing is as good as any; one of another format misleads.
+  if (output !== undefined && nameWarnings(output, 'dynamic').length > 0) {
+    const isRaw = typeOfName(output) === 'raw';
+    const second = isRaw
+      ? `, and vhd convert ${shellPath(image)} ${shellPath(output)}`
+      : '; other programs make that of it';
+    const way = `name it .vhd; or resize it${second}`;
     throw new UsageError(`it is named ${extname(output)}, and resize makes VHDs`, way, output);
   }
 }

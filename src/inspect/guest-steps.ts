@@ -19,6 +19,14 @@ const GROWERS: Readonly<Record<string, string>> = {
 const OF_WINDOWS: readonly string[] = ['ntfs', 'ReFS', 'BitLocker'];
 const MBR_LIMIT_BYTES = 2 ** 32 * 512;
 const EXTENDED_TYPES: readonly string[] = ['0x05', '0x0f', '0x85'];
+/** Nobody wants these larger: recovery, EFI, reserved by Microsoft, swap. */
+const AUXILIARY_TYPES: readonly string[] = [
+  'DE94BBA4-06D1-4D40-A16A-BFD50179D6AC',
+  'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
+  'E3C9E316-0B5C-4DB8-817D-F92DF00215AE',
+  '0657FD6D-A4AB-43C4-84E5-0933C84B4F4F',
+  ...['0x27', '0xef', '0x82'],
+];
 
 /**
  * What is left to do inside the guest so that it uses what a disk gained, one sentence each; nothing if the disk is empty.
@@ -34,7 +42,7 @@ export function guestSteps(
   if (scheme === 'none') return fileSystem === null ? [] : [wholeDiskStep(fileSystem)];
   const last = lastPartition(partitions);
   if (last === undefined) return ['make a partition in the new space'];
-  const steps = partitionSteps(last);
+  const steps = stepsBehind(last, partitions);
   const isOutOfReach = scheme === 'mbr' && size > MBR_LIMIT_BYTES;
   return isOutOfReach ? [...steps, 'an MBR reaches no further than 2 TiB: gdisk makes a GPT of it'] : steps;
 }
@@ -49,13 +57,35 @@ export function lastPartition(partitions: readonly Partition[]): Partition | und
     );
 }
 
-function partitionSteps({ number, fileSystem }: Partition): string[] {
+/** What lies last may be there for the one before it, which is then the one to become larger. */
+function stepsBehind(last: Partition, partitions: readonly Partition[]): string[] {
+  const wanted = isAuxiliary(last) ? lastPartition(partitions.filter((each) => !isAuxiliary(each))) : last;
+  if (wanted === undefined || wanted === last) return partitionSteps(last, partitions);
+  const what = last.typeName ?? last.fileSystem?.type ?? last.type;
+  const inTheWay = `partition ${last.number} (${what}) is in the way of partition ${wanted.number}: move it to the end, or remove it and make it anew there`;
+  return [inTheWay, ...partitionSteps(wanted, partitions)];
+}
+
+function isAuxiliary({ type, fileSystem }: Partition): boolean {
+  return AUXILIARY_TYPES.includes(type) || fileSystem?.type === 'swap';
+}
+
+function partitionSteps({ number, start, fileSystem }: Partition, partitions: readonly Partition[]): string[] {
   if (fileSystem !== null && OF_WINDOWS.includes(fileSystem.type)) {
     return [`extend partition ${number} (${fileSystem.type}): Disk Management, Extend Volume; or diskpart, extend`];
   }
+  const around = partitions.find(
+    (each) => EXTENDED_TYPES.includes(each.type) && each.start <= start && start < each.start + each.length,
+  );
+  // Windows does that by itself.
+  const first = around === undefined ? [] : [extendedStep(around.number, number)];
   const grow = `make partition ${number} larger: growpart /dev/sdX ${number}`;
-  if (fileSystem === null) return [`${grow}; then what is in it`];
-  return [grow, stepFor(fileSystem, `/dev/sdX${number}`)];
+  if (fileSystem === null) return [...first, `${grow}; then what is in it`];
+  return [...first, grow, stepFor(fileSystem, `/dev/sdX${number}`)];
+}
+
+function extendedStep(number: number, inner: number): string {
+  return `first the extended partition ${number} around partition ${inner}: parted /dev/sdX resizepart ${number} 100%`;
 }
 
 function wholeDiskStep({ type }: FileSystem): string {

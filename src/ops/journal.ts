@@ -22,14 +22,16 @@ import { renameFile } from './output-file.ts';
  * Writes down what is going to be done to an image, durably: after a crash there is a whole journal or none. Lock the image
  * for writing before. What was kept of an earlier change goes first: it could not be taken back without this one.
  * @param replace put it in the place of one that is there; without, one that is there is an error
- * @throws VhdError `ERR_VHD_EXISTS`
+ * @param bytes what `sealJournal` made of it, where that was done before
+ * @throws VhdError `ERR_VHD_EXISTS`, and what `sealJournal` throws
  */
-export async function writeJournal(image: string, journal: Journal, replace = false): Promise<void> {
+export async function writeJournal(
+  image: string,
+  journal: Journal,
+  replace = false,
+  bytes: Uint8Array = sealJournal(image, journal),
+): Promise<void> {
   const path = (await findJournalPath(image)) ?? journalPath(image);
-  const bytes = encodeJournal(journal);
-  const { problem } = decodeJournal(bytes);
-  if (problem !== undefined) throw new Error(`a journal that could not be read back: ${problem}`);
-  if (bytes.length > MAX_JOURNAL_BYTES) throw tooManyChanges(image);
   // Told of the directory: a file that cannot be made in it is none that anybody named.
   await fs.access(dirname(path), fs.constants.W_OK);
   const unfinished = unfinishedPath(path);
@@ -48,6 +50,19 @@ export async function writeJournal(image: string, journal: Journal, replace = fa
     throw error;
   }
   await syncDirectory(dirname(path));
+}
+
+/**
+ * The bytes of a journal as a file, checked to be what is read back.
+ * @param image its path, for the error
+ * @throws VhdError `ERR_VHD_LIMIT` if there is more to be changed than one journal holds
+ */
+export function sealJournal(image: string, journal: Journal): Uint8Array {
+  const bytes = encodeJournal(journal);
+  if (bytes.length > MAX_JOURNAL_BYTES) throw tooManyChanges(image, `one of ${bytes.length} bytes`);
+  const { problem } = decodeJournal(bytes);
+  if (problem !== undefined) throw tooManyChanges(image, `one that cannot be read back: ${problem}`);
+  return bytes;
 }
 
 /** A journal that is not whole yet. */
@@ -101,13 +116,15 @@ export function isUndoable({ details }: Journal): boolean {
  * Changes an image by a journal: journal, writes, barrier, and then `finish` says what becomes of the journal. What fails
  * is rolled back, as when the disk is full; if not even that can be done, the journal stays and says so.
  * @param path of the image, behind all symbolic links
+ * @param bytes what `sealJournal` made of it, where that was done before
  */
 export async function performJournal(
   { storage, path }: { readonly storage: Storage; readonly path: string },
   journal: Journal,
   finish: (path: string, journal: Journal) => Promise<void>,
+  bytes?: Uint8Array,
 ): Promise<void> {
-  await writeJournal(path, journal);
+  await writeJournal(path, journal, false, bytes);
   try {
     await carryOut(storage, journal);
   } catch (error) {
@@ -210,10 +227,11 @@ function isSame(found: Uint8Array, bytes: Uint8Array, start: number, end: number
 }
 
 /** More changes than one journal holds. */
-export function tooManyChanges(storage: string): VhdError {
+export function tooManyChanges(storage: string, found = 'a larger one'): VhdError {
   return new VhdError('ERR_VHD_LIMIT', 'there is more to be changed than one journal holds', {
     storage,
     expected: `a journal of at most ${MAX_JOURNAL_BYTES} bytes`,
+    found,
     remedy: 'write a new image with -o, which needs no journal; or vhd convert',
   });
 }

@@ -1,11 +1,13 @@
 import type { Disk } from '../disk/disk.ts';
 import type { Patch } from '../disk/overlay.ts';
+import type { FileRange } from '../disk/placement.ts';
 import { VhdError } from '../errors.ts';
 import { formatBytes } from '../format/byte-count.ts';
 import { shellPath } from '../format/shell.ts';
-import { SECTOR_BYTES } from '../format/spec.ts';
+import { alignUp, SECTOR_BYTES } from '../format/spec.ts';
 import { dataRuns } from '../format/zeros.ts';
 import { fileSystemSize } from '../inspect/file-system-size.ts';
+import { decodeGptHeader, entriesByteLength } from '../inspect/gpt-header.ts';
 import { planGptMove, type ReadBytes } from '../inspect/gpt-move.ts';
 import { dynamicDiskPartition, minimumSize } from '../inspect/minimum-size.ts';
 import type { DiskContents } from '../inspect/partition-table.ts';
@@ -38,6 +40,12 @@ export interface ContentsPlan {
   readonly gpt: 'moved' | 'left' | 'none';
   /** One sentence each. */
   readonly warnings: readonly string[];
+  /**
+   * What is cut that no partition and no file system claims, and yet is not zero; undefined if there is nothing of that,
+   * or it may be lost.
+   * @returns the error for a cut that cannot be taken back
+   */
+  readonly unclaimed?: (() => VhdError) | undefined;
 }
 
 /**
@@ -49,17 +57,42 @@ export async function planContents(disk: Disk, size: number, options: ContentsOp
   const isSmaller = size < disk.size;
   if (isSmaller && !options.shrink && !options.allowDataLoss) throw unaskedError(disk.size, size, options.shown);
   const contents = await listPartitions(disk);
-  const loss = isSmaller ? await lossOf(disk, contents, size, options) : undefined;
-  if (loss !== undefined && !options.allowDataLoss) throw lossError(loss, size, options.shown);
-  const lost = loss === undefined ? [] : [`what was cut may have been data: ${loss.what}`];
+  const { warnings: lost, unclaimed } = isSmaller ? await planCut(disk, contents, size, options) : NOTHING_CUT;
+  const plan = await planTable(disk, size, options);
+  return { contents, ...plan, warnings: [...lost, ...plan.warnings], unclaimed };
+}
+
+const NOTHING_CUT: Pick<ContentsPlan, 'warnings' | 'unclaimed'> = { warnings: [] };
+
+/** What is to be said of what is cut. */
+async function planCut(
+  disk: Disk,
+  contents: DiskContents,
+  size: number,
+  options: ContentsOptions,
+): Promise<Pick<ContentsPlan, 'warnings' | 'unclaimed'>> {
+  const { allowDataLoss, shown } = options;
+  const loss = await lossOf(disk, contents, size, options);
+  if (loss !== undefined && !allowDataLoss) throw lossError(loss, size, shown);
+  const what = loss?.what ?? (await unclaimedData(disk, contents, size, options));
+  if (what === undefined) return { warnings: [] };
+  const warnings = [`what was cut may have been data: ${what}`];
+  return allowDataLoss ? { warnings } : { warnings, unclaimed: () => unclaimedError(what, size, shown) };
+}
+
+async function planTable(
+  disk: Disk,
+  size: number,
+  options: ContentsOptions,
+): Promise<Pick<ContentsPlan, 'patches' | 'gpt' | 'warnings'>> {
   try {
     const read: ReadBytes = (bytes, position) => disk.read(bytes, position);
     const patches = await planGptMove(read, disk.size, size, { checkBackup: true });
-    return { contents, patches: patches ?? [], gpt: patches === undefined ? 'none' : 'moved', warnings: lost };
+    return { patches: patches ?? [], gpt: patches === undefined ? 'none' : 'moved', warnings: [] };
   } catch (error) {
-    const why = whyLeft(error, isSmaller, options.allowDataLoss);
+    const why = whyLeft(error, size < disk.size, options.allowDataLoss);
     if (why === undefined) throw toldOf(error, options.shown);
-    return { contents, patches: [], gpt: 'left', warnings: [...lost, `its GPT stays as it is: ${why}`] };
+    return { patches: [], gpt: 'left', warnings: [`its GPT stays as it is: ${why}`] };
   }
 }
 
@@ -115,11 +148,41 @@ async function lossBehindTable(disk: Disk, contents: DiskContents, size: number)
 }
 
 /** Nothing tells where data ends: what is cut has to be zero. */
-async function lossOfData(
+async function lossOfData(disk: Disk, size: number, options: ContentsOptions): Promise<Loss | undefined> {
+  const last = await lastDataEnd(disk, size, options);
+  return last < 0 ? undefined : { what: `there is no partition table, and data up to ${last}`, least: last };
+}
+
+/** Data where no partition and no file system is, in what is cut; half a sentence. The old backup GPT is none. */
+async function unclaimedData(
+  disk: Disk,
+  { scheme, fileSystem }: DiskContents,
+  size: number,
+  options: ContentsOptions,
+): Promise<string | undefined> {
+  if (scheme === 'none' && fileSystem === null) return undefined;
+  const last = await lastDataEnd(disk, size, options, scheme === 'gpt' ? await backupGptOf(disk) : undefined);
+  if (last < 0) return undefined;
+  return `behind ${scheme === 'none' ? 'the file system' : 'the last partition'} there are bytes that are not zero, up to ${last}`;
+}
+
+/** Where the primary GPT says that the backup is: its entries, and its header behind them. */
+async function backupGptOf(disk: Disk): Promise<FileRange | undefined> {
+  const sector = new Uint8Array(SECTOR_BYTES);
+  await disk.read(sector, SECTOR_BYTES);
+  const { header } = decodeGptHeader(sector, 1);
+  if (header === undefined) return undefined;
+  const position = header.alternateLba * SECTOR_BYTES;
+  return { start: position - alignUp(entriesByteLength(header), SECTOR_BYTES), end: position + SECTOR_BYTES };
+}
+
+/** Byte offset behind the last sector from `size` on that is not zero, and lies not in `except`; -1 if there is none. */
+async function lastDataEnd(
   disk: Disk,
   size: number,
   { signal, onProgress }: ContentsOptions,
-): Promise<Loss | undefined> {
+  except: FileRange = { start: 0, end: 0 },
+): Promise<number> {
   const meter = new ProgressMeter('check', disk.size - size, onProgress);
   let last = -1;
   for await (const { start, length, kind } of disk.extents({ start: size, length: disk.size - size })) {
@@ -127,6 +190,8 @@ async function lossOfData(
     if (kind === 'zero') meter.skipped(length);
     else {
       for await (const piece of readAhead(disk, piecesOf(start, start + length), { signal })) {
+        const from = Math.max(0, except.start - piece.start);
+        if (from < piece.bytes.length) piece.bytes.fill(0, from, Math.max(from, except.end - piece.start));
         for (const run of dataRuns(piece.bytes, SECTOR_BYTES, piece.start)) last = piece.start + run.start + run.length;
         meter.copied(piece.bytes.length);
         piece.release();
@@ -134,7 +199,7 @@ async function lossOfData(
     }
   }
   meter.finish();
-  return last < 0 ? undefined : { what: `there is no partition table, and data up to ${last}`, least: last };
+  return last;
 }
 
 function unaskedError(before: number, size: number, shown: string): VhdError {
@@ -142,6 +207,14 @@ function unaskedError(before: number, size: number, shown: string): VhdError {
   return new VhdError('ERR_VHD_SHRINK', message, {
     ...{ storage: shown, expected: `${before} bytes or more`, found: `${size} bytes` },
     remedy: `vhd resize ${shellPath(shown)} ${size} --shrink   (cuts free space, and nothing else)`,
+  });
+}
+
+function unclaimedError(what: string, size: number, shown: string): VhdError {
+  const message = `more would be cut at ${size} than can be taken back: ${what}`;
+  return new VhdError('ERR_VHD_SHRINK', message, {
+    ...{ storage: shown, offset: size, expected: 'zeros, or little else', found: what },
+    remedy: `if that is free space that was used once: vhd resize ${shellPath(shown)} ${size} --allow-data-loss; or -o NEW, which leaves this one as it is`,
   });
 }
 

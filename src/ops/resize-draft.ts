@@ -6,6 +6,7 @@ import type { Patch } from '../disk/overlay.ts';
 import type { FileRange } from '../disk/placement.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { planShrink } from '../disk/shrink-image.ts';
+import { VhdError } from '../errors.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { newFooter } from '../format/new-footer.ts';
 import { isSizeSeen } from '../format/readers-qemu.ts';
@@ -119,11 +120,23 @@ async function changeDisk(
   const parent = await openParent();
   const disk = await openVhdStorage(borrowed(draft), { writable: true, bitmap, parent });
   try {
-    await change(disk, parent);
-    await disk.flush();
-  } finally {
-    await disk.close();
+    try {
+      await change(disk, parent);
+      await disk.flush();
+    } finally {
+      await disk.close();
+    }
+  } catch (error) {
+    throw limitBehind(error);
   }
+}
+
+/** A draft that is full fails a write of its disk, which then tells of that: the limit is what is to be told. */
+function limitBehind(error: unknown): unknown {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof VhdError && cause.code === 'ERR_VHD_LIMIT') return cause;
+  }
+  return error;
 }
 
 async function write(disk: Disk, patches: readonly Patch[]): Promise<void> {

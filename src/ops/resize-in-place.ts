@@ -1,13 +1,12 @@
-import type { Patch } from '../disk/overlay.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { remedyFor } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import type { Journal } from '../open-journal.ts';
-import { encodeJournal } from '../open-journal-record.ts';
-import { isUndoable, keepForUndo, performJournal } from './journal.ts';
+import { isUndoable, keepForUndo, performJournal, sealJournal } from './journal.ts';
 import { freeBytesAt, noSpaceError } from './merge-plan.ts';
 import type { DraftChanges } from './repair-draft.ts';
+import type { ContentsPlan } from './resize-contents.ts';
 import { draftResized } from './resize-draft.ts';
 import { type OpenImage, parentsOf } from './resize-open.ts';
 import type { ResizeOptions, ResizeResult } from './resize-options.ts';
@@ -19,8 +18,8 @@ export interface Resizing {
   readonly found: SoundExamination;
   /** Virtual size in bytes afterwards. */
   readonly size: number;
-  /** Bytes of the disk that become others. */
-  readonly patches: readonly Patch[];
+  /** What becomes of what is on it. */
+  readonly contents: Pick<ContentsPlan, 'patches' | 'unclaimed'>;
 }
 
 type Done = Pick<
@@ -30,7 +29,8 @@ type Done = Pick<
 
 /** Changes the image in memory, writes down what that changes of the file, and then does it. */
 export async function changeInPlace(resizing: Resizing, options: ResizeOptions): Promise<Done> {
-  const { image, found, size, patches } = resizing;
+  const { image, found, size, contents } = resizing;
+  const { patches, unclaimed } = contents;
   const { storage, shown } = image;
   const openParent = async (): Promise<ParentDisk> => (await parentsOf(image, found, options))?.parent;
   const {
@@ -43,13 +43,16 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
   });
   const changes = await draft.changes();
   const journal = journalFor(resizing, changes, options.now ?? new Date());
-  await checkRoom(shown, journal);
+  if (unclaimed !== undefined && !isUndoable(journal)) throw unclaimed();
+  const bytes = sealJournal(shown, journal);
+  await checkRoom(shown, bytesOf(journal) + 2 * bytes.length);
   options.signal?.throwIfAborted();
   if (options.dryRun !== true) {
-    await performJournal(image, journal, async () => {
+    const finish = async (): Promise<void> => {
       await checkResult(image, size);
       await keepForUndo(image, journal);
-    });
+    };
+    await performJournal(image, journal, finish, bytes);
   }
   const canUndo = isUndoable(journal);
   const told = { tableMoved: isTableMoved, freedBlocks, creatorBefore, canUndo };
@@ -74,9 +77,8 @@ function journalFor({ found, size }: Resizing, { fileSizeAfter, writes, cut }: D
 }
 
 /** The journal is there twice when it is kept for `undo`. */
-async function checkRoom(path: string, journal: Journal): Promise<void> {
+async function checkRoom(path: string, neededBytes: number): Promise<void> {
   const freeBytes = await freeBytesAt(path);
-  const neededBytes = bytesOf(journal) + 2 * encodeJournal(journal).length;
   if (freeBytes !== undefined && freeBytes < neededBytes) throw noSpaceError(path, neededBytes, freeBytes);
 }
 

@@ -33,7 +33,7 @@ export async function soundImage(
 ): Promise<SoundExamination> {
   const image = await examine(storage);
   const { footer, type, virtualSize, refusal } = image;
-  if (refusal !== undefined) throw refusal;
+  if (refusal !== undefined) throw refusedFor(refusal, shown);
   if (footer === undefined || type === undefined || virtualSize === undefined) {
     throw new Error('what can be opened has a footer');
   }
@@ -51,6 +51,14 @@ export async function soundImage(
     storage: shown,
     remedy: 'write a new image with -o NEW, which leaves this one as it is',
   });
+}
+
+/** A raw disk has no way to be taken for one here. */
+function refusedFor(refusal: VhdError, shown: string): VhdError {
+  const { code, message, storage, offset, rule, expected, found } = refusal;
+  if (code !== 'ERR_VHD_NOT_VHD') return refusal;
+  const remedy = `vhd id ${shellPath(shown)} says what it is; of a raw disk make a VHD first: vhd convert ${shellPath(shown)} NEW.vhd --from raw`;
+  return new VhdError(code, message, { storage, offset, rule, expected, found, remedy, cause: refusal });
 }
 
 /**

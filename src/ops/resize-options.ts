@@ -9,7 +9,7 @@ import type { ProgressListener } from './progress.ts';
 export interface ResizeOptions extends ParentOptions, FileOptions {
   /** Virtual size in bytes afterwards, a multiple of 512 unless `roundTo` makes it one. */
   readonly size?: number | undefined;
-  /** Bytes to be added to the size it has. */
+  /** Bytes to be added to the size it has; not twice as long as a journal is there that tells of it. */
   readonly growBy?: number | undefined;
   /** Round the size up to a multiple of so many bytes, itself a multiple of 512. */
   readonly roundTo?: number | undefined;

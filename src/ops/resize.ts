@@ -20,7 +20,8 @@ import { resizeToNew } from './resize-output.ts';
 /**
  * Gives an image another virtual size: in place through one journal, which is kept for `undo`, or as a new image. What it
  * gains reads as zeros; what is cut is gone. Footers, geometry and header follow, the original size too, and on the disk
- * the backup GPT. Killed at any moment, the same call finishes it.
+ * the backup GPT. Killed at any moment, the same call finishes it; only where `growBy` was done already, and what is kept for
+ * `undo` was there, the same call adds again: give `size` after a kill.
  * @throws VhdError `ERR_VHD_SHRINK` if it would become smaller and that was not said, or more would be cut than free space;
  *   `ERR_VHD_LIMIT` if its type cannot hold the size; `ERR_VHD_HAS_CHILDREN`, `ERR_VHD_IN_USE` (also for a saved state),
  *   `ERR_VHD_JOURNAL`, `ERR_VHD_NO_SPACE`, `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, and what opening it and its parents throws
@@ -76,7 +77,7 @@ async function resizeOpen(image: OpenImage, begun: Journal | undefined, options:
   if (output === undefined) await refuseBreakingChildren(shown, { allow, signal });
   const { plan, told, written } = await withContents({ image, found, size }, options);
   if (written !== undefined) return { ...same, ...told, ...written, changed: true, canUndo: false };
-  const done = await changeInPlace({ image, found, size, patches: plan.patches }, options);
+  const done = await changeInPlace({ image, found, size, contents: plan }, options);
   return { ...same, ...told, ...done, warnings: [...told.warnings, ...done.warnings], changed: true };
 }
 

@@ -77,6 +77,8 @@ describe('vhd resize', () => {
       [[path, '+20GB'], 'write 20G (21474836480) or 20000000000'],
       [[path, '5M', '--force'], '--force: is for -o'],
       [[path, '5M', '-o', 'new.raw'], 'resize makes VHDs'],
+      [[path, '5M', '-o', 'new.vhdx'], 'it is named .vhdx, and resize makes VHDs'],
+      [[path, '5M', '-o', 'new.vhd.gz'], 'it is named .gz, and resize makes VHDs'],
       [['-', '5M'], 'resize needs files'],
     ] as const) {
       const { code, stderr } = await vhd(['resize', ...args]);

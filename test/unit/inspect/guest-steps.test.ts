@@ -45,6 +45,28 @@ describe('what is left to do inside the guest', () => {
     expect(guestSteps(disk('gpt', []), GIB, 2 * GIB)).toEqual(['make a partition in the new space']);
   });
 
+  it.each([
+    ['recovery', partition(3, 6 * GIB, 'ntfs', 'DE94BBA4-06D1-4D40-A16A-BFD50179D6AC')],
+    ['EFI', partition(3, 6 * GIB, 'vfat', 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B')],
+    ['swap', partition(3, 6 * GIB, 'swap', '0x82')],
+  ])('a partition for %s is in the way of the one before it', (_name, last) => {
+    const partitions = [partition(1, GIB, 'ext4'), partition(2, 4 * GIB, 'ntfs'), last];
+    expect(guestSteps(disk('gpt', partitions), 8 * GIB, 9 * GIB)).toEqual([
+      expect.stringMatching(/^partition 3 \(.+\) is in the way of partition 2/),
+      expect.stringContaining('extend partition 2 (ntfs)'),
+    ]);
+    expect(guestSteps(disk('gpt', [last]), 8 * GIB, 9 * GIB)[0]).not.toContain('in the way');
+  });
+
+  it('of a logical partition, the extended one around it first', () => {
+    const partitions = [partition(2, 2 * GIB, null, '0x05'), partition(5, 2 * GIB + 512, 'ext4')];
+    expect(guestSteps(disk('mbr', partitions), 8 * GIB, 9 * GIB)).toEqual([
+      'first the extended partition 2 around partition 5: parted /dev/sdX resizepart 2 100%',
+      'make partition 5 larger: growpart /dev/sdX 5',
+      'then the ext4 in it: resize2fs /dev/sdX5',
+    ]);
+  });
+
   it('an MBR reaches no further than 2 TiB', () => {
     expect(guestSteps(disk('mbr', [partition(1, GIB, null)]), GIB, 3000 * GIB)).toEqual([
       expect.stringContaining('growpart'),

@@ -193,7 +193,8 @@ describe('what is on the disk', () => {
       storage: path,
     });
     const shrunk = await resize(path, { size: least + 33 * 512, shrink: true });
-    expect(shrunk).toMatchObject({ gpt: 'moved', guestSteps: [] });
+    // The old backup is no data.
+    expect(shrunk).toMatchObject({ gpt: 'moved', guestSteps: [], warnings: [] });
     expect((await check(path)).findings.filter(({ severity }) => severity !== 'note')).toEqual([]);
   });
 
@@ -222,8 +223,24 @@ describe('what is on the disk', () => {
     expect(await failure(path, { size: 15 * MIB, shrink: true })).toMatchObject({ code: 'ERR_VHD_SHRINK' });
     await resize(path, { size: 40 * MIB });
     await put(path, pattern(5000, 2), 30 * MIB);
-    // Behind all partitions there is nothing to keep.
-    expect(await resize(path, { size: 20 * MIB, shrink: true })).toMatchObject({ gpt: 'none', virtualSize: 20 * MIB });
+    // Behind all partitions there is nothing to keep, but what can be taken back.
+    const told = `up to ${30 * MIB + 5120}`;
+    expect(await resize(path, { size: 20 * MIB, shrink: true })).toMatchObject({
+      ...{ gpt: 'none', virtualSize: 20 * MIB, canUndo: true },
+      warnings: [expect.stringContaining(told) as string],
+    });
+    await undo(path);
+    await put(path, pattern(3 * MIB, 2), 25 * MIB);
+    const before = await readFile(path);
+    expect(await failure(path, { size: 20 * MIB, shrink: true })).toMatchObject({
+      code: 'ERR_VHD_SHRINK',
+      message: expect.stringContaining(told) as string,
+      remedy: expect.stringContaining('--allow-data-loss') as string,
+    });
+    expect(firstDifference(await readFile(path), before)).toBe(-1);
+    const output = folder.file('mbr-new.vhd');
+    expect(await resize(path, { size: 20 * MIB, shrink: true, output })).toMatchObject({ virtualSize: 20 * MIB });
+    expect(await resize(path, { size: 20 * MIB, allowDataLoss: true })).toMatchObject({ canUndo: false });
   });
 });
 
@@ -246,7 +263,10 @@ describe('is refused', () => {
   it('for a raw file, options that are none, and while something else is under way', async () => {
     const raw = folder.file('disk.raw');
     await writeFile(raw, new Uint8Array(MIB));
-    expect(await failure(raw, { growBy: MIB })).toMatchObject({ code: 'ERR_VHD_NOT_VHD' });
+    expect(await failure(raw, { growBy: MIB })).toMatchObject({
+      code: 'ERR_VHD_NOT_VHD',
+      remedy: expect.stringContaining(`vhd convert ${raw} NEW.vhd --from raw`) as string,
+    });
     const path = await imageOf('begun', 'dynamic');
     for (const [options, error] of [
       [{ to: 1 } as ResizeOptions, TypeError],
