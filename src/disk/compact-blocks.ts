@@ -9,6 +9,7 @@ import type { BlockTable } from './block-table.ts';
 import { offsetAt } from './compact-order.ts';
 import type { CompactPlan } from './compact-plan.ts';
 import { writeZeros } from './flat.ts';
+import { moveRange } from './move-range.ts';
 import { type FoundBlocks, restoreFooters } from './open-blocks.ts';
 import type { SoundExamination } from './recognise.ts';
 
@@ -77,7 +78,7 @@ async function moveBlocks(
       const index = end - 1 - count;
       const from = offsetAt(kept, index);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-      await copyRange(storage, { from, to: (sectors[index] ?? 0) * SECTOR_BYTES, length }, buffer);
+      await moveRange(storage, { from, to: (sectors[index] ?? 0) * SECTOR_BYTES, length }, buffer);
       onCopied?.(length);
     });
     await storage.flush();
@@ -106,18 +107,6 @@ export async function sideBySide(
     }
   };
   await settleAll(Array.from({ length: Math.min(count, WORKERS) }, work));
-}
-
-async function copyRange(
-  storage: Storage,
-  { from, to, length }: { readonly from: number; readonly to: number; readonly length: number },
-  buffer: Uint8Array,
-): Promise<void> {
-  for (let done = 0; done < length; done += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
-    await storage.read(piece, from + done);
-    await storage.write(piece, to + done);
-  }
 }
 
 /** Writes the table anew, durably, and then has the header name it, by a sector that is written whole or not at all. */
