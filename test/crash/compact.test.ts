@@ -169,6 +169,14 @@ const THREE = [{ index: 2, data: 0 }, { index: 1, data: 7 }, ...TWO.slice(1)];
 /** Behind the first block, which ends at 8704. */
 const OLD_BYTES = { offset: 9000, bytes: new Uint8Array(100).fill(0xee) };
 
+/** Room for a block, full of what once was there. */
+const GAP = {
+  start: 2048,
+  length: 512 + 16 * KiB,
+  blockSize: 16 * KiB,
+  bytes: new Uint8Array(512 + 16 * KiB).fill(0xee),
+};
+
 const SPECIAL: Readonly<Record<string, { readonly shape: ImageShape; readonly isSparse?: boolean }>> = {
   // 1024 bytes of table, and as many below it that the second block leaves.
   'a table one length above its target, packed': {
@@ -182,6 +190,13 @@ const SPECIAL: Readonly<Record<string, { readonly shape: ImageShape; readonly is
   'no footer at the start': { shape: { ...smallBlocks(64, THREE), startFooter: new Uint8Array(512) } },
   'old bytes before the new footer': {
     shape: { ...smallBlocks(64, [...TWO, { index: 9, data: 0 }]), alignment: 'aligned', patches: [OLD_BYTES] },
+  },
+  'zeros that move over old bytes': {
+    shape: {
+      ...{ size: 4 * GAP.blockSize, blockSize: GAP.blockSize, blocksFrom: GAP.start + GAP.length },
+      ...{ blocks: [{ index: 2, data: Uint8Array.of(7) }], patches: [{ offset: GAP.start, bytes: GAP.bytes }] },
+    },
+    isSparse: true,
   },
   'blocks that move over holes': { shape: smallBlocks(64, THREE), isSparse: true },
 };
