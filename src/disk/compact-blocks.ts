@@ -66,23 +66,20 @@ async function moveBlocks(
   { found, plan }: { readonly found: FoundBlocks; readonly plan: CompactPlan },
   { signal, onCopied }: CompactBlocksOptions,
 ): Promise<void> {
-  const { kept, sectors, movedCount } = plan;
+  const { kept, places, movedCount } = plan;
   const { table, layout, context } = found;
   const perBatch = Math.max(1, Math.floor(BATCH_BYTES / layout.blockSize));
-  const first = sectors.length - movedCount;
-  // The blocks nearest to the front get the places nearest to it: the last of the list first.
-  for (let end = sectors.length; end > first; end -= perBatch) {
-    const start = Math.max(first, end - perBatch);
+  for (let start = 0; start < movedCount; start += perBatch) {
+    const end = Math.min(movedCount, start + perBatch);
     await sideBySide(end - start, layout.blockSize + layout.bitmapBytes, async (count, buffer) => {
       signal?.throwIfAborted();
-      const index = end - 1 - count;
-      const from = offsetAt(kept, index);
+      const from = offsetAt(table, kept, kept.length - 1 - start - count);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-      await moveRange(storage, { from, to: (sectors[index] ?? 0) * SECTOR_BYTES, length }, buffer);
+      await moveRange(storage, { from, to: (places[start + count] ?? 0) * SECTOR_BYTES, length }, buffer);
       onCopied?.(length);
     });
     await storage.flush();
-    for (let index = start; index < end; index++) table.set(kept.blocks[index] ?? 0, sectors[index] ?? 0);
+    for (let index = start; index < end; index++) table.set(kept[kept.length - 1 - index] ?? 0, places[index] ?? 0);
     await commitTable(storage, found);
   }
 }

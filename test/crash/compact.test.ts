@@ -60,7 +60,9 @@ async function compact(crashing: Storage, { parents, isSparse }: Case): Promise<
   const image = (await examine(storage)) as SoundExamination;
   expect(image.refusal).toBeUndefined();
   const disk = await openOver(storage, parents);
-  const work = await planCompaction(storage, image, { disk: parents.length === 0 ? disk : disk.parent });
+  const work = await planCompaction(storage, image, await findBlocks(storage, image), {
+    disk: parents.length === 0 ? disk : disk.parent,
+  });
   await compactBlocks(storage, image, work, {});
   return work.plan.dropped.length + work.plan.movedCount;
 }
