@@ -42,22 +42,34 @@ export function planBlocks(
   const obstacles = [...metadata.needed, ...metadata.reserved];
   const front = frontEnd(found, order);
   const { kept, dropped } = partByFlag(order, isKept);
-  let movedCount = 0;
-  for (const _ of gapsFor(found, kept, front, obstacles)) movedCount++;
-  const places = new Uint32Array(movedCount);
-  let count = 0;
-  for (const sector of gapsFor(found, kept, front, obstacles)) places[count++] = sector;
+  const places = placesFor(() => gapsFor(found, kept, front, obstacles));
+  const movedCount = places.length;
   const lastStaying = kept.length - movedCount - 1;
   const ends = [
     ...(lastStaying < 0 ? [] : [offsetAt(found.table, kept, lastStaying)]),
     ...(movedCount === 0 ? [] : [(places[movedCount - 1] ?? 0) * SECTOR_BYTES]),
   ].map((blockOffset) => blockEnd(layout, blockOffset));
   const blocksEnd = Math.max(front, ...ends);
-  const tableOffset = movedTable(found, image, blocksEnd);
-  const usedEnd = endOf(found, { blocksEnd, tableOffset, tableBytes: tableBytesOf(image) });
-  const footerOffset = Math.min(footerOffsetFor(layout, usedEnd), lastFooterOffset(image, layout, found.usedEnd));
+  const last = lastFooterOffset(image, layout, found.usedEnd);
+  const tail = (tableOffset: number | undefined): Pick<CompactPlan, 'tableOffset' | 'usedEnd' | 'footerOffset'> => {
+    const usedEnd = endOf(found, { blocksEnd, tableOffset, tableBytes: tableBytesOf(image) });
+    return { tableOffset, usedEnd, footerOffset: Math.min(footerOffsetFor(layout, usedEnd), last) };
+  };
+  const [staying, moving] = [tail(undefined), tail(movedTable(found, image, blocksEnd))];
+  // Where the file does not get shorter by it, the table stays.
+  const { tableOffset, usedEnd, footerOffset } = moving.footerOffset < staying.footerOffset ? moving : staying;
   const fileSize = footerOffset + FOOTER_BYTES;
   return { dropped, kept, movedCount, places, tableOffset, usedEnd, footerOffset, fileSize };
+}
+
+/** Counted first: of the many blocks that stay nothing is kept. */
+function placesFor(gaps: () => Iterable<number>): Uint32Array {
+  let count = 0;
+  for (const _ of gaps()) count++;
+  const places = new Uint32Array(count);
+  let next = 0;
+  for (const sector of gaps()) places[next++] = sector;
+  return places;
 }
 
 /** Byte offset behind headers and names in front of the blocks: no block goes between those, only between them and the table. */
