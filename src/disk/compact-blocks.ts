@@ -9,6 +9,7 @@ import type { BlockTable } from './block-table.ts';
 import { offsetAt } from './compact-order.ts';
 import type { CompactPlan } from './compact-plan.ts';
 import { writeZeros } from './flat.ts';
+import { moveRange } from './move-range.ts';
 import { type FoundBlocks, restoreFooters } from './open-blocks.ts';
 import type { SoundExamination } from './recognise.ts';
 
@@ -65,23 +66,20 @@ async function moveBlocks(
   { found, plan }: { readonly found: FoundBlocks; readonly plan: CompactPlan },
   { signal, onCopied }: CompactBlocksOptions,
 ): Promise<void> {
-  const { kept, sectors, movedCount } = plan;
+  const { kept, places, movedCount } = plan;
   const { table, layout, context } = found;
   const perBatch = Math.max(1, Math.floor(BATCH_BYTES / layout.blockSize));
-  const first = sectors.length - movedCount;
-  // The blocks nearest to the front get the places nearest to it: the last of the list first.
-  for (let end = sectors.length; end > first; end -= perBatch) {
-    const start = Math.max(first, end - perBatch);
+  for (let start = 0; start < movedCount; start += perBatch) {
+    const end = Math.min(movedCount, start + perBatch);
     await sideBySide(end - start, layout.blockSize + layout.bitmapBytes, async (count, buffer) => {
       signal?.throwIfAborted();
-      const index = end - 1 - count;
-      const from = offsetAt(kept, index);
+      const from = offsetAt(table, kept, kept.length - 1 - start - count);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-      await copyRange(storage, { from, to: (sectors[index] ?? 0) * SECTOR_BYTES, length }, buffer);
+      await moveRange(storage, { from, to: (places[start + count] ?? 0) * SECTOR_BYTES, length }, buffer);
       onCopied?.(length);
     });
     await storage.flush();
-    for (let index = start; index < end; index++) table.set(kept.blocks[index] ?? 0, sectors[index] ?? 0);
+    for (let index = start; index < end; index++) table.set(kept[kept.length - 1 - index] ?? 0, places[index] ?? 0);
     await commitTable(storage, found);
   }
 }
@@ -106,18 +104,6 @@ export async function sideBySide(
     }
   };
   await settleAll(Array.from({ length: Math.min(count, WORKERS) }, work));
-}
-
-async function copyRange(
-  storage: Storage,
-  { from, to, length }: { readonly from: number; readonly to: number; readonly length: number },
-  buffer: Uint8Array,
-): Promise<void> {
-  for (let done = 0; done < length; done += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
-    await storage.read(piece, from + done);
-    await storage.write(piece, to + done);
-  }
 }
 
 /** Writes the table anew, durably, and then has the header name it, by a sector that is written whole or not at all. */

@@ -3,7 +3,7 @@ import { SECTOR_BYTES } from '../format/spec.ts';
 import { isAllZeros } from '../format/zeros.ts';
 import { settleAll } from '../storage/settle.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type BlockOrder, offsetAt } from './compact-order.ts';
+import { offsetAt } from './compact-order.ts';
 import type { Disk } from './disk.ts';
 import type { FoundBlocks } from './open-blocks.ts';
 
@@ -19,8 +19,8 @@ export interface EmptinessContext {
   readonly storage: Storage;
   /** Its blocks. */
   readonly found: FoundBlocks;
-  /** How they lie in it. */
-  readonly order: BlockOrder;
+  /** Their indexes as they lie in it. */
+  readonly order: Uint32Array;
   /**
    * Of a dynamic image its disk, which knows what bytes under clear bits are; of a differencing one its parent, without
    * which only blocks go that own nothing.
@@ -43,7 +43,7 @@ export interface EmptinessContext {
  */
 export async function findKept(context: EmptinessContext): Promise<Uint8Array> {
   const { order, found, signal, onBlock } = context;
-  const isKept = new Uint8Array(order.blocks.length);
+  const isKept = new Uint8Array(order.length);
   let next = 0;
   const work = async (): Promise<void> => {
     const look = new BlockLook(context);
@@ -51,7 +51,7 @@ export async function findKept(context: EmptinessContext): Promise<Uint8Array> {
       while (next < isKept.length) {
         signal?.throwIfAborted();
         const index = next++;
-        if (!(await look.isEmpty(order.blocks[index] ?? 0, offsetAt(order, index)))) isKept[index] = 1;
+        if (!(await look.isEmpty(order[index] ?? 0, offsetAt(found.table, order, index)))) isKept[index] = 1;
         onBlock?.(found.layout.blockSize);
       }
     } catch (error) {

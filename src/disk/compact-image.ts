@@ -5,7 +5,7 @@ import { findKept } from './compact-empty.ts';
 import { blocksInFileOrder } from './compact-order.ts';
 import { type CompactPlan, planBlocks } from './compact-plan.ts';
 import type { Disk } from './disk.ts';
-import { type FoundBlocks, findBlocks } from './open-blocks.ts';
+import type { FoundBlocks } from './open-blocks.ts';
 import { placementFindings } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
 import { refuseStrayEntries } from './stray-entries.ts';
@@ -34,16 +34,16 @@ export interface Compaction {
 }
 
 /**
- * Finds out which blocks of a dynamic or differencing image can go, and where the others go; writes nothing.
+ * Finds out which of the found blocks of a dynamic or differencing image can go, and where the others go; writes nothing.
  * @throws VhdError `ERR_VHD_CORRUPT` if blocks lie where none may; `ERR_VHD_UNSUPPORTED` if entries behind the end of the disk
  *   refer to blocks; `ERR_VHD_BITMAP`
  */
 export async function planCompaction(
   storage: Storage,
   image: SoundExamination,
+  found: FoundBlocks,
   sources: CompactSources,
 ): Promise<Compaction> {
-  const found = await findBlocks(storage, image);
   refuseMisplaced(storage.name, found);
   await refuseStrayEntries(storage, image, found);
   const order = blocksInFileOrder(found.table);

@@ -1,20 +1,20 @@
 import { batByteLength, blockEnd, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
-import { type BlockOrder, flagged, offsetAt } from './compact-order.ts';
+import { offsetAt, partByFlag } from './compact-order.ts';
 import { type FoundBlocks, lastFooterOffset } from './open-blocks.ts';
 import type { FileRange } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
 
-/** Where everything of an image with blocks goes that is compacted; 20 bytes a block at most. */
+/** Where everything of an image with blocks goes that is compacted; 8 bytes a block at most. */
 export interface CompactPlan {
-  /** Indexes of the blocks that go. */
+  /** Indexes of the blocks that go, ascending. */
   readonly dropped: Uint32Array;
-  /** The blocks that stay, as they lie now. */
-  readonly kept: BlockOrder;
-  /** The place that each of `kept` gets, as a sector of the file. */
-  readonly sectors: Uint32Array;
+  /** Indexes of the blocks that stay, as they lie now. */
+  readonly kept: Uint32Array;
   /** How many of `kept`, counted from the last, get another place. */
   readonly movedCount: number;
+  /** Those places, as sectors of the file: the first for the last of `kept`, the second for the one before it. */
+  readonly places: Uint32Array;
   /** Byte offset that the table gets; undefined if it stays. */
   readonly tableOffset: number | undefined;
   /** Byte offset behind everything that is in use. */
@@ -29,59 +29,85 @@ export interface CompactPlan {
  * Fills the gaps in front with blocks from the end, as many as there are: what lies well stays, so that no more is copied
  * than is freed. A block only ever moves towards the front, to where nothing was that is in use. Headers, table, names and
  * batmap are gone round; a table that would stand alone behind the blocks moves down to them.
+ * @param order the blocks in file order; it is used up
  * @param isKept flags of the blocks that stay, in file order
  */
 export function planBlocks(
   image: SoundExamination,
   found: FoundBlocks,
-  order: BlockOrder,
+  order: Uint32Array,
   isKept: Uint8Array,
 ): CompactPlan {
   const { layout, metadata } = found;
-  const kept = flagged(order, isKept, 1);
-  const dropped = flagged(order, isKept, 0).blocks;
   const obstacles = [...metadata.needed, ...metadata.reserved];
   const front = frontEnd(found, order);
-  const { sectors, movedCount } = fillGaps(found, kept, front, obstacles);
-  let blocksEnd = front;
-  for (const sector of sectors) blocksEnd = Math.max(blocksEnd, blockEnd(layout, sector * SECTOR_BYTES));
-  const tableOffset = movedTable(found, image, blocksEnd);
-  const usedEnd = endOf(found, { blocksEnd, tableOffset, tableBytes: tableBytesOf(image) });
-  const footerOffset = Math.min(footerOffsetFor(layout, usedEnd), lastFooterOffset(image, layout, found.usedEnd));
+  const { kept, dropped } = partByFlag(order, isKept);
+  const places = placesFor(() => gapsFor(found, kept, front, obstacles));
+  const movedCount = places.length;
+  const lastStaying = kept.length - movedCount - 1;
+  const ends = [
+    ...(lastStaying < 0 ? [] : [offsetAt(found.table, kept, lastStaying)]),
+    ...(movedCount === 0 ? [] : [(places[movedCount - 1] ?? 0) * SECTOR_BYTES]),
+  ].map((blockOffset) => blockEnd(layout, blockOffset));
+  const blocksEnd = Math.max(front, ...ends);
+  const last = lastFooterOffset(image, layout, found.usedEnd);
+  const tail = (tableOffset: number | undefined): Pick<CompactPlan, 'tableOffset' | 'usedEnd' | 'footerOffset'> => {
+    const usedEnd = endOf(found, { blocksEnd, tableOffset, tableBytes: tableBytesOf(image) });
+    return { tableOffset, usedEnd, footerOffset: Math.min(footerOffsetFor(layout, usedEnd), last) };
+  };
+  const [staying, moving] = [tail(undefined), tail(movedTable(found, image, blocksEnd))];
+  // Where the file does not get shorter by it, the table stays.
+  const { tableOffset, usedEnd, footerOffset } = moving.footerOffset < staying.footerOffset ? moving : staying;
   const fileSize = footerOffset + FOOTER_BYTES;
-  return { dropped, kept, sectors, movedCount, tableOffset, usedEnd, footerOffset, fileSize };
+  return { dropped, kept, movedCount, places, tableOffset, usedEnd, footerOffset, fileSize };
+}
+
+/** Counted first: of the many blocks that stay nothing is kept. */
+function placesFor(gaps: () => Iterable<number>): Uint32Array {
+  let count = 0;
+  for (const _ of gaps()) count++;
+  const places = new Uint32Array(count);
+  let next = 0;
+  for (const sector of gaps()) places[next++] = sector;
+  return places;
 }
 
 /** Byte offset behind headers and names in front of the blocks: no block goes between those, only between them and the table. */
-function frontEnd({ metadata, context }: FoundBlocks, order: BlockOrder): number {
-  const first = order.blocks.length === 0 ? Number.POSITIVE_INFINITY : offsetAt(order, 0);
+function frontEnd({ metadata, context, table }: FoundBlocks, order: Uint32Array): number {
+  const first = order.length === 0 ? Number.POSITIVE_INFINITY : offsetAt(table, order, 0);
   const ends = [...metadata.needed, ...metadata.reserved]
     .filter(({ start }) => start !== context.tableOffset && start < first)
     .map(({ end }) => end);
   return Math.max(0, ...ends);
 }
 
-function fillGaps(
-  { layout }: FoundBlocks,
-  kept: BlockOrder,
+/** The gaps in front of the last blocks, as sectors, ascending: one for each block that moves, from the last on. */
+function* gapsFor(
+  { layout, table }: FoundBlocks,
+  kept: Uint32Array,
   front: number,
   obstacles: readonly FileRange[],
-): Pick<CompactPlan, 'sectors' | 'movedCount'> {
-  const sectors = kept.sectors.slice();
-  let [low, high] = [0, sectors.length - 1];
+): Generator<number> {
+  let [low, high] = [0, kept.length - 1];
   let cursor = front;
   while (low <= high) {
     const start = nextBlockOffset(layout, cursor);
     const end = blockEnd(layout, start);
     const obstacle = obstacles.find((range) => range.start < end && range.end > start);
     if (obstacle !== undefined) cursor = Math.max(start, obstacle.end);
-    else if (offsetAt(kept, low) < end) cursor = Math.max(cursor, blockEnd(layout, offsetAt(kept, low++)));
-    else {
-      sectors[high--] = start / SECTOR_BYTES;
+    else if (offsetAt(table, kept, low) < end) {
+      cursor = Math.max(cursor, blockEnd(layout, offsetAt(table, kept, low++)));
+    } else {
+      yield start / SECTOR_BYTES;
+      high--;
       cursor = end;
     }
   }
-  return { sectors, movedCount: sectors.length - 1 - high };
+}
+
+/** The sector that the block at a place of `kept` gets; the one that it has if it stays. */
+export function placeOf({ kept, places }: CompactPlan, { table }: FoundBlocks, index: number): number {
+  return places[kept.length - 1 - index] ?? table.sectorOf(kept[index] ?? 0);
 }
 
 /** Bytes of the table as long as it is said to be. */

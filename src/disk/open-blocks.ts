@@ -28,6 +28,8 @@ export interface OpenBlocksOptions {
   readonly bits: BlockStoreParts['bits'];
   /** Where bitmaps are kept that are not all ones. */
   readonly bitmapCache: BitmapCache;
+  /** What `findBlocks` found, where it was called already. */
+  readonly found?: FoundBlocks | undefined;
 }
 
 /** The blocks of an image, and what else is in its file. */
@@ -73,9 +75,9 @@ export async function findBlocks(storage: Storage, examination: SoundExamination
 export async function openBlocks(
   storage: Storage,
   examination: SoundExamination,
-  { writable, bits, bitmapCache }: OpenBlocksOptions,
+  { writable, bits, bitmapCache, found }: OpenBlocksOptions,
 ): Promise<{ store: BlockStore; findings: Finding[] }> {
-  const { table, metadata, context, placement, layout, usedEnd } = await findBlocks(storage, examination);
+  const { table, metadata, context, placement, layout, usedEnd } = found ?? (await findBlocks(storage, examination));
   const findings = [...examination.findings, ...placementFindings(placement, context)];
   if (writable && !placement.bad.isEmpty) throw misplacedError(storage.name, context, placement);
   const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;

@@ -6,7 +6,7 @@ import { BITMAP_POLICIES, type BitmapPolicy } from './bitmap-rule.ts';
 import { DifferencingDisk, type ParentChain } from './differencing.ts';
 import type { Disk } from './disk.ts';
 import { FlatDisk } from './flat.ts';
-import { openBlocks } from './open-blocks.ts';
+import { type FoundBlocks, openBlocks } from './open-blocks.ts';
 import { type Examination, type ExamineOptions, examine, type SoundExamination } from './recognise.ts';
 import { SparseDisk } from './sparse.ts';
 import { whyUnchangeable } from './unchangeable.ts';
@@ -96,21 +96,43 @@ export async function openGathering(
   }
 }
 
+/**
+ * Opens a dynamic or differencing image for reading whose table is loaded already, so that it is in memory only once. The disk
+ * closes the storage and the parent with itself.
+ * @throws VhdError `ERR_VHD_PARENT_MISSING`, `ERR_VHD_PARENT_UUID`
+ */
+export async function openFound(
+  storage: Storage,
+  examination: SoundExamination,
+  found: FoundBlocks,
+  options: Pick<OpenStorageOptions, 'bitmap' | 'parent'>,
+): Promise<VhdDisk> {
+  try {
+    checkParent(examination, options.parent);
+    return await openWithBlocks(storage, examination, { ...options, writable: false, found }, GATHER_LIMITS);
+  } catch (error) {
+    await storage.close();
+    await options.parent?.close();
+    throw error;
+  }
+}
+
 /** The disks behind images opened for reading, which children read along with themselves. */
 const disksBehind = new WeakMap<Disk, FlatDisk | SparseDisk | DifferencingDisk>();
 
 async function openWithBlocks(
   storage: Storage,
   examination: SoundExamination,
-  options: OpenStorageOptions,
+  options: OpenStorageOptions & { readonly found?: FoundBlocks },
   limits: GatherLimits,
 ): Promise<VhdDisk> {
   const { footer, virtualSize } = examination;
+  const { found } = options;
   const writable = options.writable === true;
   const parent = options.parent === undefined ? undefined : chainOf(options.parent);
   const bits = parent === undefined ? 'all-ones' : 'exact';
   const bitmapCache = parent?.bitmapCache ?? new BitmapCache();
-  const { store, findings } = await openBlocks(storage, examination, { writable, bits, bitmapCache });
+  const { store, findings } = await openBlocks(storage, examination, { writable, bits, bitmapCache, found });
   // A whole block gains nothing by waiting: it leaves with its bitmap in one write.
   const gatherBelow = Math.min(limits.gatherBelow, store.layout.blockSize);
   const opened = (disk: SparseDisk | DifferencingDisk): VhdDisk => {

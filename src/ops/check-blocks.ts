@@ -1,9 +1,6 @@
-import { BlockTable } from '../disk/block-table.ts';
-import { metadataRanges } from '../disk/metadata-ranges.ts';
-import { findPlacement, type Placement, type PlacementContext, placementFindings } from '../disk/placement.ts';
+import { type FoundBlocks, findBlocks } from '../disk/open-blocks.ts';
+import { type Placement, type PlacementContext, placementFindings } from '../disk/placement.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
-import type { DynamicHeader } from '../format/dynamic-header.ts';
-import { blockLayout, entryCountFor } from '../format/layout.ts';
 import { type Finding, finding } from '../format/rules.ts';
 import { BAT_ENTRY_BYTES, DATA_ALIGNMENT_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -17,25 +14,14 @@ export interface CheckedBlocks {
   readonly placement: Placement;
   /** What is wrong or odd about that. */
   readonly findings: readonly Finding[];
+  /** All that was found out about them. */
+  readonly found: FoundBlocks;
 }
 
 /** Looks at the table of an image that can be opened, and at the places it gives its blocks. Reads no block. */
-export async function checkBlocks(
-  storage: Storage,
-  examination: SoundExamination,
-  header: DynamicHeader,
-): Promise<CheckedBlocks> {
-  const { virtualSize, endFooterOffset, fileSize } = examination;
-  const entryCount = entryCountFor(virtualSize, header.blockSize);
-  const table = await BlockTable.load(storage, header.tableOffset, entryCount);
-  const metadata = await metadataRanges(storage, examination, header, entryCount);
-  const context: PlacementContext = {
-    ...{ table, virtualSize, tableOffset: header.tableOffset },
-    layout: blockLayout(header.blockSize, 'packed'),
-    dataLimit: endFooterOffset ?? fileSize,
-    metadata: metadata.needed,
-  };
-  const placement = findPlacement(context);
+export async function checkBlocks(storage: Storage, examination: SoundExamination): Promise<CheckedBlocks> {
+  const found = await findBlocks(storage, examination);
+  const { context, placement, metadata } = found;
   const leaked = leakedSpace(context, placement, metadata.end);
   const findings = [
     ...truncation(context, placement, examination),
@@ -43,7 +29,7 @@ export async function checkBlocks(
     ...alignmentFindings(context, placement),
     ...(leaked === undefined ? [] : [leaked]),
   ];
-  return { context, placement, findings };
+  return { context, placement, findings, found };
 }
 
 /** Blocks past the end of a file that has no footer there: the end is missing, not the entries wrong. */

@@ -1,3 +1,4 @@
+import type { FoundBlocks } from '../disk/open-blocks.ts';
 import { type Examination, type ExamineOptions, examine, type SoundExamination } from '../disk/recognise.ts';
 import { detectForeign, MAGIC_BYTES } from '../format/magic.ts';
 import { type Finding, finding } from '../format/rules.ts';
@@ -15,6 +16,8 @@ export interface CheckImageOptions extends ExamineOptions, Watched {
   readonly deep: boolean;
   /** The time, in milliseconds since 1970. */
   readonly nowMilliseconds: number;
+  /** Gets what was found of the blocks, for whoever goes on with them. */
+  readonly onBlocks?: ((found: FoundBlocks) => void) | undefined;
 }
 
 /** An image by itself, without parents and contents. */
@@ -73,7 +76,8 @@ async function tableFindings(
   const { header, type } = examination;
   if (header === undefined) return [];
   options.signal?.throwIfAborted();
-  const blocks = await checkBlocks(storage, examination, header);
+  const blocks = await checkBlocks(storage, examination);
+  options.onBlocks?.(blocks.found);
   const ofBatmap = await checkBatmap(storage, examination, header);
   const ofBitmaps = options.deep && type === 'dynamic' ? await checkBitmaps(storage, blocks, examination, options) : [];
   return [...blocks.findings, ...ofBatmap, ...ofBitmaps];

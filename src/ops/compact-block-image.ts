@@ -3,7 +3,8 @@ import { compactBlocks } from '../disk/compact-blocks.ts';
 import { type Compaction, planCompaction } from '../disk/compact-image.ts';
 import type { CompactPlan } from '../disk/compact-plan.ts';
 import type { Disk } from '../disk/disk.ts';
-import { openVhdStorage } from '../disk/open-storage.ts';
+import type { FoundBlocks } from '../disk/open-blocks.ts';
+import { openFound } from '../disk/open-storage.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
 import { unusedBlocks } from '../disk/unused-blocks.ts';
 import type { VhdDisk } from '../disk/vhd-disk.ts';
@@ -33,14 +34,23 @@ interface Planned extends Compaction {
   readonly parentPath: string | undefined;
 }
 
+/** A dynamic or differencing image, with its table as the file has it. */
+export interface BlockImage {
+  /** What it is. */
+  readonly image: SoundExamination;
+  /** Its blocks. */
+  readonly found: FoundBlocks;
+}
+
 /** Compacts a dynamic or differencing image. */
 export async function compactBlockImage(
   subject: CompactSubject,
-  image: SoundExamination,
+  blocks: BlockImage,
   options: CompactOptions,
 ): Promise<CompactOutcome> {
-  const planned = await planImage(subject, image, options);
-  const { found, plan } = planned;
+  const { image, found } = blocks;
+  const planned = await planImage(subject, blocks, options);
+  const { plan } = planned;
   const blockBytes = found.layout.blockSize + found.layout.bitmapBytes;
   const changed = isChange(plan, image);
   const written = await carryOutPlan(subject, image, planned, { ...options, changed });
@@ -124,10 +134,11 @@ async function clearBatmap(
   await performJournal({ storage, path }, journal, removeJournal);
 }
 
-async function planImage(subject: CompactSubject, image: SoundExamination, options: CompactOptions): Promise<Planned> {
+async function planImage(subject: CompactSubject, blocks: BlockImage, options: CompactOptions): Promise<Planned> {
   const { storage } = subject;
+  const { image, found } = blocks;
   const { parents, warnings } = await parentsOf(subject, image, options);
-  const disk = await openDisk(subject, image, parents, options);
+  const disk = await openDisk(subject, blocks, parents, options);
   try {
     if (options.output !== undefined) await refuseParents(parents?.paths ?? [], options.output);
     const { unusedRanges, signal, onProgress } = options;
@@ -135,7 +146,7 @@ async function planImage(subject: CompactSubject, image: SoundExamination, optio
     const unused =
       unusedRanges === undefined || disk === undefined ? undefined : await unusedBlocks(disk, blockSize, unusedRanges);
     const meter = new ProgressMeter('plan', undefined, onProgress);
-    const compaction = await planCompaction(storage, image, {
+    const compaction = await planCompaction(storage, image, found, {
       disk: image.type === 'differencing' ? comparable(parents) : disk,
       ...{ unused, signal, onBlock: (bytes: number) => meter.skipped(bytes) },
     });
@@ -152,12 +163,12 @@ async function planImage(subject: CompactSubject, image: SoundExamination, optio
 /** Closes the parents with itself. */
 async function openDisk(
   { storage }: CompactSubject,
-  { type }: SoundExamination,
+  { image, found }: BlockImage,
   parents: OpenedParents | undefined,
   { bitmap }: CompactOptions,
 ): Promise<VhdDisk | undefined> {
-  if (type === 'differencing' && parents === undefined) return undefined;
-  return openVhdStorage(borrowed(storage), { bitmap, parent: parents?.parent });
+  if (image.type === 'differencing' && parents === undefined) return undefined;
+  return openFound(borrowed(storage), image, found, { bitmap, parent: parents?.parent });
 }
 
 /** A parent that was written to since the child was made may be another state of it: what is equal there may be by chance. */

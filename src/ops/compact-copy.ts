@@ -2,6 +2,7 @@ import { batmapWithout } from '../disk/compact-batmap.ts';
 import { encodedTable, movedHeader, sideBySide } from '../disk/compact-blocks.ts';
 import type { Compaction } from '../disk/compact-image.ts';
 import { offsetAt } from '../disk/compact-order.ts';
+import { placeOf } from '../disk/compact-plan.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { blockEnd } from '../format/layout.ts';
@@ -54,24 +55,24 @@ export async function writeCompacted(
   const file = await OutputFile.create(output, { force, lock });
   const blockBytes = layout.blockSize + layout.bitmapBytes;
   let fileSize: number;
-  const meter = new ProgressMeter('copy', plan.kept.blocks.length * blockBytes, onProgress);
+  const meter = new ProgressMeter('copy', plan.kept.length * blockBytes, onProgress);
   try {
     for (const { start, end } of [...metadata.needed, ...metadata.reserved]) {
       const isMoved = start === context.tableOffset && plan.tableOffset !== undefined;
       if (isMoved) continue;
       await copy(storage, file.storage, { from: start, to: start, length: end - start }, new Uint8Array(FRONT_BYTES));
     }
-    await sideBySide(plan.kept.blocks.length, blockBytes, async (index, buffer) => {
+    await sideBySide(plan.kept.length, blockBytes, async (index, buffer) => {
       signal?.throwIfAborted();
-      const from = offsetAt(plan.kept, index);
+      const from = offsetAt(table, plan.kept, index);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-      const range = { from, to: (plan.sectors[index] ?? 0) * SECTOR_BYTES, length };
+      const range = { from, to: placeOf(plan, found, index) * SECTOR_BYTES, length };
       const copied = await copy(storage, file.storage, range, buffer);
       meter.copied(copied);
       meter.skipped(blockBytes - copied);
     });
     for (const blockIndex of plan.dropped) table.set(blockIndex, UNUSED_BAT_ENTRY);
-    for (const [index, blockIndex] of plan.kept.blocks.entries()) table.set(blockIndex, plan.sectors[index] ?? 0);
+    for (const [index, blockIndex] of plan.kept.entries()) table.set(blockIndex, placeOf(plan, found, index));
     const writes: PlacedBytes[] = [
       ...(await batmapWithout(storage, image, plan.dropped)),
       { position: 0, bytes: encodeFooter(image.footer) },

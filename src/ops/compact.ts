@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { BITMAP_POLICIES } from '../disk/bitmap-rule.ts';
+import type { FoundBlocks } from '../disk/open-blocks.ts';
 import { type Examination, examine, type SoundExamination } from '../disk/recognise.ts';
 import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
@@ -113,11 +114,11 @@ async function compactOpen(
     return compactFlatImage(subject, { type: 'raw', size: found.fileSize }, options);
   }
   const image = soundImage(found, shown);
-  const findings = await soundFindings(subject, options);
-  if (image.type === 'fixed') {
+  const { findings, found: blocks } = await soundFindings(subject, options);
+  if (image.type === 'fixed' || blocks === undefined) {
     return compactFlatImage(subject, { type: 'fixed', size: image.virtualSize }, options);
   }
-  const outcome = await compactBlockImage(subject, image, options);
+  const outcome = await compactBlockImage(subject, { image, found: blocks }, options);
   return { ...outcome, warnings: [...leakWarnings(findings), ...outcome.warnings] };
 }
 
@@ -167,10 +168,12 @@ function soundImage(found: Examination, shown: string): SoundExamination {
 async function soundFindings(
   { storage, shown }: CompactSubject,
   { signal }: CompactOptions,
-): Promise<readonly Finding[]> {
-  const { findings } = await checkImage(storage, { deep: false, nowMilliseconds: Date.now(), signal });
+): Promise<{ readonly findings: readonly Finding[]; readonly found: FoundBlocks | undefined }> {
+  let found: FoundBlocks | undefined;
+  const onBlocks = (blocks: FoundBlocks): void => void (found = blocks);
+  const { findings } = await checkImage(storage, { deep: false, nowMilliseconds: Date.now(), signal, onBlocks });
   const error = findings.find(({ severity }) => severity === 'error');
-  if (error === undefined) return findings;
+  if (error === undefined) return { findings, found };
   throw new VhdError('ERR_VHD_CORRUPT', `it is damaged: ${describeFinding(error)}`, {
     ...error,
     storage: shown,

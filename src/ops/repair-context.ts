@@ -151,7 +151,7 @@ export interface RepairBlocks extends CheckedBlocks {
 /** Looks at the blocks of an image in the draft. */
 export async function blocksOf(draft: Draft, examination: BlockExamination): Promise<RepairBlocks> {
   const { header, virtualSize, endFooterOffset } = examination;
-  const blocks = await checkBlocks(draft, examination, header);
+  const blocks = await checkBlocks(draft, examination);
   const entryCount = entryCountFor(virtualSize, header.blockSize);
   const { end: metadataEnd } = await metadataRanges(draft, examination, header, entryCount);
   const { table } = blocks.context;

@@ -6,6 +6,7 @@ import { expect } from 'vitest';
 import { compactBlocks } from '../../src/disk/compact-blocks.ts';
 import { planCompaction } from '../../src/disk/compact-image.ts';
 import type { Extent } from '../../src/disk/disk.ts';
+import { findBlocks } from '../../src/disk/open-blocks.ts';
 import { examine, type SoundExamination } from '../../src/disk/recognise.ts';
 import type { VhdDisk } from '../../src/disk/vhd-disk.ts';
 import type { GatherLimits, WriteOptions } from '../../src/disk/write-back.ts';
@@ -199,7 +200,10 @@ const COMPACT = command('compact', async (model, real) => {
   const image = (await examine(storage)) as SoundExamination;
   if (image.type !== 'fixed') {
     const disk = await openOver(forReading({ image: storage.toBytes() }), parentsOf(model));
-    const work = await planCompaction(storage, image, { disk: image.type === 'differencing' ? disk.parent : disk });
+    const found = await findBlocks(storage, image);
+    const work = await planCompaction(storage, image, found, {
+      disk: image.type === 'differencing' ? disk.parent : disk,
+    });
     await compactBlocks(storage, image, work, {});
     await disk.close();
   }
