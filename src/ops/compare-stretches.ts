@@ -6,7 +6,7 @@ import { PIECE_BYTES, piecesOf, type ReadRange } from '../stream/read-ahead.ts';
 /** Stretches that nobody has to read are read with what is around them up to this length: a call costs more than they do. */
 const MAX_GAP_BYTES = 64 * 1024;
 /** Disks are asked for their extents in windows of this length: one that is empty has a single extent, however long that takes. */
-const WINDOW_BYTES = 128 * PIECE_BYTES;
+const WINDOW_BYTES = 1024 * PIECE_BYTES;
 
 /** The part of a {@link Disk} that is needed to compare it. */
 export type ComparedDisk = Pick<Disk, 'size' | 'read' | 'extents'>;
