@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { BlockTable } from '../disk/block-table.ts';
+import type { FooterReading } from '../disk/footer-choice.ts';
 import { readParentNames } from '../disk/parent-names.ts';
 import { readFooter, type SoundExamination } from '../disk/recognise.ts';
 import { areAllSet } from '../format/bitmap.ts';
 import { type DynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
+import { decodeFooter } from '../format/footer.ts';
 import { batByteLength, blockLayout, entryCountFor } from '../format/layout.ts';
 import type { FooterFacts, ParentFacts, ReaderFacts, TableFacts } from '../format/reader-facts.ts';
 import { BAT_ENTRY_BYTES, FOOTER_BYTES, MAX_BAT_BYTES, SECTOR_BYTES } from '../format/spec.ts';
@@ -63,8 +65,8 @@ async function readFooters(
   storage: Storage,
   fileSize: number,
 ): Promise<Pick<ReaderFacts, 'start' | 'end' | 'areEndsEqual'>> {
-  const first = await readFooter(storage, 0, FOOTER_BYTES);
-  const last = await readFooter(storage, fileSize - FOOTER_BYTES, FOOTER_BYTES);
+  const first = await footerAt(storage, 0, fileSize);
+  const last = await footerAt(storage, fileSize - FOOTER_BYTES, fileSize);
   const facts = ({ offset, decoded }: typeof first): FooterFacts => {
     const broken = decoded.findings.map((item) => item.rule);
     return {
@@ -76,6 +78,14 @@ async function readFooters(
   };
   const areEndsEqual = first.bytes.every((byte, index) => byte === last.bytes[index]);
   return { start: facts(first), end: facts(last), areEndsEqual };
+}
+
+/** What other programs read where a footer is looked for: zeros behind the end of a file below a sector, nothing before its start. */
+async function footerAt(storage: Storage, offset: number, fileSize: number): Promise<FooterReading> {
+  if (fileSize >= FOOTER_BYTES) return readFooter(storage, offset, FOOTER_BYTES);
+  const bytes = new Uint8Array(FOOTER_BYTES);
+  if (offset === 0) await storage.read(bytes.subarray(0, fileSize), 0);
+  return { offset: 0, bytes, decoded: decodeFooter(bytes) };
 }
 
 async function isSparse(path: string): Promise<boolean> {

@@ -13,6 +13,7 @@ import {
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
+import { isAllOnes } from '../format/zeros.ts';
 import { areBlocksInRow } from './repair-blocks-row.ts';
 import { left, type MendContext, type MendOutcome, mended } from './repair-context.ts';
 import type { Draft } from './repair-draft.ts';
@@ -25,6 +26,8 @@ export const BLOCK_SIZES: readonly number[] = [
 ];
 /** How far into the file a table is looked for, where it is not behind the header. */
 const TABLE_SEARCH_BYTES = 64 * 1024;
+/** A table is read in pieces of so many bytes. */
+const TABLE_PIECE_BYTES = 64 * 1024;
 
 /** The places that a table can have: behind the header, and on every sector after that up to 64 KiB. */
 export function tableOffsetsFrom(behind: number, fileSize: number): number[] {
@@ -116,6 +119,42 @@ async function soundAt(draft: Draft, examination: Examination, known: Known, whe
   return found;
 }
 
+interface TableShape {
+  readonly tableOffset: number;
+  readonly blockSize: number;
+  readonly entryCount: number;
+}
+
+/**
+ * False for a table that leads out of the file, to the headers, or to more blocks than the file has room for: most of
+ * what is tried is none at all, and a look at its beginning tells that.
+ */
+async function couldFit(draft: Draft, { tableOffset, blockSize, entryCount }: TableShape): Promise<boolean> {
+  const fileSize = await draft.size();
+  const end = tableOffset + entryCount * BAT_ENTRY_BYTES;
+  if (end > fileSize) return false;
+  // The last one may be shorter than the others.
+  const mostBlocks = Math.floor(fileSize / blockSize) + 1;
+  let blockCount = 0;
+  for (let position = tableOffset; position < end; position += TABLE_PIECE_BYTES) {
+    const bytes = new Uint8Array(Math.min(TABLE_PIECE_BYTES, end - position));
+    await draft.read(bytes, position);
+    if (isAllOnes(bytes)) continue;
+    const view = viewOf(bytes);
+    for (let offset = 0; offset < bytes.length; offset += BAT_ENTRY_BYTES) {
+      const sector = view.getUint32(offset);
+      if (sector === UNUSED_BAT_ENTRY) continue;
+      if (!isPlace(sector, fileSize) || ++blockCount > mostBlocks) return false;
+    }
+  }
+  return true;
+}
+
+/** True for a sector of the file behind the footer copy. */
+function isPlace(sector: number, fileSize: number): boolean {
+  return sector > 0 && sector * SECTOR_BYTES < fileSize;
+}
+
 /** True if the first entries are unused, or sectors of the file behind the headers. */
 async function couldBeTable(draft: Draft, offset: number, fileSize: number): Promise<boolean> {
   if (offset < SECTOR_BYTES || offset + SECTOR_BYTES > fileSize || offset % SECTOR_BYTES !== 0) return false;
@@ -123,7 +162,7 @@ async function couldBeTable(draft: Draft, offset: number, fileSize: number): Pro
   await draft.read(bytes, offset);
   const view = viewOf(bytes);
   const first = view.getUint32(0);
-  return first === UNUSED_BAT_ENTRY || (first > 2 && first * SECTOR_BYTES < fileSize);
+  return first === UNUSED_BAT_ENTRY || isPlace(first, fileSize);
 }
 
 async function candidateOf(
@@ -133,6 +172,7 @@ async function candidateOf(
 ): Promise<Candidate | undefined> {
   const entryCount = entryCountFor(footer.currentSize, blockSize);
   if (entryCount * BAT_ENTRY_BYTES > MAX_BAT_BYTES) return undefined;
+  if (!(await couldFit(draft, { tableOffset, blockSize, entryCount }))) return undefined;
   const bytes = changedHeader(base, (view) => {
     writeUint64(view, HEADER.tableOffset, tableOffset);
     view.setUint32(HEADER.maxTableEntries, entryCount);

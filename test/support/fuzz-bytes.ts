@@ -1,5 +1,31 @@
 // A file that is mostly holes, as the pieces that are there: real images are large, and what matters in them is small.
+import { isAllZeros } from '../../src/format/zeros.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
+
+/** Zeros in a row from which on they take no memory. */
+const LEAST_HOLE_BYTES = 64 * 1024;
+
+/**
+ * As a file would have holes: whoever writes into an image that claims blocks of gigabytes fills one with zeros, which is for
+ * the file to hold, not for the memory that is measured.
+ */
+class HoledStorage extends MemoryStorage {
+  #end = 0;
+
+  override async write(source: Uint8Array, position: number): Promise<void> {
+    const end = position + source.length;
+    const isHole = source.length >= LEAST_HOLE_BYTES && isAllZeros(source);
+    if (isHole && end > this.#end) await this.truncate(end);
+    if (isHole) return this.discard(position, source.length);
+    this.#end = Math.max(this.#end, end);
+    return super.write(source, position);
+  }
+
+  override async truncate(byteLength: number): Promise<void> {
+    this.#end = byteLength;
+    return super.truncate(byteLength);
+  }
+}
 
 /** Bytes, and where they are. */
 export interface Piece {
@@ -83,7 +109,7 @@ export class SparseBytes {
 
   /** A storage of its own that holds it. */
   async toStorage(name = 'fuzz.vhd'): Promise<MemoryStorage> {
-    const storage = new MemoryStorage(new Uint8Array(0), { name });
+    const storage = new HoledStorage(new Uint8Array(0), { name });
     for (const { offset, bytes } of this.#pieces) await storage.write(bytes, offset);
     await storage.truncate(this.#size);
     return storage;

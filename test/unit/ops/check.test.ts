@@ -269,6 +269,14 @@ describe('a deep check', () => {
   });
 });
 
+it('knows what other programs make of a file that is shorter than a sector', async () => {
+  const bytes = encodeFooter({ ...footerOf({ size: 0 }), dataOffset: NO_OFFSET, diskType: 2 });
+  const readers = ['qemu', '7zip', 'libvhdi', 'virtualbox'] as const;
+  const report = await check(new MemoryStorage(bytes.subarray(0, 511)), { for: readers, now: NOW });
+  // qemu-img 7.2, 7z 26.02 and vhdiinfo 20210425 refuse it.
+  expect([report.accepted, report.acceptedBy]).toEqual([false, []]);
+});
+
 it('takes no option that it does not know', async () => {
   await expect(check(new MemoryStorage(sound), { deeper: true } as object)).rejects.toThrow(TypeError);
   await expect(check(new MemoryStorage(sound), { deep: 1 } as object)).rejects.toThrow(TypeError);

@@ -138,3 +138,24 @@ describe('other bytes where the footer belongs', () => {
     expect(Buffer.compare(whole, IMAGE)).toBe(0);
   });
 });
+
+describe('a header that is gone, before what is no table', () => {
+  it('is not looked for in all of the file with every block size', async () => {
+    let readBytes = 0;
+    class CountedStorage extends MemoryStorage {
+      override async read(target: Uint8Array, position: number): Promise<void> {
+        readBytes += target.length;
+        await super.read(target, position);
+      }
+    }
+    const zeroed = withFooters(IMAGE, u64(48, 2 ** 42)).fill(0, 512, 1536);
+    const storage = new CountedStorage(zeroed.subarray(0, zeroed.length - 512));
+    // A sparse disk behind it: the tables that 4 TiB want have room.
+    await storage.truncate(256 * 1024 * 1024);
+    await storage.write(zeroed.subarray(-512), 256 * 1024 * 1024);
+    const permits = { ...NOTHING, rebuildBat: true };
+    const refused = await planRepair(storage, { permits, nowMilliseconds: 1.6e12 });
+    expect(refused.reasons.get('header.cookie')).toMatch(/no block size/);
+    expect(readBytes).toBeLessThan(16 * 1024 * 1024);
+  });
+});
