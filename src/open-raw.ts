@@ -28,16 +28,18 @@ export async function rawDisk(storage: Storage, options: OpenRawOptions): Promis
   if (options.pad === true && readOnly) {
     return new FlatDisk(new PaddedStorage(storage, byteLength, padded), padded, true);
   }
-  throw new VhdError(
-    'ERR_VHD_SIZE',
-    `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`,
-    {
-      storage: storage.name,
-      expected: 'a multiple of 512 bytes',
-      found: `${byteLength} bytes`,
-      remedy: `--pad fills it up with zeros to ${padded} bytes`,
-    },
-  );
+  throw oddRawSizeError(storage.name, byteLength, `--pad fills it up with zeros to ${padded} bytes`);
+}
+
+/** The error of a file that is no whole number of sectors, and nothing says that it is a disk all the same. */
+export function oddRawSizeError(name: string, byteLength: number, remedy: string): VhdError {
+  const message = `a raw disk is a whole number of sectors: expected a multiple of 512 bytes, found ${byteLength}`;
+  return new VhdError('ERR_VHD_SIZE', message, {
+    storage: name,
+    expected: 'a multiple of 512 bytes',
+    found: `${byteLength} bytes`,
+    remedy,
+  });
 }
 
 /**

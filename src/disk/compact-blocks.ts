@@ -75,7 +75,11 @@ async function moveBlocks(
       signal?.throwIfAborted();
       const from = offsetAt(table, kept, kept.length - 1 - start - count);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
-      await moveRange(storage, { from, to: (places[start + count] ?? 0) * SECTOR_BYTES, length }, buffer);
+      await moveRange(
+        { source: storage, target: storage },
+        { from, to: (places[start + count] ?? 0) * SECTOR_BYTES, length },
+        buffer,
+      );
       onCopied?.(length);
     });
     await storage.flush();

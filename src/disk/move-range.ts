@@ -5,30 +5,47 @@ import { type FindData, storedRanges } from './stored-ranges.ts';
 /** Of so many bytes, counted from the start of the file, most file systems store all or nothing. */
 const PAGE_BYTES = 4096;
 
+/** Where a range is moved from and to. */
+export interface MovePlaces {
+  /** Where it is. */
+  readonly source: Storage;
+  /** Where it goes; may be the same. */
+  readonly target: Storage;
+  /** True if the target is known to have zeros there. Default false. */
+  readonly isBlank?: boolean;
+}
+
 /**
- * Copies a range to another place of the same storage that it does not overlap. Written is what is not zero, and zeros only
- * over what is stored at the target: a sparse block stays sparse. Not durable before a flush.
+ * Copies a range of a storage to another place, in another storage or in the same one where the two do not overlap. Written
+ * is what is not zero, and zeros only over what is stored at the target: a sparse block stays sparse. Not durable before a flush.
+ * @param places the two storages; `isBlank` says that the target has zeros there, as a new file has
  * @param range byte offsets of both places, and the length in bytes
  * @param buffer what is on its way at a time
+ * @returns bytes that were written
  */
 export async function moveRange(
-  storage: Storage,
+  { source, target, isBlank = false }: MovePlaces,
   range: { readonly from: number; readonly to: number; readonly length: number },
   buffer: Uint8Array,
-): Promise<void> {
+): Promise<number> {
   const { from, to, length } = range;
+  let writtenBytes = 0;
   for (let done = 0; done < length; done += buffer.length) {
     const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
-    const target = to + done;
-    const runs = await readRuns(storage, piece, from + done, target);
-    for await (const { start, length: stored } of storedParts(storage, target, piece.length, false)) {
-      runs.push({ start: start - target, length: stored });
+    const position = to + done;
+    const runs = await readRuns(source, piece, from + done, position);
+    if (!isBlank) {
+      for await (const stored of storedParts(target, position, piece.length, false)) {
+        runs.push({ start: stored.start - position, length: stored.length });
+      }
     }
-    const writes = joined(runs).map((run) => {
-      return { position: target + run.start, bytes: piece.subarray(run.start, run.start + run.length) };
+    const writes = joined(runs).map(({ start, length: runBytes }) => {
+      return { position: position + start, bytes: piece.subarray(start, start + runBytes) };
     });
-    await writeEach(storage, writes);
+    await writeEach(target, writes);
+    writtenBytes += writes.reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
+  return writtenBytes;
 }
 
 /** Fills a piece with what is stored at `from`; the stretches of it that are not zero, in grains of the target. */

@@ -3,25 +3,18 @@ import { encodedTable, movedHeader, sideBySide } from '../disk/compact-blocks.ts
 import type { Compaction } from '../disk/compact-image.ts';
 import { offsetAt } from '../disk/compact-order.ts';
 import { placeOf } from '../disk/compact-plan.ts';
+import { moveRange } from '../disk/move-range.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
 import { encodeFooter } from '../format/footer.ts';
 import { blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
-import { dataRuns } from '../format/zeros.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
 import type { CompactOptions } from './compact-options.ts';
 import { nameParentFrom } from './compact-parent-name.ts';
-import { HOLE_GRAIN_BYTES } from './copy.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 
 const FRONT_BYTES = 1024 * 1024;
-
-interface Range {
-  readonly from: number;
-  readonly to: number;
-  readonly length: number;
-}
 
 /** What was written to a new file. */
 export interface CopiedImage {
@@ -56,18 +49,19 @@ export async function writeCompacted(
   const blockBytes = layout.blockSize + layout.bitmapBytes;
   let fileSize: number;
   const meter = new ProgressMeter('copy', plan.kept.length * blockBytes, onProgress);
+  const places = { source: storage, target: file.storage, isBlank: true };
   try {
     for (const { start, end } of [...metadata.needed, ...metadata.reserved]) {
       const isMoved = start === context.tableOffset && plan.tableOffset !== undefined;
       if (isMoved) continue;
-      await copy(storage, file.storage, { from: start, to: start, length: end - start }, new Uint8Array(FRONT_BYTES));
+      await moveRange(places, { from: start, to: start, length: end - start }, new Uint8Array(FRONT_BYTES));
     }
     await sideBySide(plan.kept.length, blockBytes, async (index, buffer) => {
       signal?.throwIfAborted();
       const from = offsetAt(table, plan.kept, index);
       const length = Math.min(blockEnd(layout, from), context.dataLimit) - from;
       const range = { from, to: placeOf(plan, found, index) * SECTOR_BYTES, length };
-      const copied = await copy(storage, file.storage, range, buffer);
+      const copied = await moveRange(places, range, buffer);
       meter.copied(copied);
       meter.skipped(blockBytes - copied);
     });
@@ -94,23 +88,4 @@ export async function writeCompacted(
   }
   meter.finish();
   return { copiedBytes: meter.copiedBytes, skippedBytes: meter.skippedBytes, fileSize };
-}
-
-/** Copies what is not zero; the target has zeros there already. */
-async function copy(
-  source: Storage,
-  target: Storage,
-  { from, to, length }: Range,
-  buffer: Uint8Array,
-): Promise<number> {
-  let copied = 0;
-  for (let done = 0; done < length; done += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, length - done));
-    await source.read(piece, from + done);
-    for (const run of dataRuns(piece, HOLE_GRAIN_BYTES)) {
-      await target.write(piece.subarray(run.start, run.start + run.length), to + done + run.start);
-      copied += run.length;
-    }
-  }
-  return copied;
 }

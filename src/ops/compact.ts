@@ -6,10 +6,11 @@ import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { describeFinding, type Finding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
+import { SECTOR_BYTES } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, readJournal } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS } from '../open-parent-options.ts';
-import { checkNotEmpty } from '../open-raw.ts';
+import { checkNotEmpty, oddRawSizeError } from '../open-raw.ts';
 import { recognise } from '../open-recognise.ts';
 import { listenerFor, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -31,7 +32,7 @@ import { refuseSameFile } from './same-file.ts';
  * the same, and the same call finishes it. Fixed and raw: zeros become holes of the file, where the system can.
  * @throws VhdError `ERR_VHD_IN_USE` if another program has it open, it is marked hidden, or a machine was saved with it;
  *   `ERR_VHD_CORRUPT` if a check of it finds errors; `ERR_VHD_JOURNAL` if another operation was not finished;
- *   `ERR_VHD_BITMAP`; `ERR_VHD_SIZE` for an empty file; `ERR_VHD_UNSUPPORTED` for what is no regular file, and a batmap that cannot be kept right; `ERR_VHD_EXISTS`,
+ *   `ERR_VHD_BITMAP`; `ERR_VHD_SIZE` for an empty file, and a raw one of no whole number of sectors without `from`; `ERR_VHD_UNSUPPORTED` for what is no regular file, and a batmap that cannot be kept right; `ERR_VHD_EXISTS`,
  *   `ERR_VHD_SAME_FILE` for `output`; with `unusedRanges` in place `ERR_VHD_HAS_CHILDREN`
  */
 export async function compact(path: string, options: CompactOptions = {}): Promise<CompactResult> {
@@ -111,6 +112,9 @@ async function compactOpen(
   if (isInPlace) await refuseChange(subject, options);
   if (kind === 'raw') {
     checkNotEmpty(found.fileSize, shown);
+    if (options.from === undefined && found.fileSize % SECTOR_BYTES !== 0) {
+      throw oddRawSizeError(shown, found.fileSize, '--from raw takes it as it is');
+    }
     return compactFlatImage(subject, { type: 'raw', size: found.fileSize }, options);
   }
   const image = soundImage(found, shown);

@@ -177,3 +177,10 @@ describe('UnusedList', () => {
     expect(within(11, 2)).toEqual([{ start: 11, length: 2 }]);
   });
 });
+
+it('takes no file of odd length for a disk, unless it is told to', async () => {
+  const path = join(usual, 'notes');
+  await writeFile(path, Buffer.alloc(1221, 7));
+  await expect(compact(path)).rejects.toMatchObject({ code: 'ERR_VHD_SIZE', found: '1221 bytes' });
+  await expect(compact(path, { from: 'raw' })).resolves.toMatchObject({ changed: false, virtualSize: 1221 });
+});
