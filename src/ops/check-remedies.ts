@@ -4,7 +4,7 @@ import { commandFor, type Finding, RULES, type RuleId, remedyOf } from '../forma
 import { shellPath } from '../format/shell.ts';
 import type { ResolvedLink } from '../open-chain.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { LossOption, RepairPermits } from './repair-context.ts';
+import type { RepairPermits } from './repair-context.ts';
 import { type PlanOptions, planRepair, type RepairPlan } from './repair-plan.ts';
 
 /** Rules of which what mends them depends on the image: a repair is planned to know it. */
@@ -141,8 +141,11 @@ async function planned(storage: Storage, options: PlanOptions): Promise<RepairPl
 }
 
 /** The option that a finding needs besides: its own, or that of one that has to be mended before it. */
-function neededFor({ needed, reasons }: RepairPlan, rule: RuleId, flags: ReadonlySet<Flag>): LossOption | undefined {
+function neededFor({ needed, reasons }: RepairPlan, rule: RuleId, flags: ReadonlySet<Flag>): Flag | undefined {
   const own = needed.find((loss) => loss.rule === rule && !flags.has(loss.option));
-  if (own !== undefined || reasons.has(rule)) return own?.option;
+  if (own !== undefined) return own.option;
+  const reason = reasons.get(rule);
+  if (reason?.includes(FLAGS.rebuildBat) === true && !flags.has('rebuildBat')) return 'rebuildBat';
+  if (reason !== undefined) return undefined;
   return needed.find(({ option }) => !flags.has(option))?.option;
 }

@@ -269,6 +269,17 @@ describe('a deep check', () => {
   });
 });
 
+it('names every option that a repair of this very image takes', async () => {
+  const blocks = Array.from({ length: 4 }, (_, index) => ({ index, data: index + 1 }));
+  const bytes = buildImage({ ...base, alignment: 'packed', blocks });
+  // No checksum that any header has, and a block size with which the blocks do not follow each other.
+  new DataView(bytes.buffer).setUint32(512 + 32, 32 * KIB);
+  new DataView(bytes.buffer).setUint32(512 + 36, 1);
+  const { findings } = await check(new MemoryStorage(bytes, { name: 'disk.vhd' }), { now: NOW });
+  const told = findings.find(({ rule }) => rule === 'header.checksum');
+  expect(told?.remedy).toBe('vhd repair disk.vhd --rebuild-bat');
+});
+
 it('knows what other programs make of a file that is shorter than a sector', async () => {
   const bytes = encodeFooter({ ...footerOf({ size: 0 }), dataOffset: NO_OFFSET, diskType: 2 });
   const readers = ['qemu', '7zip', 'libvhdi', 'virtualbox'] as const;
