@@ -2,13 +2,7 @@ import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
 import { warningsOf } from '../../src/format/rules.ts';
 import { openDisk } from '../../src/open.ts';
-import {
-  decodeManifests,
-  MAX_MANIFEST_BYTES,
-  type Manifest,
-  manifestFor,
-  tooLargeError,
-} from '../../src/ops/manifest.ts';
+import { type Manifest, manifestFor, readManifests } from '../../src/ops/manifest.ts';
 import { readWatched } from '../../src/ops/source-change.ts';
 import { verifyDisk } from '../../src/ops/verify.ts';
 import { streamSource } from '../endpoints.ts';
@@ -79,12 +73,5 @@ async function verify(session: Session, { image, manifest }: Names, flags: Flags
 async function readManifest(session: Session, { image, manifest: name }: Names): Promise<Manifest> {
   const { signal } = session.io;
   const source = (await streamSource(session, name)) ?? createReadStream(name, { signal });
-  const chunks: Uint8Array[] = [];
-  let byteLength = 0;
-  for await (const chunk of source as AsyncIterable<Uint8Array>) {
-    byteLength += chunk.length;
-    if (byteLength > MAX_MANIFEST_BYTES) throw tooLargeError(name);
-    chunks.push(chunk);
-  }
-  return manifestFor(decodeManifests(Buffer.concat(chunks), name), image, name);
+  return manifestFor(await readManifests(source as AsyncIterable<Uint8Array>, name), image, name);
 }

@@ -1,14 +1,23 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import { TextDecoder } from 'node:util';
 import { VhdError } from '../errors.ts';
 import { quote } from '../format/bytes.ts';
-import { type BlockHash, type DiskHash, HASH_BLOCK_BYTES, HASH_SCHEMA, RootDigest } from './hash.ts';
+import { type DiskHash, HASH_BLOCK_BYTES, HASH_SCHEMA, RootDigest } from './hash.ts';
+import { BlockChecker, type BlockList, isByteCount, isObject } from './manifest-blocks.ts';
+import { ManifestText } from './manifest-text.ts';
 
 /** Larger manifests are refused: those of the largest dynamic disks have 110 MB. */
 export const MAX_MANIFEST_BYTES: number = 128 * 1024 * 1024;
 
+/** What the content hash of a disk is held against: as {@link DiskHash}, but the blocks need not be an array. */
+export interface ListedHash extends Omit<DiskHash, 'blocks'> {
+  /** The blocks that are not all zeros, in ascending order. */
+  readonly blocks: BlockList;
+}
+
 /** The content hash of a disk as a manifest tells it. */
-export interface BlockManifest extends DiskHash {
+export interface BlockManifest extends ListedHash {
   /** Path of the image it was made of; null if the manifest does not say. */
   readonly path: string | null;
 }
@@ -25,32 +34,106 @@ export interface PlainManifest {
 export type Manifest = BlockManifest | PlainManifest;
 
 /** True for what has hashes of blocks. */
-export function hasBlocks(manifest: DiskHash | Pick<PlainManifest, 'sha256'>): manifest is DiskHash {
+export function hasBlocks(manifest: ListedHash | Pick<PlainManifest, 'sha256'>): manifest is ListedHash {
   return 'blocks' in manifest;
 }
 
 /**
- * Reads the manifests in a file: one object of JSON, several on a line each, or lines of sha256sum. In UTF-8, or in the
- * UTF-16 that a Windows shell makes of it. Checks everything, the root too.
+ * Reads the manifests in a file: objects of JSON, or lines of sha256sum. In UTF-8, or in the UTF-16 that a Windows shell makes
+ * of it. Checks everything, the root too.
  * @param bytes the file
  * @param name what to call it in errors
  * @throws VhdError `ERR_VHD_MANIFEST` for anything else, `ERR_VHD_LIMIT` above 128 MiB
  */
 export function decodeManifests(bytes: Uint8Array, name = 'the manifest'): Manifest[] {
-  if (bytes.length > MAX_MANIFEST_BYTES) throw tooLargeError(name);
-  const text = textOf(bytes, name).trim();
-  const whole = text.startsWith('{') ? parsed(text) : undefined;
-  if (whole !== undefined) return [manifestOf(whole.value, name)];
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
-  if (lines.length === 0) throw manifestError(name, 'a manifest', 'an empty file');
-  return lines.map((line, index) => {
-    const where = `line ${index + 1}`;
-    const object = line.startsWith('{') ? parsed(line) : undefined;
-    if (object !== undefined) return manifestOf(object.value, name, `${where}: `);
-    const plain = plainManifestOf(line);
-    if (plain !== undefined) return plain;
-    throw manifestError(name, 'JSON of vhd hash, or lines of sha256sum', `something else in ${where}`);
-  });
+  const reader = new ManifestReader(name);
+  reader.push(bytes);
+  return reader.end();
+}
+
+/**
+ * The same for a file that comes in pieces, a stream for instance, of which no more is held than 36 bytes for each block.
+ * @param source its bytes
+ * @param name what to call it in errors
+ * @throws VhdError as {@link decodeManifests}; what the source throws
+ */
+export async function readManifests(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  name = 'the manifest',
+): Promise<Manifest[]> {
+  const reader = new ManifestReader(name);
+  for await (const bytes of source) reader.push(bytes);
+  return reader.end();
+}
+
+/** So much of a file that is in memory becomes text at once. */
+const PIECE_BYTES = 64 * 1024;
+
+/** Reads manifests out of the bytes of a file as they come. */
+class ManifestReader {
+  readonly #name: string;
+  readonly #text: ManifestText;
+  readonly #found: Manifest[] = [];
+  #decoder: TextDecoder | undefined;
+  #head: Uint8Array = new Uint8Array(0);
+  #byteLength = 0;
+  #blocks = new BlockChecker();
+
+  constructor(name: string) {
+    this.#name = name;
+    this.#text = new ManifestText({
+      line: (text, line) => this.#found.push(plainManifestOf(text) ?? this.#fault(line)),
+      blocks: (items) => {
+        for (const item of items) this.#blocks.add(item);
+      },
+      object: (value, line) => {
+        // Where it is the first, nobody counts lines.
+        const where = this.#found.length === 0 ? '' : `line ${line}: `;
+        this.#found.push(manifestOf(value, this.#blocks, name, where));
+        this.#blocks = new BlockChecker();
+      },
+      fault: (line) => this.#fault(line),
+    });
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#byteLength += bytes.length;
+    if (this.#byteLength > MAX_MANIFEST_BYTES) throw tooLargeError(this.#name);
+    for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
+      this.#push(bytes.subarray(offset, offset + PIECE_BYTES), false);
+    }
+  }
+
+  end(): Manifest[] {
+    this.#push(new Uint8Array(0), true);
+    this.#text.end();
+    if (this.#found.length === 0) throw manifestError(this.#name, 'a manifest', 'an empty file');
+    return this.#found;
+  }
+
+  /** The first two bytes tell the encoding. */
+  #push(piece: Uint8Array, isEnd: boolean): void {
+    const bytes = this.#head.length === 0 ? piece : Buffer.concat([this.#head, piece]);
+    if (this.#decoder === undefined) {
+      this.#head = bytes.length < 2 && !isEnd ? Uint8Array.from(bytes) : new Uint8Array(0);
+      if (this.#head.length > 0) return;
+      this.#decoder = new TextDecoder(bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : 'utf-8', { fatal: true });
+    }
+    this.#text.push(this.#textOf(this.#decoder, bytes, isEnd));
+  }
+
+  #textOf(decoder: TextDecoder, bytes: Uint8Array, isEnd: boolean): string {
+    try {
+      return decoder.decode(bytes, { stream: !isEnd });
+    } catch (cause) {
+      if (!(cause instanceof TypeError)) throw cause;
+      throw manifestError(this.#name, 'text', 'other bytes');
+    }
+  }
+
+  #fault(line: number): never {
+    throw manifestError(this.#name, 'JSON of vhd hash, or lines of sha256sum', `something else in line ${line}`);
+  }
 }
 
 /**
@@ -70,8 +153,7 @@ export function manifestFor(manifests: readonly Manifest[], image: string, name 
   throw manifestError(name, `one entry for ${quote(basename(image))}`, `${count} among ${manifests.length}`);
 }
 
-/** The error of a manifest that is larger than any can be. */
-export function tooLargeError(name: string): VhdError {
+function tooLargeError(name: string): VhdError {
   const expected = `at most ${MAX_MANIFEST_BYTES} bytes`;
   return new VhdError('ERR_VHD_LIMIT', `no manifest: expected ${expected}, found more`, {
     storage: name,
@@ -89,26 +171,6 @@ function manifestError(name: string, expected: string, found: string, where = ''
   });
 }
 
-function textOf(bytes: Uint8Array, name: string): string {
-  const isWide = bytes[0] === 0xff && bytes[1] === 0xfe;
-  try {
-    return new TextDecoder(isWide ? 'utf-16le' : 'utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    if (!(cause instanceof TypeError)) throw cause;
-    throw manifestError(name, 'text', 'other bytes');
-  }
-}
-
-/** A value of JSON in an object, so that null is one; undefined if it is none. */
-function parsed(text: string): { readonly value: unknown } | undefined {
-  try {
-    return { value: JSON.parse(text) };
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
 /** `HEX  NAME`, or `HEX *NAME`; a name with what does not fit in a line is escaped, and the line begins with a backslash. */
 function plainManifestOf(line: string): PlainManifest | undefined {
   const [, escape, sha256, name] = /^(\\?)([0-9a-fA-F]{64}) [ *](.+)$/.exec(line) ?? [];
@@ -119,64 +181,47 @@ function plainManifestOf(line: string): PlainManifest | undefined {
 
 const UNESCAPED: Readonly<Record<string, string>> = { '\\': '\\', n: '\n', r: '\r' };
 
-/** Checks one object of JSON. */
-function manifestOf(value: unknown, name: string, where = ''): BlockManifest {
+/** Checks one object of JSON; the blocks in it were taken out of it unless its list is written in another way. */
+function manifestOf(value: unknown, checker: BlockChecker, name: string, where: string): BlockManifest {
   const fail = (expected: string, found: unknown): never => {
     throw manifestError(name, expected, described(found), where);
   };
   const fields: Readonly<Record<string, unknown>> = isObject(value) ? value : fail('an object', value);
-  const { schema, path = null, virtualSize, blockSize, root, blocks } = fields;
+  const { schema, path = null, virtualSize, blockSize, root, blocks: others } = fields;
   if (schema !== HASH_SCHEMA) fail(`schema '${HASH_SCHEMA}'`, schema);
   if (blockSize !== HASH_BLOCK_BYTES) fail(`blockSize ${HASH_BLOCK_BYTES}`, blockSize);
   if (!isByteCount(virtualSize)) return fail('virtualSize to be a number of bytes', virtualSize);
   if (path !== null && typeof path !== 'string') return fail('path to be a text', path);
-  if (!Array.isArray(blocks)) return fail('blocks to be a list', blocks);
-  const checked = checkedBlocks(blocks, virtualSize, fail);
-  const digest = new RootDigest(virtualSize);
-  for (const block of checked) digest.add(block);
-  const hex = digest.hex();
-  if (root !== hex) fail(`root ${hex}, which its blocks give`, root);
-  refuseZeros(checked, virtualSize, fail);
-  return { path, virtualSize, blockSize: HASH_BLOCK_BYTES, root: hex, blocks: checked };
+  if (!Array.isArray(others)) return fail('blocks to be a list', others);
+  for (const item of others) checker.add(item);
+  const { blocks } = checker;
+  const mismatch = checker.mismatchFor(virtualSize);
+  if (mismatch !== undefined) fail(mismatch.expected, mismatch.found);
+  const hex = checkedRoot(blocks, virtualSize, root, fail);
+  return { path, virtualSize, blockSize: HASH_BLOCK_BYTES, root: hex, blocks };
 }
 
 type Fail = (expected: string, found: unknown) => never;
 
-/** The blocks, in ascending order on the disk, none of them twice. */
-function checkedBlocks(blocks: readonly unknown[], virtualSize: number, fail: Fail): BlockHash[] {
-  let end = 0;
-  return blocks.map((block, index) => {
-    const { start, sha256 } = isObject(block) ? block : fail(`block ${index} to be an object`, block);
-    if (!isByteCount(start) || start % HASH_BLOCK_BYTES !== 0 || start < end || start >= virtualSize) {
-      return fail(`start of block ${index} to be a multiple of ${HASH_BLOCK_BYTES} from ${end} on`, start);
-    }
-    if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) {
-      return fail(`sha256 of block ${index} to be 64 hex digits`, sha256);
-    }
-    end = start + HASH_BLOCK_BYTES;
-    return { start, sha256 };
-  });
-}
-
-/** A block of zeros is left out: only so there is one list, and one root, for what is on a disk. */
-function refuseZeros(blocks: readonly BlockHash[], virtualSize: number, fail: Fail): void {
+/** The root, that of the blocks. A block of zeros is left out: only so there is one list, and one root, for what is on a disk. */
+function checkedRoot(blocks: BlockList, virtualSize: number, root: unknown, fail: Fail): string {
   const [whole, last] = [zeroHash(HASH_BLOCK_BYTES), zeroHash(virtualSize % HASH_BLOCK_BYTES)];
-  for (const [index, { start, sha256 }] of blocks.entries()) {
-    const zeros = start + HASH_BLOCK_BYTES <= virtualSize ? whole : last;
-    if (sha256 === zeros) fail(`block ${index} not to be all zeros`, sha256);
+  const digest = new RootDigest(virtualSize);
+  let zeros: number | undefined;
+  let index = 0;
+  for (const block of blocks) {
+    if (block.sha256 === (block.start + HASH_BLOCK_BYTES <= virtualSize ? whole : last)) zeros ??= index;
+    digest.add(block);
+    index++;
   }
+  const hex = digest.hex();
+  if (root !== hex) fail(`root ${hex}, which its blocks give`, root);
+  if (zeros !== undefined) fail(`block ${zeros} not to be all zeros`, 'the hash of zeros');
+  return hex;
 }
 
 function zeroHash(byteLength: number): string {
   return createHash('sha256').update(new Uint8Array(byteLength)).digest('hex');
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isByteCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** A value out of a file, short enough to be told. */

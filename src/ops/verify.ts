@@ -1,9 +1,9 @@
 import type { ByteRange } from '../disk/disk.ts';
 import { checkOptionNames } from '../errors.ts';
 import type { Partition } from '../inspect/partition-table.ts';
-import { type DiskHash, HASH_BLOCK_BYTES, type HashedDisk, type HashOptions, hashBlocksAs } from './hash.ts';
+import { HASH_BLOCK_BYTES, type HashedDisk, type HashOptions, hashBlocksAs } from './hash.ts';
 import { sha256OfDisk } from './hash-plain.ts';
-import { hasBlocks, type PlainManifest } from './manifest.ts';
+import { hasBlocks, type ListedHash, type PlainManifest } from './manifest.ts';
 
 /** Blocks that changed, next to each other. */
 export interface ChangedRange extends Required<ByteRange> {
@@ -41,12 +41,12 @@ export interface Verification {
 }
 
 /**
- * Holds a disk against a manifest, as `hashDisk` or `decodeManifests` gives it, and names what changed. Another size is an
+ * Holds a disk against a manifest, as `hashDisk`, `decodeManifests` or `readManifests` gives it, and names what changed. Another size is an
  * answer too. The SHA-256 of all bytes alone tells only whether something changed.
  */
 export async function verifyDisk(
   disk: HashedDisk,
-  manifest: DiskHash | Pick<PlainManifest, 'sha256'>,
+  manifest: ListedHash | Pick<PlainManifest, 'sha256'>,
   options: HashOptions = {},
 ): Promise<Verification> {
   checkOptionNames('verifyDisk', options, ['signal', 'onProgress']);
@@ -68,7 +68,7 @@ export async function verifyDisk(
 }
 
 /** Goes through both lists of blocks at once; what one of them does not have is zero there. */
-async function changedRanges(disk: HashedDisk, manifest: DiskHash, options: HashOptions): Promise<ChangedRange[]> {
+async function changedRanges(disk: HashedDisk, manifest: ListedHash, options: HashOptions): Promise<ChangedRange[]> {
   const { virtualSize, blocks } = manifest;
   const changed: { start: number; length: number }[] = [];
   const add = (start: number): void => {
@@ -77,16 +77,17 @@ async function changedRanges(disk: HashedDisk, manifest: DiskHash, options: Hash
     if (last !== undefined && last.start + last.length === start) last.length += length;
     else changed.push({ start, length });
   };
-  let index = 0;
+  const listed = blocks[Symbol.iterator]();
+  let next = listed.next();
   /** What the manifest has before a block and the disk has not. */
   const addMissing = (end: number): void => {
-    for (let next = blocks[index]; next !== undefined && next.start < end; next = blocks[++index]) add(next.start);
+    for (; next.done !== true && next.value.start < end; next = listed.next()) add(next.value.start);
   };
   for await (const { start, sha256 } of hashBlocksAs(disk, virtualSize, options)) {
     addMissing(start);
-    const expected = blocks[index];
-    if (expected?.start === start) index++;
-    if (expected?.start !== start || expected.sha256 !== sha256) add(start);
+    const expected = next.done !== true && next.value.start === start ? next.value : undefined;
+    if (expected !== undefined) next = listed.next();
+    if (expected?.sha256 !== sha256) add(start);
   }
   addMissing(virtualSize);
   return changed;

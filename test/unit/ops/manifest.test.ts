@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FlatDisk } from '../../../src/disk/flat.ts';
 import { VhdError } from '../../../src/errors.ts';
 import { hashDisk, RootDigest } from '../../../src/ops/hash.ts';
-import { decodeManifests, hasBlocks, manifestFor } from '../../../src/ops/manifest.ts';
+import { decodeManifests, hasBlocks, type Manifest, manifestFor, readManifests } from '../../../src/ops/manifest.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { pattern } from '../../support/bytes.ts';
 import { mix, numberFromEnv, Random } from '../../support/seed.ts';
@@ -18,12 +18,16 @@ const manifest = { schema: 'vhdkit/hash/1', path: 'dir/a.vhd', ...hash };
 const json = JSON.stringify(manifest, undefined, 2);
 const HEX = 'ab'.repeat(32);
 
-const decode = (text: string) => decodeManifests(Buffer.from(text), 'm.json');
+/** The same with their blocks as arrays. */
+const plain = (manifests: Manifest[]) => {
+  return manifests.map((item) => (hasBlocks(item) ? { ...item, blocks: [...item.blocks] } : item));
+};
+const decode = (text: string) => plain(decodeManifests(Buffer.from(text), 'm.json'));
 const FAULT = expect.objectContaining({ name: 'VhdError', code: 'ERR_VHD_MANIFEST', storage: 'm.json' }) as unknown;
 
 function failureOf(text: string | Uint8Array): unknown {
   try {
-    return decodeManifests(typeof text === 'string' ? Buffer.from(text) : text, 'm.json');
+    return plain(decodeManifests(typeof text === 'string' ? Buffer.from(text) : text, 'm.json'));
   } catch (error) {
     return error;
   }
@@ -43,8 +47,8 @@ describe('manifests', () => {
   });
 
   it('are read as a Windows shell writes them', () => {
-    expect(decodeManifests(Buffer.from(`\ufeff${json}`, 'utf16le'))).toEqual(decode(json));
-    expect(decodeManifests(Buffer.from(`\ufeff${json}`))).toEqual(decode(json));
+    expect(plain(decodeManifests(Buffer.from(`\ufeff${json}`, 'utf16le')))).toEqual(decode(json));
+    expect(plain(decodeManifests(Buffer.from(`\ufeff${json}`)))).toEqual(decode(json));
   });
 
   it('may be several, one a line', () => {
@@ -127,14 +131,74 @@ describe('manifests', () => {
     expect(message.length).toBeLessThan(300);
   });
 
+  it.each([1, 2, 3, 7, 64, 1000])('are the same in pieces of %d bytes', async (length) => {
+    const shell = Buffer.from(`\ufeff${json.replace('dir', 'dür')}`, 'utf16le');
+    const several = Buffer.from(`${JSON.stringify(manifest)}\n\n${HEX}  a\u00e9\u{1f600}.vhd\r\n${json}\n${HEX} *b`);
+    for (const whole of [shell, Buffer.from(json), several, Buffer.from(json.slice(0, -3)), Buffer.of(0x7b)]) {
+      const pieces = Array.from({ length: Math.ceil(whole.length / length) }, (_, index) => {
+        return whole.subarray(index * length, (index + 1) * length);
+      });
+      const found = await readManifests(pieces, 'm.json').then(plain, (error: unknown) => error);
+      expect(found).toEqual(failureOf(whole));
+    }
+  });
+
+  it('have one list of blocks', () => {
+    const list = JSON.stringify(hash.blocks);
+    const twice = JSON.stringify(manifest).replace('"blocks":', `"blocks":${list},"blocks":`);
+    expect(failureOf(twice)).toEqual(FAULT);
+    const escaped = JSON.stringify(manifest).replace('"blocks":', `"blocks":${list},"\\u0062locks":`);
+    expect(failureOf(escaped)).toEqual(FAULT);
+    for (const other of ['"\\u0062locks":', `"blocks":${' '.repeat(100)}`]) {
+      expect(decode(JSON.stringify(manifest).replace('"blocks":', other))).toEqual([{ path: 'dir/a.vhd', ...hash }]);
+    }
+    for (const [from, to] of [
+      ['[{', '[,{'],
+      ['}]', '},]'],
+      ['},{', '},,{'],
+      ['}]', '}}'],
+      ['}]', '}]]'],
+    ] as const) {
+      expect(failureOf(JSON.stringify(manifest).replace(from, to))).toEqual(FAULT);
+    }
+  });
+
+  it('with a list of any length are read in batches', () => {
+    const virtualSize = 5000 * 2 * MiB;
+    const blocks = Array.from({ length: 5000 }, (_, index) => ({ start: index * 2 * MiB, sha256: HEX }));
+    const digest = new RootDigest(virtualSize);
+    for (const block of blocks) digest.add(block);
+    const long = { ...manifest, virtualSize, root: digest.hex(), blocks };
+    const text = JSON.stringify(long);
+    expect(decode(text)).toMatchObject([{ blocks }]);
+    // The commas at which a batch may end are none to be left out, or doubled.
+    for (let at = text.indexOf('},{', 30_000); at < 45_000; at = text.indexOf('},{', at + 1)) {
+      expect(failureOf(`${text.slice(0, at + 1)},${text.slice(at + 1)}`)).toEqual(FAULT);
+    }
+    const short = JSON.stringify({ ...long, virtualSize: virtualSize - 3 * MiB });
+    expect(failureOf(short)).toMatchObject({ found: String(4999 * 2 * MiB) });
+  });
+
+  it('that are made to be slow are not', async () => {
+    const bytes = Buffer.from(`{${'"":[],'.repeat(7e5)}`);
+    const pieces = Array.from({ length: Math.ceil(bytes.length / 256) }, (_, index) => {
+      return bytes.subarray(index * 256, (index + 1) * 256);
+    });
+    const before = process.cpuUsage();
+    await expect(readManifests(pieces, 'm.json')).rejects.toEqual(FAULT);
+    // Seconds, of the processor: with a copy of what was before for every piece it is many more.
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1e6).toBeLessThan(5);
+  });
+
   it('changed anywhere are refused, or say the same', () => {
     const seed = numberFromEnv('VHDKIT_SEED', 1);
-    const plain = `${HEX}  a.vhd\n\\${HEX}  b\\\\c.vhd\n`;
+    const lines = `${HEX}  a.vhd\n\\${HEX}  b\\\\c.vhd\n`;
     const outcomes = { refused: 0, read: 0 };
     const runs = numberFromEnv('VHDKIT_RUNS', 2000);
     for (let run = 0; run < runs; run++) {
       const random = new Random(mix(seed, run));
-      const mutated = mutate(Buffer.from(random.oneIn(4) ? plain : json), random);
+      const mutated = mutate(Buffer.from(random.oneIn(4) ? lines : json), random);
       const found = failureOf(mutated);
       if (found instanceof VhdError) {
         expect([run, found]).toEqual([run, FAULT]);
