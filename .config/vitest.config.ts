@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { freemem, tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { TestProjectInlineConfiguration, ViteUserConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig } from 'vitest/config';
 import { LongestFirst } from './longest-first.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -14,6 +14,9 @@ const ALONE = /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceU
 /** Marks of a file that starts many processes, each of which costs more the larger the one is that does. */
 const STARTS = /useBuiltCommand|useExampleLines|\bspawn(Sync)?\(/;
 const STARTS_IN = /^test\/(interop|package)\//;
+
+/** Files for `npm run test:all` only, or when they are named: what takes long, and what few changes can break. */
+const LONG = 'test/**/*.long.test.ts';
 
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts'))
@@ -28,9 +31,9 @@ const starting = files
 function project(
   name: string,
   isolate: boolean,
-  which: TestProjectInlineConfiguration['test'],
+  { include, exclude = [] }: { readonly include: string[]; readonly exclude?: string[] },
 ): TestProjectInlineConfiguration {
-  return { extends: true, test: { name, isolate, unstubEnvs: true, unstubGlobals: true, ...which } };
+  return { extends: true, test: { name, isolate, unstubEnvs: true, unstubGlobals: true, include, exclude } };
 }
 
 /** Room for temporary files that has to be in memory, in bytes: some four times what they take at once. */
@@ -51,7 +54,8 @@ function temporaryFolder(): string {
 process.env['VHDKIT_DISK_TMPDIR'] ??= tmpdir();
 process.env['TMPDIR'] = temporaryFolder();
 
-const config: ViteUserConfig = {
+/** `--mode all`: the long files too, and for all what is else done for some. */
+const configOf = (isAll: boolean): ViteUserConfig => ({
   root,
   resolve: {
     alias: [
@@ -67,12 +71,20 @@ const config: ViteUserConfig = {
     testTimeout: 60_000,
     hookTimeout: 120_000,
     globalSetup: ['test/support/shared-folder.ts'],
+    ...(isAll ? { env: { VHDKIT_THOROUGH: '1' } } : {}),
     projects: [
-      project('alone', true, { include: alone }),
-      project('starting', false, { include: starting }),
-      project('others', false, { include: ['test/**/*.test.ts'], exclude: [...alone, ...starting] }),
+      project('alone', true, { include: wanted(alone, isAll) }),
+      project('starting', false, { include: wanted(starting, isAll) }),
+      project('others', false, {
+        include: ['test/**/*.test.ts'],
+        exclude: [...alone, ...starting, ...(isAll ? [] : [LONG])],
+      }),
     ],
   },
-};
+});
 
-export default config;
+function wanted(names: readonly string[], isAll: boolean): string[] {
+  return names.filter((name) => isAll || !name.endsWith('.long.test.ts'));
+}
+
+export default defineConfig(({ mode }) => configOf(mode === 'all' || process.env['VHDKIT_THOROUGH'] === '1'));

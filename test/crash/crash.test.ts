@@ -3,14 +3,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { numberFromEnv } from '../support/seed.ts';
+import { isThorough, numberFromEnv } from '../support/seed.ts';
 import { MUTATIONS } from './mutations.ts';
 import { search } from './search.ts';
 import { SUBJECTS, type Subject } from './subjects.ts';
 
 /** Any would do; what they find is what `npm run test:teeth` shows, with others and with more states. */
 const seedFor = ({ parents }: Subject): number => numberFromEnv('VHDKIT_SEED', parents.length === 0 ? 7 : 20_240_601);
-const STATES = numberFromEnv('VHDKIT_CRASH_STATES', 3600);
+const STATES = numberFromEnv('VHDKIT_CRASH_STATES', isThorough ? 3600 : 1800);
 
 describe('a crash at any moment leaves everything that was flushed', () => {
   const weights = SUBJECTS.reduce((sum, { weight }) => sum + weight, 0);

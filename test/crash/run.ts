@@ -10,7 +10,7 @@ const HELP = `npm run test:crash -- [--seed S] [--states N] [--image NAME]
   --seed S      the seed of the first program; the next has S + 1 (default: of the clock)
   --states N    how many different files left by a crash are looked at (default 100000)
   --image NAME  only of one image, or of all whose name has the word: ${SUBJECTS.map(({ name }) => name).join('; ')}
-Processes that are killed, as many as wanted: VHDKIT_KILL_ROUNDS=300 npx vitest run --config .config/vitest.config.ts test/interop/killed.test.ts`;
+Processes that are killed, as many as wanted: VHDKIT_KILL_ROUNDS=300 npm run test:all -- test/interop/killed.long.test.ts`;
 
 const { values } = readWords(HELP, {
   options: {

@@ -41,11 +41,11 @@ const OF_BASES: Partial<Record<string, readonly RuleId[]>> = {
 
 const rows = defects.map((defect): [string, Defect] => [defect.name, defect]);
 /**
- * Every defect is checked, read at its path, and looked at in two of four other ways, so that each of these sees half of
- * all defects, and of every kind some; with VHDKIT_THOROUGH=1 in all four.
+ * Every defect is checked, read at its path, and looked at in one of four other ways, so that each of these sees a quarter
+ * of all defects; with VHDKIT_THOROUGH=1 in all four.
  */
 const rowsOf = (way: 0 | 1 | 2 | 3): typeof rows => {
-  return rows.filter((_, index) => isThorough || (index + way) % 4 < 2);
+  return rows.filter((_, index) => isThorough || (index + way) % 4 === 0);
 };
 
 describe('the defects', () => {
