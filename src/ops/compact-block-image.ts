@@ -100,7 +100,8 @@ async function carryOutPlan(
   signal?.throwIfAborted();
   if (dryRun === true) return undefined;
   if (output !== undefined) {
-    const source = { storage: subject.storage, path: subject.path, parentPath: planned.parentPath };
+    const { storage, path, watch } = subject;
+    const source = { storage, path, parentPath: planned.parentPath, beforeCommit: () => watch.check() };
     return writeCompacted(source, image, planned, { ...options, output });
   }
   if (!changed) return { copiedBytes: 0, skippedBytes: 0 };

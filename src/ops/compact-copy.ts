@@ -34,11 +34,13 @@ export interface CopySource {
   readonly path: string;
   /** That of its parent; undefined if it has none, or that is not there. */
   readonly parentPath: string | undefined;
+  /** Asked when everything is written and the file not there yet: whether the image is still what it was. */
+  readonly beforeCommit: () => Promise<void>;
 }
 
 /** Writes an image as compacting it in place would leave it, to a new file that appears when it is complete. */
 export async function writeCompacted(
-  { storage, path, parentPath }: CopySource,
+  { storage, path, parentPath, beforeCommit }: CopySource,
   image: SoundExamination,
   { found, plan }: Compaction,
   options: CompactOptions & { readonly output: string },
@@ -81,6 +83,7 @@ export async function writeCompacted(
     for (const { position, bytes } of writes) await file.storage.write(bytes, position);
     if (parentPath !== undefined) await nameParentFrom({ storage: file.storage, source: path, output, parentPath });
     signal?.throwIfAborted();
+    await beforeCommit();
     fileSize = await file.commit();
   } catch (error) {
     await file.discard();

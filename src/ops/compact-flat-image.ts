@@ -58,16 +58,20 @@ export async function compactFlatImage(
 
 /** Given back is what the file system stores of the image and does not store of the copy. */
 async function copyFlat(
-  { storage, shown, storedBytes }: CompactSubject,
+  { storage, shown, storedBytes, watch }: CompactSubject,
   unused: UnusedList,
   options: CompactOptions & { readonly output: string },
 ): Promise<Done> {
   const { output, dryRun } = options;
   const source = masked(storage, unused);
+  const beforeCommit = (): Promise<void> => watch.check();
   const { storedAfter, ...copied } =
     dryRun === true
       ? await measureCopy(source, await pageBytesOf(storage), options)
-      : { ...(await copyDraft(source, shown, output, options)), storedAfter: await storedBytesAt(output) };
+      : {
+          ...(await copyDraft(source, shown, output, { ...options, beforeCommit })),
+          storedAfter: await storedBytesAt(output),
+        };
   const isKnown = storedBytes !== null && storedAfter !== null;
   const droppedBytes = isKnown ? Math.max(0, storedBytes - storedAfter) : copied.skippedBytes;
   return { ...copied, droppedBytes, changed: true, warnings: [] };

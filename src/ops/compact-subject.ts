@@ -1,5 +1,6 @@
 import { forgetUndo } from '../open-journal.ts';
 import { FileStorage } from '../storage/file.ts';
+import type { FileWatch } from '../storage/file-watch.ts';
 import type { CompactResult } from './compact-options.ts';
 
 /** An image that is being compacted. */
@@ -10,6 +11,8 @@ export interface CompactSubject {
   readonly path: string;
   /** Its file. */
   readonly storage: FileStorage;
+  /** For the end of a copy of it. */
+  readonly watch: FileWatch;
   /** Bytes that the file system has for it. */
   readonly storedBytes: number | null;
 }

@@ -14,6 +14,7 @@ import { checkNotEmpty, oddRawSizeError } from '../open-raw.ts';
 import { recognise } from '../open-recognise.ts';
 import { listenerFor, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
+import { FileWatch } from '../storage/file-watch.ts';
 import { checkImage } from './check-image.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { compactBlockImage } from './compact-block-image.ts';
@@ -52,6 +53,7 @@ export async function compact(path: string, options: CompactOptions = {}): Promi
       shown: path,
       path: await realpath(path),
       storage,
+      watch: await FileWatch.start(storage),
       storedBytes: storedBytesBefore,
     };
     const outcome = await compactOpen(subject, isInPlace, options);

@@ -181,5 +181,19 @@ async function candidateOf(
   const blocks = await soundBlocksWith(draft, bytes, footer.dataOffset);
   if (blocks === undefined) return undefined;
   const blockCount = blocks.context.table.allocatedCount;
-  return areBlocksInRow(blocks) ? { tableOffset, blockSize, bytes, blockCount } : undefined;
+  if (!areBlocksInRow(blocks)) return undefined;
+  const { dataLimit } = blocks.context;
+  // A gap between blocks may hold a whole block of 4 KiB: without any block there is nothing else that tells.
+  if (blockCount === 0 && !(await isBlankBetween(draft, tableOffset, dataLimit))) return undefined;
+  return { tableOffset, blockSize, bytes, blockCount };
+}
+
+/** True if nothing stands there but entries that are not used, and zeros. */
+async function isBlankBetween(draft: Draft, start: number, end: number): Promise<boolean> {
+  for (let position = start; position < end; position += TABLE_PIECE_BYTES) {
+    const bytes = new Uint8Array(Math.min(TABLE_PIECE_BYTES, end - position));
+    await draft.read(bytes, position);
+    if (bytes.some((byte) => byte !== 0 && byte !== 0xff)) return false;
+  }
+  return true;
 }

@@ -16,6 +16,8 @@ const HOLE_BYTES = 64 * 1024;
 export interface CopyOptions extends Watched, Pick<FileOptions, 'lock'> {
   /** Replace a file that exists. */
   readonly force?: boolean | undefined;
+  /** Asked when everything is written and the file not there yet: whether the source is still what it was. */
+  readonly beforeCommit: () => Promise<void>;
 }
 
 /** Writes an image as it would be to a new file. */
@@ -23,7 +25,7 @@ export async function copyDraft(
   draft: Storage,
   source: string,
   output: string,
-  { force, lock, signal, onProgress }: CopyOptions,
+  { force, lock, signal, onProgress, beforeCommit }: CopyOptions,
 ): Promise<{ readonly copiedBytes: number; readonly skippedBytes: number }> {
   await refuseSameFile(source, output);
   const byteLength = await draft.size();
@@ -32,6 +34,7 @@ export async function copyDraft(
   try {
     await copyStored(draft, (bytes, position) => file.storage.write(bytes, position), { meter, signal });
     await file.storage.truncate(byteLength);
+    await beforeCommit();
     await file.commit();
   } catch (error) {
     await file.discard();

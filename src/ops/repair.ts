@@ -6,6 +6,7 @@ import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
+import { FileWatch } from '../storage/file-watch.ts';
 import type { ChangedImage } from './changed-image.ts';
 import type { Watched } from './check-bitmaps.ts';
 import { type CheckFinding, sortedFindings } from './check-report.ts';
@@ -88,7 +89,7 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
   const storage = isInPlace ? await openWritableFile(real, options) : await openForReading(real, options);
   try {
     checkFile(storage, path);
-    const image: OpenImage = { storage, path: real, shown: path };
+    const image: OpenImage = { storage, path: real, shown: path, watch: await FileWatch.start(storage) };
     const finishedJournal = await finishBegun(image, isInPlace);
     const outcome = await repairOpen(image, options);
     return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal };
@@ -99,6 +100,8 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
 
 interface OpenImage {
   readonly storage: FileStorage;
+  /** For the end of a copy of it. */
+  readonly watch: FileWatch;
   /** Behind symbolic links. */
   readonly path: string;
   /** As it was given. */
@@ -145,7 +148,8 @@ async function repairOpen(image: OpenImage, options: RepairOptions): Promise<Out
   signal?.throwIfAborted();
   let copied = { copiedBytes: bytesOf(changes), skippedBytes: 0 };
   if (dryRun !== true) {
-    if (output !== undefined) copied = await copyDraft(plan.draft, image.shown, output, options);
+    const beforeCommit = (): Promise<void> => image.watch.check();
+    if (output !== undefined) copied = await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit });
     else if (isChanged) await change(image, plan, journal, options);
   }
   const state = stateOf(plan, output ?? image.shown);

@@ -11,12 +11,15 @@ import { MAX_DYNAMIC_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec
 import { type OpenedParents, openParents } from '../open-chain.ts';
 import { borrowed } from '../storage/borrowed.ts';
 import type { FileStorage } from '../storage/file.ts';
+import type { FileWatch } from '../storage/file-watch.ts';
 import type { ResizeOptions } from './resize-options.ts';
 
 /** An image that is to get another size. */
 export interface OpenImage {
   /** Where it is open. */
   readonly storage: FileStorage;
+  /** For the end of a copy of it. */
+  readonly watch: FileWatch;
   /** Its path behind symbolic links. */
   readonly path: string;
   /** Its path as it was given. */
@@ -92,6 +95,8 @@ export interface OpenedImage {
   readonly disk: VhdDisk;
   /** Paths of its parents, the nearest first. */
   readonly parentPaths: readonly string[];
+  /** Rejects with `ERR_VHD_SOURCE_CHANGED` if it, or a parent, is not what it was when it was opened. */
+  readonly checkUnchanged: () => Promise<void>;
 }
 
 /** Opens an image that is open already, with its parents. */
@@ -104,7 +109,11 @@ export async function openResized(
   const { parent, paths = [], findings = [] } = parents ?? {};
   const disk = await openVhdStorage(borrowed(image.storage), { bitmap: options.bitmap, parent });
   disk.addFindings(findings);
-  return { disk, parentPaths: paths };
+  const checkUnchanged = async (): Promise<void> => {
+    await image.watch.check();
+    await parents?.checkUnchanged();
+  };
+  return { disk, parentPaths: paths, checkUnchanged };
 }
 
 /** Opens the parents of an image; undefined if it has none. */

@@ -28,6 +28,8 @@ export interface OutputInput {
   readonly size: number;
   /** What becomes of what is on it. */
   readonly contents: ContentsPlan;
+  /** Asked when everything is written and the file not there yet: whether image and parents are still what they were. */
+  readonly beforeCommit: () => Promise<void>;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface OutputInput {
  * own, and its blocks lie in a row.
  */
 export async function resizeToNew(input: OutputInput, output: string, options: ResizeOptions): Promise<Written> {
-  const { disk, paths, size, contents } = input;
+  const { disk, paths, size, contents, beforeCommit } = input;
   for (const path of paths) await refuseSameFile(path, output);
   if (await leadsToDevice(output)) throw deviceError(output, paths[0] ?? '');
   if (options.dryRun !== true) await checkTarget(output, options.force === true);
@@ -43,7 +45,7 @@ export async function resizeToNew(input: OutputInput, output: string, options: R
   const writer =
     disk.type === 'differencing'
       ? await childWriter(resized, input, output, options)
-      : wholeWriter(resized, disk.type, blockSizeOf(disk), { output, options });
+      : wholeWriter(resized, disk.type, blockSizeOf(disk), { output, options, beforeCommit });
   if (options.dryRun === true) return writer.measure();
   await checkRoom(resized, { output, isChild: disk.type === 'differencing' }, writer);
   return writer.write();
@@ -66,12 +68,16 @@ function wholeWriter(
   disk: Disk,
   to: 'fixed' | 'dynamic',
   blockSize: number,
-  { output, options }: { readonly output: string; readonly options: ResizeOptions },
+  {
+    output,
+    options,
+    beforeCommit,
+  }: { readonly output: string; readonly options: ResizeOptions } & Pick<OutputInput, 'beforeCommit'>,
 ): Writer {
   const { force, lock, onProgress, signal } = options;
   const given = { to, blockSize, force, lock, onProgress, signal };
   return {
-    write: () => writeDiskToFile(disk, output, given, () => Promise.resolve()),
+    write: () => writeDiskToFile(disk, output, given, beforeCommit),
     measure: () => measureDisk(disk, given),
   };
 }
@@ -83,7 +89,7 @@ function blockSizeOf({ blockSize }: VhdDisk): number {
 
 async function childWriter(
   disk: Disk,
-  { disk: { parent }, paths: [, parentPath = ''], size }: OutputInput,
+  { disk: { parent }, paths: [, parentPath = ''], size, beforeCommit }: OutputInput,
   output: string,
   options: ResizeOptions,
 ): Promise<Writer> {
@@ -99,7 +105,6 @@ async function childWriter(
   const footer = encodeFooter(newFooter({ type: 'differencing', size, ...identityFields({}) }));
   const front: ChildFront = { footer, size, blockSize, parent: parentReference };
   const { force, lock, onProgress, signal } = options;
-  const beforeCommit = (): Promise<void> => Promise.resolve();
   const pair = { disk, against: parent };
   return {
     write: () => writeDeltaFile(pair, front, output, { force, lock, onProgress, signal, beforeCommit }),

@@ -8,6 +8,7 @@ import { formatUuid } from '../format/uuid.ts';
 import { guestSteps } from '../inspect/guest-steps.ts';
 import { checkJournal, checkJournalOf, type Journal, pendingError, readJournal } from '../open-journal.ts';
 import { listenerFor, openFile } from '../open-source.ts';
+import { FileWatch } from '../storage/file-watch.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { sizeWarnings } from './convert-child.ts';
 import { carryOut, isUndoable, keepForUndo } from './journal.ts';
@@ -36,7 +37,7 @@ export async function resize(path: string, options: ResizeOptions): Promise<Resi
   const { lock, onWarning } = options;
   const storage = await openFile(real, { lock, writable: isInPlace, onWarning: listenerFor(path, { onWarning }) });
   try {
-    const image: OpenImage = { storage, path: real, shown: path };
+    const image: OpenImage = { storage, path: real, shown: path, watch: await FileWatch.start(storage) };
     const begun = await finishBegun(image, isInPlace);
     const outcome = await resizeOpen(image, begun, options);
     return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal: begun !== undefined };
@@ -112,7 +113,7 @@ async function withContents(
   options: ResizeOptions,
 ): Promise<Decided> {
   const { output } = options;
-  const { disk, parentPaths } = await openResized(image, found, options);
+  const { disk, parentPaths, checkUnchanged } = await openResized(image, found, options);
   try {
     const plan = await planContents(disk, size, contentsOptions(image.shown, options));
     const parentSize = disk.parent?.size ?? Number.POSITIVE_INFINITY;
@@ -121,7 +122,7 @@ async function withContents(
     if (output === undefined) return { plan, told, written: undefined };
     const paths = [image.path, ...parentPaths];
     const { fileSize, copiedBytes, skippedBytes } = await resizeToNew(
-      { disk, paths, size, contents: plan },
+      { disk, paths, size, contents: plan, beforeCommit: checkUnchanged },
       output,
       options,
     );
