@@ -18,7 +18,8 @@ import {
   vhdTypeOf,
 } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
-import { chooseFooter, type FooterReading } from './footer-choice.ts';
+import { withoutContradiction } from './contradicting-footer.ts';
+import { type ChosenFooter, chooseFooter, type FooterReading } from './footer-choice.ts';
 
 /** How an image is to be looked at. */
 export interface ExamineOptions {
@@ -85,7 +86,7 @@ export async function examine(storage: Storage, options: ExamineOptions = {}): P
   const fileSize = await storage.size();
   const end = await readEndFooter(storage, fileSize);
   const start = await readStartFooter(storage, fileSize, end);
-  const chosen = chooseFooter(start, end, fileSize, options.footer);
+  const chosen = await checkedChoice(storage, chooseFooter(start, end, fileSize, options.footer), fileSize, options);
   const { footer } = chosen;
   const ends = {
     name: storage.name,
@@ -97,6 +98,18 @@ export async function examine(storage: Storage, options: ExamineOptions = {}): P
   const inside = footer === undefined ? UNKNOWN : await examineInside(storage, footer, ends, options);
   const findings = [...chosen.findings, ...inside.findings];
   return { ...ends, ...inside, findings, refusal: refusalOf(storage.name, findings, chosen.remedy) };
+}
+
+/** Where the end is lost, what else is near it has to be looked at before the copy is believed. */
+async function checkedChoice(
+  storage: Storage,
+  chosen: ChosenFooter,
+  fileSize: number,
+  { footer: prefer }: ExamineOptions,
+): Promise<ChosenFooter> {
+  const { footer, endOffset } = chosen;
+  if (footer === undefined || endOffset !== undefined || prefer !== undefined) return chosen;
+  return withoutContradiction({ ...chosen, footer }, storage, fileSize, readFooter);
 }
 
 type Inside = Pick<Examination, 'type' | 'virtualSize' | 'header' | 'findings'>;

@@ -275,7 +275,9 @@ async function onlyFitting({ draft }: MendContext): Promise<'start' | 'end' | un
   const fitting: ('start' | 'end')[] = [];
   for (const footer of ['start', 'end'] as const) {
     const { findings } = await checkImage(draft, { footer, deep: false, nowMilliseconds: Date.now() });
-    if (findings.every((item) => item.severity !== 'error')) fitting.push(footer);
+    // The guest of a fixed disk may keep an image at its start, behind which its other data would be space nothing refers to.
+    const isWhole = footer === 'end' || findings.every(({ rule }) => rule !== 'file.leaked');
+    if (isWhole && findings.every((item) => item.severity !== 'error')) fitting.push(footer);
   }
   return fitting.length === 1 ? fitting[0] : undefined;
 }
