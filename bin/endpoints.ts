@@ -67,6 +67,8 @@ export async function streamTarget(session: Session, name: string): Promise<Stre
 
 /** A stream that is ours to end. */
 function ending(stream: Writable): StreamTarget {
+  // Between two writes nobody listens; finishing it tells what went wrong.
+  stream.on('error', () => undefined);
   const finish = async (): Promise<void> => {
     const { finished } = await import('node:stream/promises');
     stream.end();

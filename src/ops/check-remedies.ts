@@ -12,7 +12,7 @@ const DEPENDING: readonly RuleId[] = [
   ...(['footer.poisoned', 'footer.data-offset', 'footer.end-missing', 'footer.copy-contradicts'] as const),
   ...(['footer.type', 'footer.checksum', 'footer.displaced', 'fixed.long', 'file.unaligned'] as const),
   ...(['header.cookie', 'header.checksum', 'header.block-size', 'header.table-offset'] as const),
-  ...(['bat.short', 'bat.long'] as const),
+  ...(['bat.short', 'bat.long', 'bitmap.data-under-clear-bit'] as const),
 ];
 
 /** The options of a repair, as they are written in a command. */
@@ -58,14 +58,16 @@ function isStray({ rule, remedy = '' }: Finding): boolean {
 
 /** True for what keeps the disk from being read, or resized, for good. */
 function isObstacle(item: Finding, path: string): boolean {
-  const isGrave = item.severity === 'error' || item.rule === 'footer.size-zero';
+  const isGrave = item.severity === 'error' || ['footer.size-zero', 'footer.end-missing'].includes(item.rule);
   return isGrave && !remedyOf(item, path).startsWith('vhd ');
 }
 
 /** Commands that have to read the disk would only fail. */
 function behind(item: Finding, { rule }: Finding): Finding {
   const { mend = '' }: Rule = RULES[item.rule];
-  const failing = rule === 'bat.long' ? /^vhd compact / : /^vhd (?:convert|resize|set|compact) /;
+  const failing = ['bat.long', 'footer.end-missing'].includes(rule)
+    ? /^vhd compact /
+    : /^vhd (?:convert|resize|set|compact) /;
   if (item.remedy !== undefined || !failing.test(mend)) return item;
   return { ...item, remedy: `nothing mends it while ${rule} is not mended` };
 }

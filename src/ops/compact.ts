@@ -135,6 +135,12 @@ function leakWarnings(findings: readonly Finding[]): string[] {
     .map(({ found = 'space' }) => `${found} that nothing refers to: free, or blocks that the table has lost`);
 }
 
+/** Without its end, what nothing refers to may be the rest of a fixed disk whose guest keeps an image at its start. */
+function undecidedEnd(findings: readonly Finding[]): Finding | undefined {
+  if (findings.every(({ rule }) => rule !== 'file.leaked')) return undefined;
+  return findings.find(({ rule }) => rule === 'footer.end-missing');
+}
+
 /** Finishes what a call began that was killed between writing and removing its journal. */
 async function finishBegun(
   { storage, path, shown }: CompactSubject,
@@ -178,7 +184,7 @@ async function soundFindings(
   let found: FoundBlocks | undefined;
   const onBlocks = (blocks: FoundBlocks): void => void (found = blocks);
   const { findings } = await checkImage(storage, { deep: false, nowMilliseconds: Date.now(), signal, onBlocks });
-  const error = findings.find(({ severity }) => severity === 'error');
+  const error = findings.find(({ severity }) => severity === 'error') ?? undecidedEnd(findings);
   if (error === undefined) return { findings, found };
   throw new VhdError('ERR_VHD_CORRUPT', `it is damaged: ${describeFinding(error)}`, {
     ...error,

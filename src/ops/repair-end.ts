@@ -86,6 +86,7 @@ async function endsInData({ draft, image }: MendContext, footer: Footer): Promis
   if (examination === undefined) return false;
   const { layout, usedEnd } = await blocksOf(draft, examination);
   const last = (await draft.size()) - FOOTER_BYTES;
+  if (!(await isZeroBetween(draft, usedEnd, last))) return true;
   if (last !== footerOffsetFor(layout, usedEnd) || (await isRemainOf(draft, last, footer))) return false;
   const { bytes, decoded } = await readFooter(draft, last, FOOTER_BYTES);
   return decoded.findings.some(({ rule }) => rule === 'footer.cookie') && withCookie(bytes) === undefined;

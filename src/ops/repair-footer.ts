@@ -256,7 +256,9 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   const found = await readings(draft);
   const reading = which === 'start' ? found[1] : found[0];
   const decoded = decodeFooter(reading?.bytes ?? new Uint8Array(FOOTER_BYTES), reading?.offset);
-  if (!isFooter(decoded)) return left(`there is no valid footer at the ${which}`);
+  if (!isFooter(decoded)) {
+    return left(`there is no valid footer at the ${which}: vhd info says where one is, and how to get the data`);
+  }
   const footer = decoded.value;
   if (which === 'end') {
     if (footer.diskType === DISK_TYPE.fixed) {

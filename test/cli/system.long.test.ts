@@ -88,6 +88,11 @@ describe('standard output that is full', () => {
   });
 });
 
+it('a device that is full is told as one', async () => {
+  const { code, stderr } = await sh('$vhd convert disk.raw hashed.vhd -q && $vhd hash hashed.vhd -o /dev/full');
+  expect([code, stderr]).toEqual([4, expect.stringMatching(/^vhd: \/dev\/full: no space left on device/)]);
+});
+
 it('a file that grows past what is allowed', async () => {
   const { code, stderr } = await sh('ulimit -f 4096; $vhd convert disk.raw large.vhd');
   expect([code, stderr]).toEqual([
