@@ -45,7 +45,7 @@ export async function planCompaction(
   sources: CompactSources,
 ): Promise<Compaction> {
   refuseMisplaced(storage.name, found);
-  await refuseStrayEntries(storage, image, found);
+  await refuseStrayEntries(storage, image, found.table);
   const order = blocksInFileOrder(found.table);
   const isKept = await findKept({ ...sources, storage, found, order, isExact: image.type === 'differencing' });
   return { found, plan: planBlocks(image, found, order, isKept) };

@@ -1,5 +1,5 @@
 import { batByteLength, blockEnd, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
-import { alignUp, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
+import { alignUp, FOOTER_BYTES, MAX_BAT_BYTES, SECTOR_BYTES } from '../format/spec.ts';
 import { offsetAt, partByFlag } from './compact-order.ts';
 import { type FoundBlocks, lastFooterOffset } from './open-blocks.ts';
 import type { FileRange } from './placement.ts';
@@ -128,6 +128,8 @@ function movedTable(
     (range) => range.start === tableOffset && range.end > tableOffset + tableBytes,
   );
   const isSectorWise = image.footer.dataOffset % SECTOR_BYTES === 0;
+  // The table is written as long as the header says, which may be anything.
+  if (tableBytes > MAX_BAT_BYTES) return undefined;
   if (!isAlone || !isSectorWise || tableBytes === 0 || target + tableBytes > tableOffset) return undefined;
   const others = [...metadata.needed, ...metadata.reserved].filter(({ start }) => start !== tableOffset);
   return others.some(({ start, end }) => start < target + tableBytes && end > target) ? undefined : target;

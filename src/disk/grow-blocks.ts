@@ -28,6 +28,7 @@ import { cannotGrowInPlaceError, type Growth, type GrowthPlan, type GrowthStep, 
 import { metadataRanges } from './metadata-ranges.ts';
 import type { FileRange } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
+import { refuseStrayEntries } from './stray-entries.ts';
 
 const TABLE_OFFSET_FIELD = 16;
 const MAX_ENTRIES_FIELD = 28;
@@ -65,6 +66,7 @@ export async function planBlocksGrowth(storage: Storage, image: SoundExamination
   const { size } = growth;
   const { footer, virtualSize } = image;
   const grown = await lookAt(storage, image, size);
+  await refuseStrayEntries(storage, image, grown.table);
   const tail = tailOf(grown);
   const table = await growTable(grown);
   const oldOffset = image.endFooterOffset;

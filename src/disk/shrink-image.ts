@@ -17,6 +17,7 @@ import { resizedFooter } from './grow-plan.ts';
 import { metadataRanges } from './metadata-ranges.ts';
 import type { FileRange } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
+import { refuseStrayEntries } from './stray-entries.ts';
 
 /** How an image becomes smaller. It is no image between two of its writes: a journal is needed to carry it out. */
 export interface ShrinkPlan {
@@ -75,6 +76,7 @@ async function planBlocksShrink(storage: Storage, image: SoundExamination, size:
   const { blockSize, tableOffset } = header;
   const layout = blockLayout(blockSize, (endFooterOffset + FOOTER_BYTES) % 4096 === 0 ? 'aligned' : 'packed');
   const table = await BlockTable.load(storage, tableOffset, entryCountFor(virtualSize, blockSize));
+  await refuseStrayEntries(storage, image, table);
   const entryCount = entryCountFor(size, blockSize);
   const shrunk = { storage, image, layout, table, tableOffset, entryCount, size };
   const metadata = await metadataRanges(storage, image, header, table.entryCount);
@@ -105,7 +107,7 @@ function keptBlocks({ table, entryCount, layout }: Shrunk): { readonly count: nu
   return { count, end };
 }
 
-/** The entries of blocks that are gone, up to the end of the sector: nothing is to read them again. */
+/** The entries of blocks that are gone: nothing is to read them again. */
 function goneEntries({ tableOffset, table, entryCount }: Shrunk): PlacedBytes {
   const byteLength = (table.entryCount - entryCount) * BAT_ENTRY_BYTES;
   return { position: tableOffset + entryCount * BAT_ENTRY_BYTES, bytes: new Uint8Array(byteLength).fill(0xff) };

@@ -3,7 +3,7 @@ import { viewOf } from '../format/bytes.ts';
 import { shellPath } from '../format/shell.ts';
 import { BAT_ENTRY_BYTES, MAX_BAT_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { FoundBlocks } from './open-blocks.ts';
+import type { BlockTable } from './block-table.ts';
 import type { SoundExamination } from './recognise.ts';
 
 const PIECE_BYTES = 1024 * 1024;
@@ -15,12 +15,14 @@ const PIECE_BYTES = 1024 * 1024;
  */
 export async function refuseStrayEntries(
   storage: Storage,
-  { header }: SoundExamination,
-  { table, context }: FoundBlocks,
+  { header, endFooterOffset, fileSize }: SoundExamination,
+  { entryCount }: Pick<BlockTable, 'entryCount'>,
 ): Promise<void> {
-  const start = context.tableOffset + table.entryCount * BAT_ENTRY_BYTES;
-  const declaredEnd = context.tableOffset + (header?.maxTableEntries ?? 0) * BAT_ENTRY_BYTES;
-  const end = Math.min(declaredEnd, context.dataLimit, start + MAX_BAT_BYTES);
+  if (header === undefined) return;
+  const dataLimit = endFooterOffset ?? fileSize;
+  const start = header.tableOffset + entryCount * BAT_ENTRY_BYTES;
+  const declaredEnd = header.tableOffset + header.maxTableEntries * BAT_ENTRY_BYTES;
+  const end = Math.min(declaredEnd, dataLimit, start + MAX_BAT_BYTES);
   for (let position = start; position < end; position += PIECE_BYTES) {
     const bytes = new Uint8Array(Math.min(PIECE_BYTES, end - position));
     await storage.read(bytes, position);
@@ -28,7 +30,7 @@ export async function refuseStrayEntries(
     for (let offset = 0; offset + BAT_ENTRY_BYTES <= bytes.length; offset += BAT_ENTRY_BYTES) {
       const sector = view.getUint32(offset);
       // 0 is no place of a block: programs that fill the table with zeros mean nothing by it.
-      if (sector !== UNUSED_BAT_ENTRY && sector !== 0 && sector * SECTOR_BYTES < context.dataLimit) {
+      if (sector !== UNUSED_BAT_ENTRY && sector !== 0 && sector * SECTOR_BYTES < dataLimit) {
         throw strayError(storage.name, position + offset, sector);
       }
     }
@@ -36,7 +38,7 @@ export async function refuseStrayEntries(
 }
 
 function strayError(storage: string, offset: number, sector: number): VhdError {
-  const message = `it cannot be compacted: its table refers to blocks behind the end of the disk, the first at offset ${offset}: expected none, found sector ${sector}`;
+  const message = `its table refers to blocks behind the end of the disk, the first at offset ${offset}: expected none, found sector ${sector}`;
   return new VhdError('ERR_VHD_UNSUPPORTED', message, {
     ...{ storage, offset, rule: 'bat.long', expected: 'no entry in use', found: `sector ${sector}` },
     remedy: `vhd repair ${shellPath(storage)}   (says what it would give up)`,

@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { openVhdStorage } from '../../../src/disk/open-storage.ts';
 import { VhdError } from '../../../src/errors.ts';
+import { encodeFooter } from '../../../src/format/footer.ts';
 import { borrowed } from '../../../src/storage/borrowed.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
+import { buildImage, footerOf } from '../../support/build-image.ts';
 import { firstDifference } from '../../support/bytes.ts';
 import { CHILD_LAYOUTS, childImage, parentImage } from '../../support/child-images.ts';
 import { defects } from '../../support/defects.ts';
@@ -77,3 +79,26 @@ describe('a broken or odd image', () => {
     expect(resizedCount).toBeGreaterThan(60);
   });
 });
+
+it.each([700, 32])(
+  'blocks that the table has behind the end of the disk are not written over by %d KiB',
+  async (kibibytes) => {
+    const blockSize = 64 * 1024;
+    const shape = {
+      size: 4 * blockSize,
+      blockSize,
+      blocks: [
+        { index: 0, data: 1 },
+        { index: 3, data: 2 },
+      ],
+    };
+    const image = buildImage(shape);
+    const footer = encodeFooter(footerOf({ ...shape, size: 2 * blockSize }));
+    image.set(footer, 0);
+    image.set(footer, image.length - footer.length);
+    const storage = new MemoryStorage(image.slice());
+    const failure = await resized(storage, { name: '', image: () => image }, kibibytes * 1024);
+    expect(failure).toMatchObject({ code: 'ERR_VHD_UNSUPPORTED', rule: 'bat.long' });
+    expect(firstDifference(storage.toBytes(), image)).toBe(-1);
+  },
+);
