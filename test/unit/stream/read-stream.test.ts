@@ -153,8 +153,7 @@ describe('webReadable', () => {
     const reader = webReadable(disk).getReader();
     await reader.read();
     await reader.cancel();
-    await sleep(10);
-    expect(disk.pending).toBe(0);
+    await expect.poll(() => disk.pending).toBe(0);
   });
 });
 
