@@ -15,8 +15,8 @@ const ALONE = /\bvi\.(mock|doMock|resetModules)\(|\.(chdir|memoryUsage|resourceU
 const STARTS = /useBuiltCommand|useExampleLines|\bspawn(Sync)?\(/;
 const STARTS_IN = /^test\/(interop|package)\//;
 
-/** Files for `npm run test:all` only, or when they are named: what takes long, and what few changes can break. */
-const LONG = 'test/**/*.long.test.ts';
+/** Files for `npm run test:all` only: what takes long, and what few changes can break. */
+const LONG = '.long.test.ts';
 
 const files = readdirSync(`${root}test`, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts'))
@@ -77,14 +77,14 @@ const configOf = (isAll: boolean): ViteUserConfig => ({
       project('starting', false, { include: wanted(starting, isAll) }),
       project('others', false, {
         include: ['test/**/*.test.ts'],
-        exclude: [...alone, ...starting, ...(isAll ? [] : [LONG])],
+        exclude: [...alone, ...starting, ...(isAll ? [] : [`test/**/*${LONG}`])],
       }),
     ],
   },
 });
 
 function wanted(names: readonly string[], isAll: boolean): string[] {
-  return names.filter((name) => isAll || !name.endsWith('.long.test.ts'));
+  return names.filter((name) => isAll || !name.endsWith(LONG));
 }
 
 export default defineConfig(({ mode }) => configOf(mode === 'all' || process.env['VHDKIT_THOROUGH'] === '1'));

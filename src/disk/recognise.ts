@@ -109,7 +109,7 @@ async function checkedChoice(
 ): Promise<ChosenFooter> {
   const { footer, endOffset } = chosen;
   if (footer === undefined || endOffset !== undefined || prefer !== undefined) return chosen;
-  return withoutContradiction({ ...chosen, footer }, storage, fileSize, readFooter);
+  return withoutContradiction({ ...chosen, footer }, storage, fileSize);
 }
 
 type Inside = Pick<Examination, 'type' | 'virtualSize' | 'header' | 'findings'>;

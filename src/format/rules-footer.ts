@@ -171,7 +171,7 @@ export const FILE_AND_FOOTER_RULES = {
   'footer.end-missing': {
     severity: 'warning',
     message: 'the footer at the end is missing or broken; the copy at offset 0 is used',
-    means: 'libvhdi, VirtualBox and Windows refuse the image, though all of its data can be read',
+    means: 'libvhdi, VirtualBox and Windows refuse the image; what the copy tells of can be read',
     mend: 'vhd repair FILE',
   },
   'footer.copy-missing': {

@@ -33,8 +33,9 @@ import { refuseSameFile } from './same-file.ts';
  * the same, and the same call finishes it. Fixed and raw: zeros become holes of the file, where the system can.
  * @throws VhdError `ERR_VHD_IN_USE` if another program has it open, it is marked hidden, or a machine was saved with it;
  *   `ERR_VHD_CORRUPT` if a check of it finds errors; `ERR_VHD_JOURNAL` if another operation was not finished;
- *   `ERR_VHD_BITMAP`; `ERR_VHD_SIZE` for an empty file, and a raw one of no whole number of sectors without `from`; `ERR_VHD_UNSUPPORTED` for what is no regular file, and a batmap that cannot be kept right; `ERR_VHD_EXISTS`,
- *   `ERR_VHD_SAME_FILE` for `output`; with `unusedRanges` in place `ERR_VHD_HAS_CHILDREN`
+ *   `ERR_VHD_BITMAP`; `ERR_VHD_SIZE` for an empty file, and a raw one of no whole number of sectors without `from`;
+ *   `ERR_VHD_UNSUPPORTED` for what is no regular file, and a batmap that cannot be kept right; `ERR_VHD_EXISTS`,
+ *   `ERR_VHD_SAME_FILE`, `ERR_VHD_SOURCE_CHANGED` for `output`; with `unusedRanges` in place `ERR_VHD_HAS_CHILDREN`
  */
 export async function compact(path: string, options: CompactOptions = {}): Promise<CompactResult> {
   checkOptions(options);

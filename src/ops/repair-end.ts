@@ -68,28 +68,30 @@ async function mendLegacy({ draft, image }: MendContext): Promise<MendOutcome> {
 }
 
 async function mendMissing(context: MendContext): Promise<MendOutcome> {
-  const { draft, image, permits } = context;
+  const { image, permits } = context;
   const { footer } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
-  if (permits.footer !== 'start' && (await endsInOther(draft, footer))) {
-    return left('the file ends in a damaged footer of another disk: --footer start if the one at offset 0 is right');
-  }
-  if (permits.footer !== 'start' && (await endsInData(context, footer))) {
-    return left('where the footer belongs is something else, perhaps data: --footer start if it may be overwritten');
-  }
-  return writeEnd(context, footer);
+  const doubt = permits.footer === 'start' ? undefined : await doubtAboutCopy(context, footer);
+  return doubt === undefined ? writeEnd(context, footer) : left(`${doubt}: --footer start if it is right`);
 }
 
-/** True if the footer would go over bytes that are none of one: a fixed disk may have lost its end, and hold an image at its start. */
-async function endsInData({ draft, image }: MendContext, footer: Footer): Promise<boolean> {
+/**
+ * Why the copy at offset 0 may not be the footer of this file: a fixed disk may have lost its end, and hold an image at its
+ * start. Undefined if nothing speaks for that.
+ */
+async function doubtAboutCopy({ draft, image }: MendContext, footer: Footer): Promise<string | undefined> {
+  const before = 'the footer at offset 0 may be data of another disk';
+  if (await endsInOther(draft, footer)) return `${before}, of which the file ends in a damaged footer`;
   const examination = blockExamination(image);
-  if (examination === undefined) return false;
+  if (examination === undefined) return undefined;
   const { layout, usedEnd } = await blocksOf(draft, examination);
   const last = (await draft.size()) - FOOTER_BYTES;
-  if (!(await isZeroBetween(draft, usedEnd, last))) return true;
-  if (last !== footerOffsetFor(layout, usedEnd) || (await isRemainOf(draft, last, footer))) return false;
+  const isBlank = await isZeroBetween(draft, usedEnd, last);
+  if (!isBlank) return `${before}, whose other data are those bytes behind the blocks that nothing refers to`;
+  if (last !== footerOffsetFor(layout, usedEnd) || (await isRemainOf(draft, last, footer))) return undefined;
   const { bytes, decoded } = await readFooter(draft, last, FOOTER_BYTES);
-  return decoded.findings.some(({ rule }) => rule === 'footer.cookie') && withCookie(bytes) === undefined;
+  const isNone = decoded.findings.some(({ rule }) => rule === 'footer.cookie') && withCookie(bytes) === undefined;
+  return isNone ? `${before}, for where the footer belongs is something else, which would be overwritten` : undefined;
 }
 
 /** True if the last sector is a footer, or a damaged one, of another type or with another identifier. */

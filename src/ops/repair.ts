@@ -76,7 +76,8 @@ const OPTIONS: readonly string[] = [
  * information is only told, unless an option permits it.
  * @throws VhdError `ERR_VHD_JOURNAL` if another operation was begun and not finished; `ERR_VHD_HAS_CHILDREN` if it would read
  *   differently and others have it as their parent; `ERR_VHD_LIMIT` if more changes than a journal holds;
- *   `ERR_VHD_UNSUPPORTED` for what is no file; `ERR_VHD_IN_USE`; `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE` for `output`
+ *   `ERR_VHD_UNSUPPORTED` for what is no file; `ERR_VHD_IN_USE`; `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`,
+ *   `ERR_VHD_SOURCE_CHANGED` for `output`
  */
 export async function repair(path: string, options: RepairOptions = {}): Promise<RepairResult> {
   checkOptionNames('repair', options, OPTIONS);

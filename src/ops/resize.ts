@@ -25,7 +25,8 @@ import { resizeToNew } from './resize-output.ts';
  * `undo` was there, the same call adds again: give `size` after a kill.
  * @throws VhdError `ERR_VHD_SHRINK` if it would become smaller and that was not said, or more would be cut than free space;
  *   `ERR_VHD_LIMIT` if its type cannot hold the size; `ERR_VHD_HAS_CHILDREN`, `ERR_VHD_IN_USE` (also for a saved state),
- *   `ERR_VHD_JOURNAL`, `ERR_VHD_NO_SPACE`, `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, and what opening it and its parents throws
+ *   `ERR_VHD_JOURNAL`, `ERR_VHD_NO_SPACE`, `ERR_VHD_EXISTS`, `ERR_VHD_SAME_FILE`, `ERR_VHD_SOURCE_CHANGED`,
+ *   and what opening it and its parents throws
  * @throws TypeError, RangeError on a size that no disk has
  */
 export async function resize(path: string, options: ResizeOptions): Promise<ResizeResult> {
