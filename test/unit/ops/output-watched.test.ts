@@ -39,21 +39,30 @@ describe('a new image made of one that another program writes to', () => {
     return path;
   }
 
+  /** Makes the new image, and writes into a file as soon as there is something of it. */
+  async function expectRefused(verb: string, path: string, changed: string): Promise<void> {
+    const before = readdirSync(temp.path);
+    const done = { is: false };
+    const made = VERBS[verb]?.(path, { output: temp.file(`new-${verb}.vhd`), lock: false });
+    const refused = expect(made?.finally(() => (done.is = true))).rejects.toMatchObject({
+      code: 'ERR_VHD_SOURCE_CHANGED',
+    });
+    while (!done.is && readdirSync(temp.path).length === before.length) await nextTurn();
+    await writeInto(changed);
+    await refused;
+    expect(readdirSync(temp.path)).toEqual(before);
+  }
+
   for (const type of ['fixed', 'dynamic', 'differencing'] as const) {
     it.each(Object.keys(VERBS))(`is not there: ${type}, by %s`, async (verb) => {
       const path = await imageOf(type);
-      const output = temp.file(`${type}-${verb}.vhd`);
-      const before = readdirSync(temp.path);
-      const done = { is: false };
-      const made = VERBS[verb]?.(path, { output, lock: false }).finally(() => (done.is = true));
-      const refused = expect(made).rejects.toMatchObject({ code: 'ERR_VHD_SOURCE_CHANGED' });
-      // As soon as there is something of the new file.
-      while (!done.is && readdirSync(temp.path).length === before.length) await nextTurn();
-      await writeInto(path);
-      await refused;
-      expect(readdirSync(temp.path)).toEqual(before);
+      await expectRefused(verb, path, path);
     });
   }
+
+  it('is not there where it is a parent that was written to', async () => {
+    await expectRefused('resize', await imageOf('differencing'), temp.file('parent.vhd'));
+  });
 });
 
 /** Writes into the middle of the file, where there is data. */
