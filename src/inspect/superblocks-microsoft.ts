@@ -25,7 +25,7 @@ export function probeBitLocker({ head }: Area): FileSystem | null {
 
 /** ReFS: version and serial number out of the boot sector. */
 export function probeRefs({ head }: Area): FileSystem | null {
-  if (!head.has(0, '\0\0\0ReFS\0') || !head.has(16, 'FSRS')) return null;
+  if (head.byteLength < 512 || !head.has(0, '\0\0\0ReFS\0') || !head.has(16, 'FSRS')) return null;
   return fileSystem('ReFS', { version: `${head.u8(40)}.${head.u8(41)}`, uuid: hexSerial(head.bigU64(56)) });
 }
 

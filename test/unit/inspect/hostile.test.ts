@@ -130,6 +130,20 @@ describe('identifyFileSystem', () => {
     }
   });
 
+  it.each(superblockImages())(
+    'tells what it can of one that is cut short anywhere: $name',
+    async ({ name, bytes, offset }) => {
+      const lengths = Array.from({ length: 1024 }, (_, index) => offset + index).filter(
+        (length) => length < bytes.length,
+      );
+      for (const length of [...lengths, 0, 1, 63, 511, 513]) {
+        const disk = new CountingDisk(bytes.subarray(0, length));
+        const found = await identifyFileSystem(disk, 0, length).catch((error: unknown) => error);
+        expect([name, length, found]).not.toEqual([name, length, expect.any(Error)]);
+      }
+    },
+  );
+
   it('finds nothing in noise', async () => {
     for (let seed = 1; seed < 20; seed++) {
       const disk = new CountingDisk(pattern(150_000, seed));
