@@ -252,7 +252,9 @@ export async function restoreDataOffset(context: MendContext): Promise<MendOutco
 async function decideFooter(context: MendContext): Promise<MendOutcome> {
   const { draft, permits } = context;
   const which = permits.footer ?? (await onlyFitting(context));
-  if (which === undefined) return left('which of the footers is right is not certain: say it with --footer end or --footer start');
+  if (which === undefined) {
+    return left('which of the footers is right is not certain: say it with --footer end or --footer start');
+  }
   const found = await readings(draft);
   const reading = which === 'start' ? found[1] : found[0];
   const decoded = decodeFooter(reading?.bytes ?? new Uint8Array(FOOTER_BYTES), reading?.offset);
