@@ -1,18 +1,10 @@
 import { forgetUndo } from '../open-journal.ts';
 import { FileStorage } from '../storage/file.ts';
-import type { FileWatch } from '../storage/file-watch.ts';
 import type { CompactResult } from './compact-options.ts';
+import type { WatchedImage } from './open-image.ts';
 
 /** An image that is being compacted. */
-export interface CompactSubject {
-  /** As it was given. */
-  readonly shown: string;
-  /** Behind symbolic links. */
-  readonly path: string;
-  /** Its file. */
-  readonly storage: FileStorage;
-  /** For the end of a copy of it. */
-  readonly watch: FileWatch;
+export interface CompactSubject extends WatchedImage {
   /** Bytes that the file system has for it. */
   readonly storedBytes: number | null;
 }

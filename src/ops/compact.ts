@@ -7,8 +7,6 @@ import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors
 import { describeFinding, type Finding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, checkJournalOf, readJournal } from '../open-journal.ts';
 import { checkParentOptions, PARENT_OPTIONS } from '../open-parent-options.ts';
 import { checkNotEmpty, oddRawSizeError } from '../open-raw.ts';
 import { recognise } from '../open-recognise.ts';
@@ -21,7 +19,7 @@ import { compactBlockImage } from './compact-block-image.ts';
 import { compactFlatImage } from './compact-flat-image.ts';
 import { COMPACT_OPTIONS, type CompactOptions, type CompactResult } from './compact-options.ts';
 import { type CompactOutcome, type CompactSubject, storedBytesAt, storedBytesOf } from './compact-subject.ts';
-import { carryOut, removeJournal } from './journal.ts';
+import { finishBegun } from './journal-begun.ts';
 import { checkTarget } from './output-file.ts';
 import { refuseSameFile } from './same-file.ts';
 
@@ -109,8 +107,8 @@ async function compactOpen(
   options: CompactOptions,
 ): Promise<CompactOutcome> {
   const { storage, shown } = subject;
+  await finishBegun(subject, 'compact', { mayFinish: isInPlace, journal: 'removed' });
   const found = await examine(storage);
-  await finishBegun(subject, found, isInPlace);
   const kind = options.from ?? (await recognise(storage, found));
   if (isInPlace) await refuseChange(subject, options);
   if (kind === 'raw') {
@@ -140,20 +138,6 @@ function leakWarnings(findings: readonly Finding[]): string[] {
 function undecidedEnd(findings: readonly Finding[]): Finding | undefined {
   if (findings.every(({ rule }) => rule !== 'file.leaked')) return undefined;
   return findings.find(({ rule }) => rule === 'footer.end-missing');
-}
-
-/** Finishes what a call began that was killed between writing and removing its journal. */
-async function finishBegun(
-  { storage, path, shown }: CompactSubject,
-  found: Examination,
-  isInPlace: boolean,
-): Promise<void> {
-  const journal = await readJournal(path);
-  if (journal === undefined) return;
-  if (journal.verb !== 'compact' || !isInPlace) return checkJournal(shown, { writable: true });
-  checkJournalOf(shown, journal, found.footer && formatUuid(found.footer.uniqueId));
-  await carryOut(storage, journal);
-  await removeJournal(path);
 }
 
 /** What makes others read something else is refused, and what was kept to undo would not fit any more. */

@@ -5,13 +5,14 @@ import { checkBooleans, checkOptionNames, VhdError } from '../errors.ts';
 import { decodeParentName } from '../format/dynamic-header.ts';
 import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
+import { checkJournal, type Journal, readJournal } from '../open-journal.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
-import type { FileStorage } from '../storage/file.ts';
 import { refuseBreakingChildren } from './children.ts';
-import { carryOut, performJournal, removeJournal } from './journal.ts';
+import { performJournal, removeJournal } from './journal.ts';
+import { finishBegun } from './journal-begun.ts';
 import { refuseForPendingMerge } from './merge-pending.ts';
+import type { OpenImage } from './open-image.ts';
 import { parentDirectory } from './parent-directory.ts';
 import { refuseLoop } from './relink-loop.ts';
 import { examineParent } from './relink-parent.ts';
@@ -105,8 +106,9 @@ async function relinkImage(childPath: string, options: RelinkOptions, mayLoop: b
   const storage = await openWritableFile(path, { lock, onWarning });
   try {
     checkFile(storage, childPath);
-    const child: Child = { storage, path, shown: childPath };
-    const finishedJournal = await finishBegun(child, options);
+    const child: OpenImage = { storage, path, shown: childPath };
+    const how = { mayFinish: options.dryRun !== true, check: checkModest, journal: 'removed' } as const;
+    const finishedJournal = (await finishBegun(child, 'relink', how)) !== undefined;
     if (parent !== undefined) {
       const image = await examineChild(child);
       if (mayLoop) await refuseLoop(childPath, parent, options.parentDirs);
@@ -120,33 +122,12 @@ async function relinkImage(childPath: string, options: RelinkOptions, mayLoop: b
 }
 
 /** What has no room to grow has no place for a journal beside it either. */
-function checkFile({ capabilities }: FileStorage, shown: string): void {
+function checkFile({ capabilities }: OpenImage['storage'], shown: string): void {
   if (capabilities.growable !== false) return;
   throw new VhdError('ERR_VHD_UNSUPPORTED', 'an image on a block device cannot be relinked: expected a file', {
     ...{ storage: shown, expected: 'a file', found: 'a block device' },
     remedy: 'copy it into a file, relink that, and put it back',
   });
-}
-
-interface Child {
-  readonly storage: FileStorage;
-  /** Behind symbolic links. */
-  readonly path: string;
-  /** As it was given. */
-  readonly shown: string;
-}
-
-/** Finishes what a call began that was killed; true if there was such a thing. */
-async function finishBegun({ storage, path, shown }: Child, { dryRun }: RelinkOptions): Promise<boolean> {
-  const journal = await readJournal(path);
-  if (journal === undefined) return false;
-  if (journal.verb !== 'relink' || dryRun === true) await checkJournal(shown, { writable: true });
-  const { footer } = await examine(storage);
-  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
-  checkModest(journal, shown);
-  await carryOut(storage, journal);
-  await removeJournal(path);
-  return true;
 }
 
 /** What a relink writes, in bytes: header, names of up to 64 KiB each, a footer. */
@@ -164,7 +145,7 @@ function checkModest({ fileSize, fileSizeAfter, writes }: Journal, shown: string
 }
 
 /** A differencing image that can be written to, and its header. */
-async function examineChild({ storage, shown }: Child): Promise<RelinkImage> {
+async function examineChild({ storage, shown }: OpenImage): Promise<RelinkImage> {
   const examination = await examine(storage);
   const { refusal, footer, header, virtualSize } = examination;
   if (refusal !== undefined) throw refusal;
@@ -187,7 +168,7 @@ async function examineChild({ storage, shown }: Child): Promise<RelinkImage> {
 type Outcome = Omit<RelinkResult, 'finishedJournal'>;
 
 async function relinkTo(
-  child: Child,
+  child: OpenImage,
   image: RelinkImage,
   options: RelinkOptions & { readonly parent: string },
 ): Promise<Outcome> {
@@ -223,14 +204,14 @@ async function checkParentJournal(parent: string, { footer, header }: RelinkImag
 
 /** With another parent the image reads otherwise, and so does what reads through it. */
 async function refuseChangedChildren(
-  { shown }: Child,
+  { shown }: OpenImage,
   { allowBreakingChildren: allow, signal }: RelinkOptions,
 ): Promise<void> {
   const remedy = 'if the parent holds the same as the one before, they stay right: --allow-breaking-children';
   await refuseBreakingChildren(shown, { allow, remedy, signal });
 }
 
-async function resultFor(child: Child): Promise<Omit<Outcome, 'parent' | 'changed'>> {
+async function resultFor(child: OpenImage): Promise<Omit<Outcome, 'parent' | 'changed'>> {
   const { header } = await examineChild(child);
   const name = decodeParentName(header);
   const parentUuid = formatUuid(header.parentUniqueId);

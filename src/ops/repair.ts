@@ -3,7 +3,7 @@ import { examine } from '../disk/recognise.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import type { RuleId } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
+import type { Journal } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
 import { FileWatch } from '../storage/file-watch.ts';
@@ -11,7 +11,9 @@ import type { ChangedImage } from './changed-image.ts';
 import type { Watched } from './check-bitmaps.ts';
 import { type CheckFinding, sortedFindings } from './check-report.ts';
 import { refuseBreakingChildren } from './children.ts';
-import { carryOut, isUndoable, keepForUndo, performJournal } from './journal.ts';
+import { isUndoable, keepForUndo, performJournal } from './journal.ts';
+import { finishBegun } from './journal-begun.ts';
+import type { WatchedImage } from './open-image.ts';
 import type { RepairLoss, RepairPermits } from './repair-context.ts';
 import { copyDraft } from './repair-copy.ts';
 import type { DraftChanges } from './repair-draft.ts';
@@ -90,23 +92,13 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
   const storage = isInPlace ? await openWritableFile(real, options) : await openForReading(real, options);
   try {
     checkFile(storage, path);
-    const image: OpenImage = { storage, path: real, shown: path, watch: await FileWatch.start(storage) };
-    const finishedJournal = await finishBegun(image, isInPlace);
+    const image: WatchedImage = { storage, path: real, shown: path, watch: await FileWatch.start(storage) };
+    const begun = await finishBegun(image, 'repair', { mayFinish: isInPlace, journal: 'kept' });
     const outcome = await repairOpen(image, options);
-    return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal };
+    return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal: begun !== undefined };
   } finally {
     await storage.close();
   }
-}
-
-interface OpenImage {
-  readonly storage: FileStorage;
-  /** For the end of a copy of it. */
-  readonly watch: FileWatch;
-  /** Behind symbolic links. */
-  readonly path: string;
-  /** As it was given. */
-  readonly shown: string;
 }
 
 function openForReading(path: string, { lock, onWarning }: RepairOptions): Promise<FileStorage> {
@@ -122,21 +114,9 @@ function checkFile({ capabilities }: FileStorage, shown: string): void {
   });
 }
 
-/** Finishes what a call began that was killed; true if there was such a thing. */
-async function finishBegun({ storage, path, shown }: OpenImage, isInPlace: boolean): Promise<boolean> {
-  const journal = await readJournal(path);
-  if (journal === undefined) return false;
-  if (journal.verb !== 'repair' || !isInPlace) await checkJournal(shown, { writable: true });
-  const { footer } = await examine(storage);
-  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
-  await carryOut(storage, journal);
-  await keepForUndo({ storage, path }, journal);
-  return true;
-}
-
 type Outcome = Omit<RepairResult, 'seconds' | 'finishedJournal'>;
 
-async function repairOpen(image: OpenImage, options: RepairOptions): Promise<Outcome> {
+async function repairOpen(image: WatchedImage, options: RepairOptions): Promise<Outcome> {
   const { signal, onProgress, output, dryRun, now = new Date() } = options;
   const before = await examine(image.storage);
   const plan = await planRepair(image.storage, {
@@ -206,7 +186,7 @@ function bytesOf({ writes }: DraftChanges): number {
 }
 
 /** Changes the image in place, and looks whether it is then what was planned. */
-async function change(image: OpenImage, plan: RepairPlan, journal: Journal, options: RepairOptions): Promise<void> {
+async function change(image: WatchedImage, plan: RepairPlan, journal: Journal, options: RepairOptions): Promise<void> {
   const { virtualSize } = await examine(image.storage);
   const isOtherSize = virtualSize !== undefined && virtualSize !== plan.after.examination.virtualSize;
   const hasLosses = plan.losses.some(({ ranges }) => ranges.length > 0);

@@ -5,15 +5,16 @@ import { formatUuid } from '../format/uuid.ts';
 import type { Journal } from '../open-journal.ts';
 import { isUndoable, keepForUndo, performJournal, sealJournal } from './journal.ts';
 import { freeBytesAt, noSpaceError } from './merge-plan.ts';
+import type { WatchedImage } from './open-image.ts';
 import type { DraftChanges } from './repair-draft.ts';
 import type { ContentsPlan } from './resize-contents.ts';
 import { draftResized } from './resize-draft.ts';
-import { type OpenImage, parentsOf } from './resize-open.ts';
+import { parentsOf } from './resize-open.ts';
 import type { ResizeOptions, ResizeResult } from './resize-options.ts';
 
 /** A change of size that is decided. */
 export interface Resizing {
-  readonly image: OpenImage;
+  readonly image: WatchedImage;
   /** What it says of itself now. */
   readonly found: SoundExamination;
   /** Virtual size in bytes afterwards. */
@@ -82,7 +83,7 @@ async function checkRoom(path: string, neededBytes: number): Promise<void> {
   if (freeBytes !== undefined && freeBytes < neededBytes) throw noSpaceError(path, neededBytes, freeBytes);
 }
 
-async function checkResult({ storage, shown }: OpenImage, size: number): Promise<void> {
+async function checkResult({ storage, shown }: WatchedImage, size: number): Promise<void> {
   const { refusal, virtualSize } = await examine(storage);
   if (refusal === undefined && virtualSize === size) return;
   throw new VhdError('ERR_VHD_SOURCE_CHANGED', 'it is not what was written: another program changes it too', {

@@ -10,21 +10,8 @@ import { shellPath } from '../format/shell.ts';
 import { MAX_DYNAMIC_SIZE, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import { type OpenedParents, openParents } from '../open-chain.ts';
 import { borrowed } from '../storage/borrowed.ts';
-import type { FileStorage } from '../storage/file.ts';
-import type { FileWatch } from '../storage/file-watch.ts';
+import type { OpenImage, WatchedImage } from './open-image.ts';
 import type { ResizeOptions } from './resize-options.ts';
-
-/** An image that is to get another size. */
-export interface OpenImage {
-  /** Where it is open. */
-  readonly storage: FileStorage;
-  /** For the end of a copy of it. */
-  readonly watch: FileWatch;
-  /** Its path behind symbolic links. */
-  readonly path: string;
-  /** Its path as it was given. */
-  readonly shown: string;
-}
 
 /**
  * What an image says of itself, if it can get another size.
@@ -101,7 +88,7 @@ export interface OpenedImage {
 
 /** Opens an image that is open already, with its parents. */
 export async function openResized(
-  image: OpenImage,
+  image: WatchedImage,
   examination: SoundExamination,
   options: ResizeOptions,
 ): Promise<OpenedImage> {

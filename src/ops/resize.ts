@@ -1,20 +1,21 @@
 import { realpath } from 'node:fs/promises';
-import { examine, type SoundExamination } from '../disk/recognise.ts';
+import type { SoundExamination } from '../disk/recognise.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
-import { formatUuid } from '../format/uuid.ts';
 import { guestSteps } from '../inspect/guest-steps.ts';
-import { checkJournal, checkJournalOf, type Journal, pendingError, readJournal } from '../open-journal.ts';
+import type { Journal } from '../open-journal.ts';
 import { listenerFor, openFile } from '../open-source.ts';
 import { FileWatch } from '../storage/file-watch.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { sizeWarnings } from './convert-child.ts';
-import { carryOut, isUndoable, keepForUndo } from './journal.ts';
+import { isUndoable } from './journal.ts';
+import { finishBegun } from './journal-begun.ts';
+import type { WatchedImage } from './open-image.ts';
 import { type ContentsOptions, type ContentsPlan, planContents } from './resize-contents.ts';
 import { changeInPlace } from './resize-in-place.ts';
-import { checkLimit, type OpenImage, openResized, soundImage } from './resize-open.ts';
+import { checkLimit, openResized, soundImage } from './resize-open.ts';
 import { checkResizeOptions, type ResizeOptions, type ResizeResult, wantedSize } from './resize-options.ts';
 import { resizeToNew } from './resize-output.ts';
 
@@ -38,8 +39,8 @@ export async function resize(path: string, options: ResizeOptions): Promise<Resi
   const { lock, onWarning } = options;
   const storage = await openFile(real, { lock, writable: isInPlace, onWarning: listenerFor(path, { onWarning }) });
   try {
-    const image: OpenImage = { storage, path: real, shown: path, watch: await FileWatch.start(storage) };
-    const begun = await finishBegun(image, isInPlace);
+    const image: WatchedImage = { storage, path: real, shown: path, watch: await FileWatch.start(storage) };
+    const begun = await finishBegun(image, 'resize', { mayFinish: isInPlace, journal: 'kept' });
     const outcome = await resizeOpen(image, begun, options);
     return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal: begun !== undefined };
   } finally {
@@ -49,22 +50,7 @@ export async function resize(path: string, options: ResizeOptions): Promise<Resi
 
 type Outcome = Omit<ResizeResult, 'seconds' | 'finishedJournal'>;
 
-/** Finishes what a call began that was killed; the journal of it, if there was such a thing. */
-async function finishBegun({ storage, path, shown }: OpenImage, isInPlace: boolean): Promise<Journal | undefined> {
-  const journal = await readJournal(path);
-  if (journal === undefined) return undefined;
-  if (journal.verb !== 'resize' || !isInPlace) {
-    await checkJournal(shown, { writable: true });
-    throw pendingError(shown, journal);
-  }
-  const { footer } = await examine(storage);
-  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
-  await carryOut(storage, journal);
-  await keepForUndo({ storage, path }, journal);
-  return journal;
-}
-
-async function resizeOpen(image: OpenImage, begun: Journal | undefined, options: ResizeOptions): Promise<Outcome> {
+async function resizeOpen(image: WatchedImage, begun: Journal | undefined, options: ResizeOptions): Promise<Outcome> {
   const { shown } = image;
   const { output, allowBreakingChildren: allow, signal } = options;
   const found = await soundImage(image, options);
@@ -110,7 +96,7 @@ interface Decided {
 
 /** Looks at what is on the disk, and writes a new image if that is wanted: both read the image, and its parents. */
 async function withContents(
-  { image, found, size }: { readonly image: OpenImage; readonly found: SoundExamination; readonly size: number },
+  { image, found, size }: { readonly image: WatchedImage; readonly found: SoundExamination; readonly size: number },
   options: ResizeOptions,
 ): Promise<Decided> {
   const { output } = options;

@@ -8,12 +8,13 @@ import { unixMilliseconds } from '../format/new-footer.ts';
 import { remedyFor, shellPath } from '../format/shell.ts';
 import { DISK_TYPE, FOOTER_BYTES, type VhdType } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
-import { checkJournal, checkJournalOf, type Journal, readJournal } from '../open-journal.ts';
+import type { Journal } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
-import type { FileStorage } from '../storage/file.ts';
 import type { ChangedImage } from './changed-image.ts';
 import { refuseBreakingChildren } from './children.ts';
-import { carryOut, keepForUndo, performJournal } from './journal.ts';
+import { keepForUndo, performJournal } from './journal.ts';
+import { finishBegun } from './journal-begun.ts';
+import type { OpenImage } from './open-image.ts';
 import { Draft } from './repair-draft.ts';
 
 /** What an image is to say of itself. What is not given stays. */
@@ -83,20 +84,12 @@ export async function setIdentity(path: string, options: SetOptions): Promise<Se
   const storage = await openWritableFile(real, options);
   try {
     const image = { storage, path: real, shown: path };
-    const finishedJournal = await finishBegun(image, options);
+    const begun = await finishBegun(image, 'set', { mayFinish: options.dryRun !== true, journal: 'kept' });
     const outcome = await setOpen(image, fieldsOf, options);
-    return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal };
+    return { ...outcome, seconds: (performance.now() - start) / 1000, finishedJournal: begun !== undefined };
   } finally {
     await storage.close();
   }
-}
-
-interface OpenImage {
-  readonly storage: FileStorage;
-  /** Behind symbolic links. */
-  readonly path: string;
-  /** As it was given. */
-  readonly shown: string;
 }
 
 /** Checks the values before the file is touched; returns what makes of them the fields of an image. */
@@ -113,18 +106,6 @@ function fieldReader(options: SetOptions): (footer: Footer) => Partial<Footer> {
     ...(geometry === undefined ? {} : { geometry: fields.geometry ?? geometryFor(currentSize) }),
     ...(timestamp === undefined ? {} : { timestamp: fields.timestamp }),
   });
-}
-
-/** Finishes what a call began that was killed; true if there was such a thing. */
-async function finishBegun({ storage, path, shown }: OpenImage, { dryRun }: SetOptions): Promise<boolean> {
-  const journal = await readJournal(path);
-  if (journal === undefined) return false;
-  if (journal.verb !== 'set' || dryRun === true) await checkJournal(shown, { writable: true });
-  const { footer } = await examine(storage);
-  checkJournalOf(shown, journal, footer && formatUuid(footer.uniqueId));
-  await carryOut(storage, journal);
-  await keepForUndo({ storage, path }, journal);
-  return true;
 }
 
 async function setOpen(
