@@ -60,7 +60,10 @@ export function quote(text: string): string {
 
 /** Text out of an image with every control, format, separator and unpaired surrogate character written as an escape. */
 export function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
-    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
-  });
+  return replaceUnseen(text, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/** The same with another escape for what a terminal does not show as it is. */
+export function replaceUnseen(text: string, escape: (character: string) => string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escape);
 }
