@@ -67,7 +67,7 @@ const EXIT_CODES: Partial<Record<VhdErrorCode, number>> = {
 
 /** For errors that bring no remedy of their own. */
 const REMEDIES: Partial<Record<VhdErrorCode, string>> = {
-  ERR_VHD_NOT_VHD: 'if it is a raw disk, say --from raw',
+  ERR_VHD_NOT_VHD: 'vhd id says what it is; of a raw disk vhd convert --from raw makes a VHD',
   ERR_VHD_CORRUPT: 'get a good copy of it',
   ERR_VHD_TRUNCATED: 'get the whole file: a copy or a download ended too early',
   ERR_VHD_UNSUPPORTED: 'convert it with the program that made it',
