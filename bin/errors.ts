@@ -1,5 +1,6 @@
 import { VhdError, type VhdErrorCode } from '../src/errors.ts';
 import { escapeControls } from '../src/format/bytes.ts';
+import { shellPath } from '../src/format/shell.ts';
 import { QemuError } from '../src/ops/bench-qemu.ts';
 import { EXIT_CODE_OF, Interrupted } from './interrupted.ts';
 import { paint } from './report.ts';
@@ -85,6 +86,8 @@ interface Situation {
   readonly files: Files;
   /** The verb as it was called, to point to its help. */
   readonly called: string;
+  /** The options it takes, as `--name`. */
+  readonly flags: readonly string[];
   readonly io: { readonly signal: AbortSignal };
   /** What it leaves behind, where that is something. */
   readonly aftermath?: string | undefined;
@@ -98,13 +101,14 @@ export function failureOf(error: unknown, situation: Situation): Failure {
   return { ...failure, remedy: failure.remedy === null ? aftermath : `${aftermath}; ${failure.remedy}` };
 }
 
-function plainFailure(error: unknown, { files, called, io }: Situation): Failure {
+function plainFailure(error: unknown, situation: Situation): Failure {
+  const { files, called, io } = situation;
   if (io.signal.aborted) return interruption(io.signal.reason);
   if (error instanceof UsageError) {
     const { message, path = null, remedy = `${called} --help shows what there is` } = error;
     return { ...NOTHING, code: 'ERR_VHD_USAGE', message, path, label: path, remedy, exitCode: EXIT_USAGE };
   }
-  if (error instanceof VhdError) return formatFailure(error, files, called);
+  if (error instanceof VhdError) return formatFailure(error, situation);
   if (isSystemError(error)) return systemFailure(error, files);
   if (error instanceof QemuError) return { ...NOTHING, ...QEMU, message: error.message };
   return defect(error);
@@ -116,13 +120,25 @@ function interruption(reason: unknown): Failure {
   return { ...NOTHING, code: 'ABORT_ERR', message, exitCode: EXIT_CODE_OF[signal] };
 }
 
-function formatFailure(error: VhdError, files: Files, called: string): Failure {
+function formatFailure(error: VhdError, { files, called, flags }: Situation): Failure {
   // A disk that can no longer be trusted says so to every later call; what matters is the call that failed first.
   if (error.code === 'ERR_VHD_POISONED' && isSystemError(error.cause)) return systemFailure(error.cause, files);
   const { code, message, offset = null, expected = null, found = null } = error;
-  const remedy = error.remedy ?? remedyFor(code, called);
+  const place = placeOf(error, files);
+  const said = error.remedy ?? remedyFor(code, called);
+  const remedy = isFooterMissing(said, flags) ? withConvert(said, called, place.path) : said;
   const exitCode = EXIT_CODES[code] ?? EXIT_INPUT;
-  return { ...placeOf(error, files), code, message, offset, expected, found, remedy, exitCode, isSilent: false };
+  return { ...place, code, message, offset, expected, found, remedy, exitCode, isSilent: false };
+}
+
+/** True for a remedy by the option `--footer`, in a verb that does not take it. */
+function isFooterMissing(remedy: string | null, flags: readonly string[]): remedy is string {
+  const isByOption = remedy?.includes('--footer') === true && !remedy.startsWith('vhd ');
+  return isByOption && !flags.includes('--footer');
+}
+
+function withConvert(remedy: string, called: string, path: string | null): string {
+  return `${remedy}; ${called} does not take it: vhd convert ${shellPath(path ?? 'FILE')} NEW.vhd does`;
 }
 
 function remedyFor(code: VhdErrorCode, called: string): string | null {

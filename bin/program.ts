@@ -64,6 +64,7 @@ async function declareVerbs(program: Command, session: Session, asked: string | 
     command.helpOption('-h, --help', 'print this help');
     command.addHelpText('after', EXIT_CODES);
     (await verb.load()).declare(command, session);
+    session.flags = command.options.flatMap(({ long }) => long ?? []);
   }
 }
 

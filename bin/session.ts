@@ -24,6 +24,8 @@ export class Session {
   files: Files = {};
   /** The verb as it was called, to point to its help. */
   called = 'vhd';
+  /** The options it takes, as `--name`. */
+  flags: readonly string[] = [];
   /** What a failure leaves behind, where that is something. */
   aftermath: string | undefined;
   #exitCode = 0;

@@ -1,62 +1,95 @@
-import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
+import { hexUint64, viewOf } from '../format/bytes.ts';
+import { encodeFooter, type Footer, withCookie } from '../format/footer.ts';
+import { cookiesIn } from '../format/footer-search.ts';
 import { finding } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
-import { DISK_TYPE, FOOTER_BYTES, FOOTER_COOKIE } from '../format/spec.ts';
+import { DISK_TYPE, FOOTER_BYTES } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { ChosenFooter } from './footer-choice.ts';
 
 /** As far before the end of the file as `id` and `check` look for a footer that other bytes follow. */
 const SEARCH_BYTES = 1024 * 1024;
-const COOKIE = new TextEncoder().encode(FOOTER_COOKIE);
+
+const [DATA_OFFSET_FIELD, CURRENT_SIZE_FIELD, DISK_TYPE_FIELD] = [16, 48, 60];
+/** Data offset, disk type and identifier: what of a footer tells of which image it is. Offset and bytes. */
+const TELLING_FIELDS = [
+  [DATA_OFFSET_FIELD, 8],
+  [DISK_TYPE_FIELD, 4],
+  [68, 16],
+] as const;
 
 /**
- * The choice of the copy at offset 0, unless near the end of the file a footer says that this is a fixed disk: then what stands
- * at offset 0 is the guest's, who keeps a VHD there. A damaged footer says so too, or one that other bytes follow: a fixed disk
- * is as long as what is before its footer, which no footer within a block of a dynamic disk can tell of its place.
+ * The choice of the copy at offset 0, unless what is left of a footer near the end of the file says that this is another disk:
+ * then what stands at offset 0 is the guest's, who keeps a VHD there. A fixed disk is as long as what is before its footer,
+ * which no footer within a block of a dynamic disk can tell of its place; that counts also where the footer is damaged, or
+ * other bytes follow it. One in which the file ends counts as well if most of what it tells of its image is otherwise.
  */
 export async function withoutContradiction(
   chosen: ChosenFooter & { readonly footer: Footer },
   storage: Storage,
   fileSize: number,
 ): Promise<ChosenFooter> {
-  const found = await fixedFooterNearEnd(storage, fileSize);
+  const found = await footerNearEnd(storage, fileSize, encodeFooter(chosen.footer));
   if (found === undefined) return chosen;
-  const { offset, isDamaged } = found;
   const contradiction = finding('footer.copy-contradicts', {
     offset: 0,
-    expected: `a fixed disk, as the ${isDamaged ? 'damaged ' : ''}footer at offset ${offset} says`,
+    message: 'the footer at offset 0 is not of the disk of which a footer, or what is left of one, stands near the end',
+    expected: `${found.isFixed ? 'a fixed disk' : 'another disk'}, as the footer at offset ${found.offset} says`,
     found: `the footer of a disk of type ${chosen.footer.diskType}`,
   });
-  const remedy = `if it is a fixed disk, all of it is: head -c ${offset} ${shellPath(storage.name)} > DISK.raw; if what stands at offset 0 is right, say --footer start`;
+  const whole = `if it is a fixed disk, all of it is: head -c ${found.offset} ${shellPath(storage.name)} > DISK.raw; `;
+  const remedy = `${found.isFixed ? whole : ''}if what stands at offset 0 is right, say --footer start`;
   return { ...chosen, findings: [...chosen.findings, contradiction], remedy };
 }
 
 interface FoundFooter {
   readonly offset: number;
-  readonly isDamaged: boolean;
+  readonly isFixed: boolean;
 }
 
-async function fixedFooterNearEnd(storage: Storage, fileSize: number): Promise<FoundFooter | undefined> {
+async function footerNearEnd(storage: Storage, fileSize: number, copy: Uint8Array): Promise<FoundFooter | undefined> {
   const start = Math.max(FOOTER_BYTES, fileSize - SEARCH_BYTES - FOOTER_BYTES);
   const bytes = new Uint8Array(Math.max(0, fileSize - start));
   await storage.read(bytes, start);
   const last = bytes.length - FOOTER_BYTES;
   // At the very end a damaged one may have lost its cookie.
-  for (let at = last; at >= 0; at = placeBefore(bytes, at)) {
-    const decoded = decodeFooter(bytes.subarray(at, at + FOOTER_BYTES), start + at);
-    const { diskType, currentSize } = decoded.value;
-    const isOfPlace = diskType === DISK_TYPE.fixed && currentSize === start + at;
-    if (isOfPlace) return { offset: start + at, isDamaged: !isFooter(decoded) };
+  if (last >= 0) {
+    const isEnd = endsDisk(bytes, last, start + last);
+    const isLike = isEnd || withCookie(bytes.subarray(last)) !== undefined;
+    if (isLike && (isEnd || isOfOther(bytes.subarray(last), copy))) return told(bytes, last, start);
+  }
+  for (const at of cookiesIn(bytes, bytes.length)) {
+    const isOther = endsDisk(bytes, at, start + at) || (at >= last && isOfOther(bytes.subarray(at), copy));
+    if (isOther) return told(bytes, at, start);
   }
   return undefined;
 }
 
-/** The last place before another where the cookie of a footer stands; -1 if there is none. */
-function placeBefore(bytes: Uint8Array, end: number): number {
-  const [first = 0] = COOKIE;
-  const isCookie = (at: number): boolean => COOKIE.every((byte, index) => bytes[at + index] === byte);
-  let at = end;
-  do at = at === 0 ? -1 : bytes.lastIndexOf(first, at - 1);
-  while (at !== -1 && !isCookie(at));
-  return at;
+function told(bytes: Uint8Array, at: number, start: number): FoundFooter {
+  return { offset: start + at, isFixed: isFixed(bytes, at) };
+}
+
+/** True where the bytes say: a fixed disk, and it ends here. */
+function endsDisk(bytes: Uint8Array, at: number, offset: number): boolean {
+  if (at + CURRENT_SIZE_FIELD + 8 > bytes.length || !isFixed(bytes, at)) return false;
+  const view = viewOf(bytes);
+  const [high, low] = [view.getUint32(at + CURRENT_SIZE_FIELD), view.getUint32(at + CURRENT_SIZE_FIELD + 4)];
+  return high * 0x1_0000_0000 + low === offset;
+}
+
+/** By its type, or by its data offset where that is cut off. */
+function isFixed(bytes: Uint8Array, at: number): boolean {
+  const view = viewOf(bytes);
+  if (at + DISK_TYPE_FIELD + 4 <= bytes.length) return view.getUint32(at + DISK_TYPE_FIELD) === DISK_TYPE.fixed;
+  return at + DATA_OFFSET_FIELD + 8 <= bytes.length && hexUint64(view, at + DATA_OFFSET_FIELD) === '0xffffffffffffffff';
+}
+
+/** True if most of the telling fields that are there differ: one may be damaged. */
+function isOfOther(bytes: Uint8Array, copy: Uint8Array): boolean {
+  const there = TELLING_FIELDS.filter(([offset, byteLength]) => offset + byteLength <= bytes.length);
+  const other = there.filter(([offset, byteLength]) => {
+    for (let at = offset; at < offset + byteLength; at++) if (bytes[at] !== copy[at]) return true;
+    return false;
+  });
+  return other.length > there.length - other.length;
 }

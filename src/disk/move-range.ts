@@ -1,6 +1,7 @@
 import { type DataRun, dataRuns } from '../format/zeros.ts';
 import { type Storage, type StoredRange, writeEach } from '../storage/storage.ts';
-import { type FindData, storedRanges } from './stored-ranges.ts';
+import { storedRanges } from './stored-ranges.ts';
+import { dataFinder } from './zero-between.ts';
 
 /** Of so many bytes, counted from the start of the file, most file systems store all or nothing. */
 const PAGE_BYTES = 4096;
@@ -64,10 +65,7 @@ async function readRuns(storage: Storage, piece: Uint8Array, from: number, targe
 }
 
 function storedParts(storage: Storage, position: number, length: number, coarse: boolean): AsyncIterable<StoredRange> {
-  const find: FindData = async (start, left) => {
-    return storage.findData === undefined ? { start, length: left } : storage.findData(start, left);
-  };
-  return storedRanges(find, position, position + length, coarse);
+  return storedRanges(dataFinder(storage), position, position + length, coarse);
 }
 
 /** Stretches in order, those that overlap or touch as one. */

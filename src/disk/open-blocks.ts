@@ -19,6 +19,7 @@ import {
 } from './placement.ts';
 import type { SoundExamination } from './recognise.ts';
 import { BlockSpace } from './space.ts';
+import { doubtAboutEnd, type UsedSpace } from './undecided-end.ts';
 
 /** How the blocks of an image are opened. */
 export interface OpenBlocksOptions {
@@ -80,7 +81,7 @@ export async function openBlocks(
   const { table, metadata, context, placement, layout, usedEnd } = found ?? (await findBlocks(storage, examination));
   const findings = [...examination.findings, ...placementFindings(placement, context)];
   if (writable && !placement.bad.isEmpty) throw misplacedError(storage.name, context, placement);
-  const growth = writable ? await prepareGrowth(storage, examination, layout, usedEnd) : undefined;
+  const growth = writable ? await prepareGrowth(storage, examination, { layout, usedEnd }) : undefined;
   const refuse = refuser(storage.name, context, placement);
   const metadataEnd = metadata.end;
   return {
@@ -100,9 +101,12 @@ function isAligned(examination: SoundExamination, table: BlockTable, placement: 
 async function prepareGrowth(
   storage: Storage,
   examination: SoundExamination,
-  layout: BlockLayout,
-  usedEnd: number,
+  used: UsedSpace,
 ): Promise<{ space: BlockSpace; end: ImageEnd }> {
+  const { layout } = used;
+  // What may be another disk's is neither cut nor overwritten; it is space that nothing refers to from then on.
+  const isUndecided = (await doubtAboutEnd(storage, examination, used)) !== undefined;
+  const usedEnd = isUndecided ? Math.max(used.usedEnd, examination.fileSize) : used.usedEnd;
   const footerOffset = await restoreFooters(storage, examination, layout, usedEnd);
   const space = new BlockSpace(layout, usedEnd, footerOffset + FOOTER_BYTES, storage.name);
   return { space, end: new ImageEnd(storage, layout, encodeFooter(examination.footer), footerOffset) };

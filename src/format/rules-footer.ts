@@ -38,7 +38,8 @@ export const FILE_AND_FOOTER_RULES = {
     severity: 'error',
     message: 'there is no valid footer where one belongs',
     means: 'no program takes the file for a VHD',
-    unmendable: 'nothing tells the size of the disk: vhd id says what the file is; of a raw disk vhd convert --from raw makes a VHD',
+    unmendable:
+      'nothing tells the size of the disk: vhd id says what the file is; of a raw disk vhd convert --from raw makes a VHD',
   },
   'footer.displaced': {
     severity: 'error',

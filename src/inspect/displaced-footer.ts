@@ -1,7 +1,8 @@
 import { viewOf } from '../format/bytes.ts';
 import { checksumOf } from '../format/checksum.ts';
 import { decodeFooter, type Footer, isFooter } from '../format/footer.ts';
-import { DISK_TYPE, FOOTER_BYTES, FOOTER_COOKIE, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
+import { cookiesIn } from '../format/footer-search.ts';
+import { DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
 import type { ReadableDisk } from './partition-table.ts';
 
 /** A footer that stands elsewhere than at the end of its file. */
@@ -23,8 +24,6 @@ const CHECKSUM_OFFSET = 64;
 const PIECE_BYTES = 256 * 1024;
 /** A file that holds more cookies than this is made to waste time. */
 const MAX_CANDIDATES = 4096;
-
-const COOKIE = Uint8Array.from(FOOTER_COOKIE, (character) => character.charCodeAt(0));
 
 /**
  * Looks for a footer from the end of a file backwards, on every byte: bytes may have been appended, or the last ones of
@@ -61,15 +60,6 @@ export async function readDisplacedFooter(file: ReadableDisk, offset: number): P
   const bytes = new Uint8Array(Math.min(FOOTER_BYTES, file.size - offset));
   await file.read(bytes, offset);
   return footerAt(bytes, 0, offset, file.size);
-}
-
-/** Where the cookie stands, from the last to the first, among those that begin before `limit`. */
-function* cookiesIn(bytes: Uint8Array, limit: number): Generator<number> {
-  const [first = 0] = COOKIE;
-  for (let index = bytes.lastIndexOf(first, limit - 1); index >= 0; index = bytes.lastIndexOf(first, index - 1)) {
-    if (COOKIE.every((byte, at) => bytes[index + at] === byte)) yield index;
-    if (index === 0) return;
-  }
 }
 
 function footerAt(bytes: Uint8Array, index: number, start: number, fileSize: number): DisplacedFooter | undefined {

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { BITMAP_POLICIES } from '../disk/bitmap-rule.ts';
 import type { FoundBlocks } from '../disk/open-blocks.ts';
 import { type Examination, examine, type SoundExamination } from '../disk/recognise.ts';
+import { refuseUndecidedEnd } from '../disk/refuse-undecided-end.ts';
 import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
 import { describeFinding, type Finding } from '../format/rules.ts';
@@ -119,7 +120,7 @@ async function compactOpen(
     return compactFlatImage(subject, { type: 'raw', size: found.fileSize }, options);
   }
   const image = soundImage(found, shown);
-  const { findings, found: blocks } = await soundFindings(subject, options);
+  const { findings, found: blocks } = await soundFindings(subject, image, options);
   if (image.type === 'fixed' || blocks === undefined) {
     return compactFlatImage(subject, { type: 'fixed', size: image.virtualSize }, options);
   }
@@ -132,12 +133,6 @@ function leakWarnings(findings: readonly Finding[]): string[] {
   return findings
     .filter(({ rule }) => rule === 'file.leaked')
     .map(({ found = 'space' }) => `${found} that nothing refers to: free, or blocks that the table has lost`);
-}
-
-/** Without its end, what nothing refers to may be the rest of a fixed disk whose guest keeps an image at its start. */
-function undecidedEnd(findings: readonly Finding[]): Finding | undefined {
-  if (findings.every(({ rule }) => rule !== 'file.leaked')) return undefined;
-  return findings.find(({ rule }) => rule === 'footer.end-missing');
 }
 
 /** What makes others read something else is refused, and what was kept to undo would not fit any more. */
@@ -164,13 +159,17 @@ function soundImage(found: Examination, shown: string): SoundExamination {
 /** An image that is damaged may hold its only copy of something where nothing refers to. */
 async function soundFindings(
   { storage, shown }: CompactSubject,
+  image: SoundExamination,
   { signal }: CompactOptions,
 ): Promise<{ readonly findings: readonly Finding[]; readonly found: FoundBlocks | undefined }> {
   let found: FoundBlocks | undefined;
   const onBlocks = (blocks: FoundBlocks): void => void (found = blocks);
   const { findings } = await checkImage(storage, { deep: false, nowMilliseconds: Date.now(), signal, onBlocks });
-  const error = findings.find(({ severity }) => severity === 'error') ?? undecidedEnd(findings);
-  if (error === undefined) return { findings, found };
+  const error = findings.find(({ severity }) => severity === 'error');
+  if (error === undefined) {
+    if (found !== undefined) await refuseUndecidedEnd(storage, image, shown, found);
+    return { findings, found };
+  }
   throw new VhdError('ERR_VHD_CORRUPT', `it is damaged: ${describeFinding(error)}`, {
     ...error,
     storage: shown,

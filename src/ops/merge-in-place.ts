@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Disk } from '../disk/disk.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
+import { refuseUndecidedEnd } from '../disk/refuse-undecided-end.ts';
 import { whyUnchangeable } from '../disk/unchangeable.ts';
 import { VhdError } from '../errors.ts';
 import { warningsOf } from '../format/rules.ts';
@@ -59,6 +60,7 @@ export async function mergeInPlace(chain: MergeChain, options: MergeOptions): Pr
     open.push(storage);
     const image = await examineTarget(storage, target.examination);
     const journal = await pendingJournal(chain);
+    if (journal === undefined) await refuseUndecidedEnd(storage, image, path);
     const source = await openLinks(above, new UnreadDisk(path, image.virtualSize), options);
     if (source === undefined) throw new Error('there are links above the target');
     open.push(source);

@@ -1,3 +1,4 @@
+import { isZeroBetween } from '../disk/zero-between.ts';
 import { areAllSet, decodeBitmap, setSectors } from '../format/bitmap.ts';
 import type { RuleId } from '../format/rules.ts';
 import { SECTOR_BYTES } from '../format/spec.ts';
@@ -5,7 +6,6 @@ import { readEach } from '../storage/storage.ts';
 import {
   blockExamination,
   blocksOf,
-  isZeroBetween,
   left,
   type MendContext,
   type Mender,

@@ -1,12 +1,10 @@
 import { metadataRanges } from '../disk/metadata-ranges.ts';
 import type { SoundExamination } from '../disk/recognise.ts';
-import { type FindData, storedRanges } from '../disk/stored-ranges.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
 import { encodeFooter, type Footer } from '../format/footer.ts';
 import { type BlockLayout, blockLayout, entryCountFor } from '../format/layout.ts';
 import type { Finding, RuleId } from '../format/rules.ts';
 import { DISK_TYPE, FOOTER_BYTES } from '../format/spec.ts';
-import { dataRuns } from '../format/zeros.ts';
 import { type CheckedBlocks, checkBlocks } from './check-blocks.ts';
 import type { CheckedImage } from './check-image.ts';
 import type { Draft } from './repair-draft.ts';
@@ -109,23 +107,6 @@ export async function endWith(draft: Draft, footer: Footer, offset: number): Pro
   await draft.write(encodeFooter(footer), offset);
   await draft.truncate(offset + FOOTER_BYTES);
 }
-
-/** True if all bytes from `start` to `end`, exclusive, are zero; holes are not read. */
-export async function isZeroBetween(draft: Draft, start: number, end: number): Promise<boolean> {
-  const find: FindData = (position, length) => draft.findData(position, length);
-  const piece = new Uint8Array(Math.min(PIECE_BYTES, Math.max(0, end - start)));
-  for await (const stored of storedRanges(find, start, end, true)) {
-    const storedEnd = stored.start + stored.length;
-    for (let position = stored.start; position < storedEnd; position += piece.length) {
-      const bytes = piece.subarray(0, Math.min(piece.length, storedEnd - position));
-      await draft.read(bytes, position);
-      if (dataRuns(bytes, bytes.length).length > 0) return false;
-    }
-  }
-  return true;
-}
-
-const PIECE_BYTES = 1024 * 1024;
 
 /** A dynamic image whose header can be believed. */
 export type BlockExamination = SoundExamination & { readonly header: DynamicHeader };

@@ -1,4 +1,6 @@
 import { readFooter } from '../disk/recognise.ts';
+import { doubtAboutEnd, isOfImage, isRemainOf } from '../disk/undecided-end.ts';
+import { isZeroBetween } from '../disk/zero-between.ts';
 import { formatBytes } from '../format/byte-count.ts';
 import { NO_OFFSET } from '../format/bytes.ts';
 import { encodeFooter, type Footer, withCookie } from '../format/footer.ts';
@@ -10,7 +12,6 @@ import {
   blockExamination,
   blocksOf,
   endWith,
-  isZeroBetween,
   left,
   losing,
   type MendContext,
@@ -84,14 +85,11 @@ async function doubtAboutCopy({ draft, image }: MendContext, footer: Footer): Pr
   if (await endsInOther(draft, footer)) return `${before}, of which the file ends in a damaged footer`;
   const examination = blockExamination(image);
   if (examination === undefined) return undefined;
-  const { layout, usedEnd } = await blocksOf(draft, examination);
-  const last = (await draft.size()) - FOOTER_BYTES;
-  const isBlank = await isZeroBetween(draft, usedEnd, last);
-  if (!isBlank) return `${before}, whose other data are those bytes behind the blocks that nothing refers to`;
-  if (last !== footerOffsetFor(layout, usedEnd) || (await isRemainOf(draft, last, footer))) return undefined;
-  const { bytes, decoded } = await readFooter(draft, last, FOOTER_BYTES);
-  const isNone = decoded.findings.some(({ rule }) => rule === 'footer.cookie') && withCookie(bytes) === undefined;
-  return isNone ? `${before}, for where the footer belongs is something else, which would be overwritten` : undefined;
+  const doubt = await doubtAboutEnd(draft, examination, await blocksOf(draft, examination));
+  if (doubt === 'data-behind') {
+    return `${before}, whose other data are those bytes behind the blocks that nothing refers to`;
+  }
+  return doubt && `${before}, for where the footer belongs is something else, which would be overwritten`;
 }
 
 /** True if the last sector is a footer, or a damaged one, of another type or with another identifier. */
@@ -102,11 +100,6 @@ async function endsInOther(draft: Draft, footer: Footer): Promise<boolean> {
   const hasCookie = !decoded.findings.some(({ rule }) => rule === 'footer.cookie');
   const isLike = hasCookie || withCookie(bytes) !== undefined;
   return isLike && !isOfImage(decoded.value, footer);
-}
-
-/** True for a footer with the same identifier and type. */
-function isOfImage({ uniqueId, diskType }: Footer, footer: Footer): boolean {
-  return diskType === footer.diskType && uniqueId.every((byte, index) => byte === footer.uniqueId[index]);
 }
 
 /**
@@ -144,12 +137,6 @@ async function endOffset({ draft }: MendContext, footer: Footer, { layout, usedE
     return usual;
   }
   return alignUp(byteLength, SECTOR_BYTES);
-}
-
-/** True for a footer of the same image, or something that was one: what is left of it, or what blktap wrote over it. */
-async function isRemainOf(draft: Draft, offset: number, footer: Footer): Promise<boolean> {
-  const { bytes, decoded } = await readFooter(draft, offset, FOOTER_BYTES);
-  return isOfImage(decoded.value, footer) || (await isZeroBetween(draft, offset, offset + bytes.length));
 }
 
 /** A file of whole sectors: the footer moves up to the next one. */

@@ -1,9 +1,11 @@
 import { readFooter } from '../disk/recognise.ts';
+import type { UsedSpace } from '../disk/undecided-end.ts';
+import { isZeroBetween } from '../disk/zero-between.ts';
 import { NO_OFFSET } from '../format/bytes.ts';
 import { type DynamicHeader, decodeDynamicHeader, decodeParentName } from '../format/dynamic-header.ts';
 import { decodeFooter, encodeFooter, type Footer, isFooter, withCookie } from '../format/footer.ts';
 import { NO_PLATFORM } from '../format/parent-locator.ts';
-import type { RuleId } from '../format/rules.ts';
+import type { Finding, RuleId } from '../format/rules.ts';
 import {
   DISK_TYPE,
   DYNAMIC_HEADER_BYTES,
@@ -252,10 +254,8 @@ export async function restoreDataOffset(context: MendContext): Promise<MendOutco
 async function decideFooter(context: MendContext): Promise<MendOutcome> {
   const { draft, permits } = context;
   const which = permits.footer ?? (await onlyFitting(context));
-  if (which === undefined) {
-    return left('which of the footers is right is not certain: say it with --footer end or --footer start');
-  }
   const found = await readings(draft);
+  if (which === undefined) return left(whyUndecided(context, found));
   const reading = which === 'start' ? found[1] : found[0];
   const decoded = decodeFooter(reading?.bytes ?? new Uint8Array(FOOTER_BYTES), reading?.offset);
   if (!isFooter(decoded)) {
@@ -275,15 +275,30 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   return writeEnd({ ...context, image }, footer);
 }
 
+/** Which footers there are to be chosen from: the one near the end may be damaged, or other bytes may follow it. */
+function whyUndecided({ image }: MendContext, [end]: readonly Reading[]): string {
+  const hasEnd = end !== undefined && isFooter(decodeFooter(end.bytes, end.offset));
+  if (hasEnd) return 'which of the footers is right is not certain: say it with --footer end or --footer start';
+  return image.examination.refusal?.remedy ?? 'if what stands at offset 0 is right, say --footer start';
+}
+
 async function onlyFitting({ draft }: MendContext): Promise<'start' | 'end' | undefined> {
   const fitting: ('start' | 'end')[] = [];
   for (const footer of ['start', 'end'] as const) {
-    const { findings } = await checkImage(draft, { footer, deep: false, nowMilliseconds: Date.now() });
-    // The guest of a fixed disk may keep an image at its start, behind which its other data would be space nothing refers to.
-    const isWhole = footer === 'end' || findings.every(({ rule }) => rule !== 'file.leaked');
-    if (isWhole && findings.every((item) => item.severity !== 'error')) fitting.push(footer);
+    let used: UsedSpace | undefined;
+    const onBlocks = (found: UsedSpace): void => void (used = found);
+    const { findings } = await checkImage(draft, { footer, deep: false, nowMilliseconds: Date.now(), onBlocks });
+    if ((await isAllOfFile(draft, findings, used)) && findings.every((item) => item.severity !== 'error')) {
+      fitting.push(footer);
+    }
   }
   return fitting.length === 1 ? fitting[0] : undefined;
+}
+
+/** What only one of two disks refers to speaks for the other one: data behind the blocks, entries behind the end of the disk. */
+async function isAllOfFile(draft: Draft, findings: readonly Finding[], used: UsedSpace | undefined): Promise<boolean> {
+  if (findings.some(({ rule }) => rule === 'file.leaked' || rule === 'bat.long')) return false;
+  return used === undefined || isZeroBetween(draft, used.usedEnd, (await draft.size()) - FOOTER_BYTES);
 }
 
 function isEqual(first: Uint8Array, second: Uint8Array): boolean {

@@ -1,5 +1,6 @@
 import { openVhdStorage } from '../disk/open-storage.ts';
 import { examine, type SoundExamination } from '../disk/recognise.ts';
+import { refuseUndecidedEnd } from '../disk/refuse-undecided-end.ts';
 import { whyUnchangeable } from '../disk/unchangeable.ts';
 import type { VhdDisk } from '../disk/vhd-disk.ts';
 import { VhdError } from '../errors.ts';
@@ -15,7 +16,8 @@ import type { ResizeOptions } from './resize-options.ts';
 
 /**
  * What an image says of itself, if it can get another size.
- * @throws VhdError what is wrong with it; `ERR_VHD_IN_USE` if it has to stay as it is, `ERR_VHD_UNSUPPORTED` on a device
+ * @throws VhdError what is wrong with it; `ERR_VHD_IN_USE` if it has to stay as it is, `ERR_VHD_UNSUPPORTED` on a device;
+ *   `ERR_VHD_FOOTERS_DISAGREE` if its end is lost and other bytes stand behind its blocks
  */
 export async function soundImage(
   { storage, shown }: OpenImage,
@@ -36,11 +38,14 @@ export async function soundImage(
     });
   }
   const unchangeable = whyUnchangeable(sound);
-  if (unchangeable === undefined) return sound;
-  throw new VhdError('ERR_VHD_IN_USE', `it must stay as it is: ${unchangeable.why}`, {
-    storage: shown,
-    remedy: 'write a new image with -o NEW, which leaves this one as it is',
-  });
+  if (unchangeable !== undefined) {
+    throw new VhdError('ERR_VHD_IN_USE', `it must stay as it is: ${unchangeable.why}`, {
+      storage: shown,
+      remedy: 'write a new image with -o NEW, which leaves this one as it is',
+    });
+  }
+  await refuseUndecidedEnd(storage, sound, shown);
+  return sound;
 }
 
 /** A raw disk has no way to be taken for one here. */

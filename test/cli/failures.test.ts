@@ -10,7 +10,7 @@ function told(
   files: Files = { input: 'in.vhd', output: 'out.vhd' },
   signal: AbortSignal = live,
 ): Failure {
-  return failureOf(error, { files, called: 'vhd convert', io: { signal } });
+  return failureOf(error, { files, called: 'vhd convert', flags: ['--footer'], io: { signal } });
 }
 
 function systemError(code: string, words: string, more: object = {}): Error {
@@ -58,6 +58,17 @@ describe('errors of the format', () => {
       exitCode,
       path: 'a.vhd',
     });
+  });
+
+  it('are not mended by an option that the verb does not take', () => {
+    const error = new VhdError('ERR_VHD_FOOTERS_DISAGREE', 'why', { storage: 'a b.vhd' });
+    const situation = { files: {}, called: 'vhd resize', flags: ['--force'], io: { signal: live } };
+    expect(failureOf(error, situation).remedy).toBe(
+      "say which one is right: --footer end or --footer start; vhd resize does not take it: vhd convert 'a b.vhd' NEW.vhd does",
+    );
+    expect(told(error).remedy).toBe('say which one is right: --footer end or --footer start');
+    const byRepair = new VhdError('ERR_VHD_CORRUPT', 'why', { remedy: 'vhd repair a.vhd --footer start' });
+    expect(failureOf(byRepair, situation).remedy).toBe('vhd repair a.vhd --footer start');
   });
 
   it('are told with their offset, once', () => {

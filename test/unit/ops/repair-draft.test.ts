@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isZeroBetween } from '../../../src/ops/repair-context.ts';
+import { isZeroBetween } from '../../../src/disk/zero-between.ts';
 import { Draft } from '../../../src/ops/repair-draft.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import type { StoredRange } from '../../../src/storage/storage.ts';
