@@ -31,12 +31,29 @@ const FIELDS: readonly string[] = [
   ...['links', 'parentDirs'],
 ];
 
-/** A journal as a file: a line of JSON, and a line with the SHA-256 of that. */
+/** A third line, which is blank until the change is done: so that it can be noted where a full disk takes nothing more. */
+const NOTE_BYTES = 48;
+const NOTE = /^\{"writtenAt":"(\d{1,24})"\} *$/;
+
+/** That line: when the image was written last, in nanoseconds, by which `undo` tells that nobody wrote to it since. */
+export function journalNote(writtenAt?: bigint): Uint8Array {
+  const text = writtenAt === undefined ? '' : JSON.stringify({ writtenAt: `${writtenAt}` });
+  return Buffer.from(`${text.padEnd(NOTE_BYTES - 1)}\n`);
+}
+
+/** Byte offset at which a journal has room for its note; undefined if it has none, as those of earlier versions. */
+export function journalNoteOffset(bytes: Uint8Array): number | undefined {
+  const offset = bytes.length - NOTE_BYTES;
+  const line = new TextDecoder().decode(bytes.subarray(Math.max(0, offset)));
+  return /^(?:\{"writtenAt":"\d+"\})? *\n$/.test(line) ? offset : undefined;
+}
+
+/** A journal as a file: a line of JSON, a line with the SHA-256 of that, and room for a note. */
 export function encodeJournal(journal: Journal): Uint8Array {
   const { details = {}, writes, cut, ...fields } = journal;
   const told = writes.map(({ offset, before, after }) => ({ offset, before: textFor(before), after: textFor(after) }));
   const line = JSON.stringify({ schema: SCHEMA, ...fields, ...details, writes: told, ...encodedCut(cut) });
-  return Buffer.from(`${line}\n${JSON.stringify({ sha256: digestOf(line) })}\n`);
+  return Buffer.concat([Buffer.from(`${line}\n${JSON.stringify({ sha256: digestOf(line) })}\n`), journalNote()]);
 }
 
 function encodedCut(cut: readonly JournalCut[] | undefined): object {
@@ -60,10 +77,7 @@ export function decodeJournal(bytes: Uint8Array): DecodedJournal {
 class Problem extends Error {}
 
 function parse(bytes: Uint8Array): Journal {
-  const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  const [line = '', seal = ''] = text.split('\n', 2);
-  const { sha256 } = objectOf(JSON.parse(seal === '' ? '{}' : seal), 'the second line');
-  if (sha256 !== digestOf(line)) throw new Problem('its checksum does not fit');
+  const { line, note } = sealedLine(bytes);
   const fields = objectOf(JSON.parse(line), 'the first line');
   const room: Room = { byteLength: MAX_UNPACKED_BYTES };
   if (fields['schema'] !== SCHEMA) throw new Problem(`expected schema ${SCHEMA}`);
@@ -78,12 +92,27 @@ function parse(bytes: Uint8Array): Journal {
     ...(fields['childPath'] === undefined ? {} : { childPath: textOf(fields, 'childPath', PATH) }),
     ...(fields['links'] === undefined ? {} : { links: listOf(fields, 'links', linkOf) }),
     ...(fields['parentDirs'] === undefined ? {} : { parentDirs: listOf(fields, 'parentDirs', pathOf) }),
-    details: detailsOf(fields),
+    details: { ...detailsOf(fields), ...notedIn(note) },
     writes: writesOf(fields['writes'], room),
     ...(fields['cut'] === undefined ? {} : { cut: cutOf(fields['cut'], room) }),
   };
   checkPlaces(journal);
   return journal;
+}
+
+/** The first line, if its checksum fits, and the note. */
+function sealedLine(bytes: Uint8Array): { readonly line: string; readonly note: string } {
+  const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  const [line = '', seal = '', note = ''] = text.split('\n', 3);
+  const { sha256 } = objectOf(JSON.parse(seal === '' ? '{}' : seal), 'the second line');
+  if (sha256 !== digestOf(line)) throw new Problem('its checksum does not fit');
+  return { line, note };
+}
+
+/** Without a checksum of its own: what does not fit the image has no effect but that `undo` refuses. */
+function notedIn(line: string): { readonly writtenAt?: string } {
+  const [, writtenAt] = NOTE.exec(line) ?? [];
+  return writtenAt === undefined ? {} : { writtenAt };
 }
 
 function objectOf(value: unknown, what: string): Record<string, unknown> {

@@ -13,7 +13,7 @@ import {
   MAX_JOURNAL_BYTES,
   undoPath,
 } from '../open-journal.ts';
-import { decodeJournal, encodeJournal } from '../open-journal-record.ts';
+import { decodeJournal, encodeJournal, journalNote, journalNoteOffset } from '../open-journal-record.ts';
 import { FileStorage } from '../storage/file.ts';
 import type { Storage } from '../storage/storage.ts';
 import { renameFile } from './output-file.ts';
@@ -88,11 +88,25 @@ export async function keepForUndo(
   journal: Journal,
 ): Promise<void> {
   if (isUndoable(journal)) {
-    const writtenAt = `${(await storage.modifiedAt()) ?? ''}`;
-    await writeJournal(path, { ...journal, details: { ...journal.details, writtenAt } }, true);
+    await noteWritten(path, await storage.modifiedAt());
     await fs.rename(journalPath(path), undoPath(path));
   } else await fs.rm(journalPath(path), { force: true });
   await syncDirectory(dirname(path));
+}
+
+/** In place, which takes no room: the image is changed already, and must not stay shut for a disk that is full. */
+async function noteWritten(image: string, writtenAt: bigint | undefined): Promise<void> {
+  const storage = await FileStorage.open(journalPath(image), { writable: true });
+  try {
+    const bytes = new Uint8Array(await storage.size());
+    await storage.read(bytes, 0);
+    const offset = journalNoteOffset(bytes);
+    if (offset === undefined) return;
+    await storage.write(journalNote(writtenAt), offset);
+    await storage.flush();
+  } finally {
+    await storage.close();
+  }
 }
 
 /** True if nobody wrote to the image since `keepForUndo`; false where that was not noted, or cannot be told. */

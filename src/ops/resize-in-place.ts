@@ -46,7 +46,7 @@ export async function changeInPlace(resizing: Resizing, options: ResizeOptions):
   const journal = journalFor(resizing, changes, options.now ?? new Date());
   if (unclaimed !== undefined && !isUndoable(journal)) throw unclaimed();
   const bytes = sealJournal(shown, journal);
-  await checkRoom(shown, bytesOf(journal) + 2 * bytes.length);
+  await checkRoom(shown, bytesOf(journal) + bytes.length);
   options.signal?.throwIfAborted();
   if (options.dryRun !== true) {
     const finish = async (): Promise<void> => {
@@ -77,7 +77,6 @@ function journalFor({ found, size }: Resizing, { fileSizeAfter, writes, cut }: D
   };
 }
 
-/** The journal is there twice when it is kept for `undo`. */
 async function checkRoom(path: string, neededBytes: number): Promise<void> {
   const freeBytes = await freeBytesAt(path);
   if (freeBytes !== undefined && freeBytes < neededBytes) throw noSpaceError(path, neededBytes, freeBytes);

@@ -1,11 +1,20 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { formatUuid } from '../../src/format/uuid.ts';
-import { checkJournal, type Journal, journalFindings, journalPath, readJournal } from '../../src/open-journal.ts';
-import { decodeJournal, encodeJournal } from '../../src/open-journal-record.ts';
+import {
+  checkJournal,
+  type Journal,
+  journalFindings,
+  journalPath,
+  readJournal,
+  readUndo,
+  undoPath,
+} from '../../src/open-journal.ts';
+import { decodeJournal, encodeJournal, journalNote, journalNoteOffset } from '../../src/open-journal-record.ts';
 import { readInfo } from '../../src/ops/info.ts';
-import { carryOut, removeJournal, rollBack, writeJournal } from '../../src/ops/journal.ts';
+import { carryOut, keepForUndo, removeJournal, rollBack, writeJournal } from '../../src/ops/journal.ts';
+import { FileStorage } from '../../src/storage/file.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { buildImage, IMAGE_UUID } from '../support/build-image.ts';
 import { useTempFolder } from '../support/temp.ts';
@@ -206,11 +215,35 @@ describe('a hostile journal', () => {
 
   it('is no matter of chance: any byte that differs is found', () => {
     const whole = encodeJournal(MERGE);
-    for (let index = 0; index < whole.length - 1; index++) {
+    const noteOffset = journalNoteOffset(whole) ?? 0;
+    for (let index = 0; index < noteOffset - 1; index++) {
       const broken = Uint8Array.from(whole);
       broken[index] = (broken[index] ?? 0) ^ 1;
       expect(decodeJournal(broken).journal, `byte ${index}`).toBeUndefined();
     }
+  });
+
+  it('with a note that was torn is whole, and says nothing of when the image was written', () => {
+    const noted = encodeJournal(JOURNAL);
+    const noteOffset = journalNoteOffset(noted) ?? 0;
+    noted.set(journalNote(1_700_000_000_123_456_789n), noteOffset);
+    expect(decodeJournal(noted).journal?.details).toMatchObject({ writtenAt: '1700000000123456789' });
+    expect(journalNoteOffset(noted)).toBe(noteOffset);
+    for (const torn of [noted.subarray(0, noteOffset), noted.subarray(0, noteOffset + 20), encodeJournal(JOURNAL)]) {
+      const { journal } = decodeJournal(torn);
+      expect(journal?.details).not.toHaveProperty('writtenAt');
+      expect(journal?.writes).toEqual(JOURNAL.writes);
+    }
+  });
+
+  it('is kept for undo where it is: a full disk has no room for another', async () => {
+    const path = await imageWith('kept.vhd', JOURNAL);
+    const before = await stat(journalPath(path));
+    await using storage = await FileStorage.open(path);
+    await keepForUndo({ storage, path }, JOURNAL);
+    const after = await stat(undoPath(path));
+    expect([after.ino, after.size]).toEqual([before.ino, before.size]);
+    expect((await readUndo(path))?.details).toMatchObject({ writtenAt: `${await storage.modifiedAt()}` });
   });
 
   it('changes no image that it does not fit', async () => {
