@@ -10,10 +10,10 @@ import { shortest } from './open-error-paths.ts';
 import { FileStorage } from './storage/file.ts';
 
 /** A verb that changes an image in place, and may leave a journal. */
-export type JournalVerb = 'repair' | 'resize' | 'set' | 'merge' | 'compact' | 'relink' | 'undo';
+export type JournalVerb = 'repair' | 'resize' | 'set' | 'merge' | 'compact' | 'relink';
 /** All of them. */
 export const JOURNAL_VERBS: readonly JournalVerb[] = [
-  ...(['repair', 'resize', 'set', 'merge', 'compact', 'relink', 'undo'] as const),
+  ...(['repair', 'resize', 'set', 'merge', 'compact', 'relink'] as const),
 ];
 
 /** Bytes of the image that are to become others. */
@@ -128,7 +128,9 @@ async function readJournalFile(path: string): Promise<Journal | undefined> {
   const stats = await orUndefined(lstat(path));
   if (stats === undefined) return undefined;
   if (!stats.isFile()) throw damagedError(path, 'it is no regular file');
-  const file = await FileStorage.open(path);
+  // It may be done with and removed in this moment.
+  const file = await orUndefined(FileStorage.open(path));
+  if (file === undefined) return undefined;
   try {
     const byteLength = await file.size();
     if (byteLength > MAX_JOURNAL_BYTES) {

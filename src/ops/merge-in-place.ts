@@ -8,10 +8,11 @@ import { warningsOf } from '../format/rules.ts';
 import { shellPath } from '../format/shell.ts';
 import { formatUuid } from '../format/uuid.ts';
 import {
-  checkJournal,
+  checkJournalOf,
   finishCommand,
   type Journal,
   journalPath,
+  pendingError,
   readJournal,
   refuseUncovered,
 } from '../open-journal.ts';
@@ -156,7 +157,10 @@ async function pendingJournal({ above, target }: MergeChain): Promise<Journal | 
     journal.verb === 'merge' &&
     journal.uuid === formatUuid(target.examination.footer.uniqueId) &&
     journal.childUuid === formatUuid(child.examination.footer.uniqueId);
-  if (!isOurs) await checkJournal(target.path, { writable: true });
+  if (!isOurs) {
+    checkJournalOf(target.path, journal, formatUuid(target.examination.footer.uniqueId));
+    throw pendingError(target.path, journal);
+  }
   refuseUncovered(
     target.path,
     journal,
