@@ -32,10 +32,10 @@ export async function withoutContradiction(
   const found = await footerNearEnd(storage, fileSize, encodeFooter(chosen.footer));
   if (found === undefined) return chosen;
   const contradiction = finding('footer.copy-contradicts', {
-    offset: 0,
-    message: 'the footer at offset 0 is not of the disk of which a footer, or what is left of one, stands near the end',
-    expected: `${found.isFixed ? 'a fixed disk' : 'another disk'}, as the footer at offset ${found.offset} says`,
-    found: `the footer of a disk of type ${chosen.footer.diskType}`,
+    offset: found.offset,
+    message: 'what is left of the footer of another disk than the copy at offset 0 tells of stands',
+    expected: `one of a disk of type ${chosen.footer.diskType}, as the copy`,
+    found: found.isFixed ? 'one of a fixed disk' : 'one of another',
   });
   const whole = `if it is a fixed disk, all of it is: head -c ${found.offset} ${shellPath(storage.name)} > DISK.raw; `;
   const remedy = `${found.isFixed ? whole : ''}if what stands at offset 0 is right, say --footer start`;

@@ -42,7 +42,8 @@ export async function identifySound(subject: Subject, examination: Examination, 
   if (refusal !== undefined) {
     const told = `${STATES[refusal.code] ?? 'cannot be opened'}: ${refusal.message}`;
     const others = warningsOf(findings).filter((text) => text !== refusal.message);
-    return { ...verdict, problems: [told, ...others] };
+    const remedy = refusal.code === 'ERR_VHD_FOOTERS_DISAGREE' ? refusal.remedy : undefined;
+    return { ...verdict, problems: [told, ...others], ...(remedy === undefined ? {} : { remedy }) };
   }
   // What it does not hold is in its parent.
   if (type === 'differencing') return { ...verdict, problems: warningsOf(findings) };

@@ -68,10 +68,13 @@ async function mendLegacy({ draft, image }: MendContext): Promise<MendOutcome> {
   return mended('the footer has 512 bytes');
 }
 
+const UNDECIDED = 'which footer is right has to be decided first';
+
 async function mendMissing(context: MendContext): Promise<MendOutcome> {
   const { image, permits } = context;
   const { footer } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
+  if (image.examination.refusal?.code === 'ERR_VHD_FOOTERS_DISAGREE') return left(UNDECIDED);
   const doubt = permits.footer === 'start' ? undefined : await doubtAboutCopy(context, footer);
   return doubt === undefined ? writeEnd(context, footer) : left(`${doubt}: --footer start if it is right`);
 }
@@ -142,6 +145,7 @@ async function endOffset({ draft }: MendContext, footer: Footer, { layout, usedE
 /** A file of whole sectors: the footer moves up to the next one. */
 async function mendUnaligned({ draft, image }: MendContext): Promise<MendOutcome> {
   const { footer, endFooterOffset, type } = image.examination;
+  if (image.examination.refusal?.code === 'ERR_VHD_FOOTERS_DISAGREE') return left(UNDECIDED);
   if (footer === undefined || endFooterOffset === undefined) {
     return left('the footer at the end has to be mended first');
   }

@@ -1,4 +1,4 @@
-import { readFooter } from '../disk/recognise.ts';
+import { examine, readFooter } from '../disk/recognise.ts';
 import type { UsedSpace } from '../disk/undecided-end.ts';
 import { isZeroBetween } from '../disk/zero-between.ts';
 import { NO_OFFSET } from '../format/bytes.ts';
@@ -255,12 +255,10 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   const { draft, permits } = context;
   const which = permits.footer ?? (await onlyFitting(context));
   const found = await readings(draft);
-  if (which === undefined) return left(whyUndecided(context, found));
+  if (which === undefined) return left(await whyUndecided(draft, found));
   const reading = which === 'start' ? found[1] : found[0];
   const decoded = decodeFooter(reading?.bytes ?? new Uint8Array(FOOTER_BYTES), reading?.offset);
-  if (!isFooter(decoded)) {
-    return left(`there is no valid footer at the ${which}: vhd info says where one is, and how to get the data`);
-  }
+  if (!isFooter(decoded)) return left(await whyUndecided(draft, found));
   const footer = decoded.value;
   if (which === 'end') {
     if (footer.diskType === DISK_TYPE.fixed) {
@@ -276,10 +274,11 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
 }
 
 /** Which footers there are to be chosen from: the one near the end may be damaged, or other bytes may follow it. */
-function whyUndecided({ image }: MendContext, [end]: readonly Reading[]): string {
-  const hasEnd = end !== undefined && isFooter(decodeFooter(end.bytes, end.offset));
-  if (hasEnd) return 'which of the footers is right is not certain: say it with --footer end or --footer start';
-  return image.examination.refusal?.remedy ?? 'if what stands at offset 0 is right, say --footer start';
+async function whyUndecided(draft: Draft, found: readonly Reading[]): Promise<string> {
+  const areValid = found.length === 2 && found.every(({ bytes, offset }) => isFooter(decodeFooter(bytes, offset)));
+  if (areValid) return 'which of the footers is right is not certain: say it with --footer end or --footer start';
+  const { refusal } = await examine(draft);
+  return refusal?.remedy ?? 'vhd info says where a valid footer is, and how to get the data';
 }
 
 async function onlyFitting({ draft }: MendContext): Promise<'start' | 'end' | undefined> {
