@@ -1,10 +1,15 @@
 import { contradictionOf } from '../disk/footer-choice.ts';
+import { findBlocks } from '../disk/open-blocks.ts';
+import { examine } from '../disk/recognise.ts';
 import { viewOf } from '../format/bytes.ts';
 import type { Footer } from '../format/footer.ts';
+import { NO_PLATFORM } from '../format/parent-locator.ts';
 import { warningsOf } from '../format/rules.ts';
 import { DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
 import { type DisplacedFooter, findDisplacedFooter, readDisplacedFooter } from '../inspect/displaced-footer.ts';
 import { hasGptSignature } from '../inspect/gpt-header.ts';
+import { borrowed } from '../storage/borrowed.ts';
+import { PaddedStorage } from '../storage/padded.ts';
 import type { Verdict } from './identification.ts';
 import { displacedRemedy, displacedText } from './identify-displaced-remedy.ts';
 import { type Subject, soundHeader, vhdVerdict } from './identify-vhd.ts';
@@ -44,24 +49,40 @@ async function displacedVerdict(subject: Subject, found: DisplacedFooter): Promi
   const type = vhdTypeOf(footer.diskType);
   // At the end after all, which the search for a displaced one has no business with; or the copy at the start.
   if (type === undefined || excessBytes === 0 || offset === 0) return undefined;
-  const end = offset + FOOTER_BYTES;
-  const inside = await lookInside(storage, end);
+  const told = {
+    ...vhdVerdict(type, footer, soundHeader(ends.head, footer.dataOffset)),
+    ...({ kind: 'vhd-displaced-footer', footerOffset: offset, excessBytes } as const),
+  };
+  if (type === 'differencing') {
+    if (await goesOnBehind(subject, found)) return undefined;
+    // What it needs is in its parent, and could not be looked at.
+    return { ...told, contents: null, problems: [displacedText(found)], remedy: null };
+  }
+  const inside = await lookInside(storage, offset + FOOTER_BYTES);
   // A block behind the footer: it is an older footer that was left in the middle of the image.
   if (type === 'dynamic' && (!inside.isOpened || inside.findings.some((item) => item.severity === 'error'))) {
     return undefined;
   }
-  // What a differencing image needs is in its parent, and could not be looked at.
-  const { problem, remedy } =
-    type === 'differencing'
-      ? { problem: displacedText(found), remedy: null }
-      : await displacedRemedy(file, found, storage.name);
-  return {
-    ...vhdVerdict(type, footer, soundHeader(ends.head, footer.dataOffset)),
-    kind: 'vhd-displaced-footer',
-    footerOffset: offset,
-    excessBytes,
-    contents: inside.contents,
-    problems: remedy === null ? [problem] : [problem, ...warningsOf(inside.findings), ...inside.problems],
-    remedy,
-  };
+  const { problem, remedy } = await displacedRemedy(file, found, storage.name);
+  const problems = [problem, ...warningsOf(inside.findings), ...inside.problems];
+  return { ...told, contents: inside.contents, problems, remedy };
+}
+
+/**
+ * Whether a child has blocks or names of its parent behind a footer, or a table that does not tell: then that is, or may be,
+ * an older one that was left in the middle of it. Header and table tell it without the parent.
+ */
+async function goesOnBehind({ storage, file }: Subject, { footer, offset }: DisplacedFooter): Promise<boolean> {
+  const end = offset + FOOTER_BYTES;
+  const image = new PaddedStorage(borrowed(storage), Math.min(file.size, end), end);
+  const examination = await examine(image);
+  const { refusal, header } = examination;
+  if (refusal !== undefined || header === undefined) return true;
+  const sound = { ...examination, footer, type: 'differencing', virtualSize: footer.currentSize } as const;
+  const { placement } = await findBlocks(image, sound);
+  if (placement.bad.found.has('bat.out-of-file')) return true;
+  return header.parentLocators.some(
+    ({ platformCode, dataOffset, dataByteLength }) =>
+      platformCode !== NO_PLATFORM && dataOffset < file.size && dataOffset + dataByteLength > offset,
+  );
 }
