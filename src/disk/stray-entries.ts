@@ -1,28 +1,30 @@
 import { VhdError } from '../errors.ts';
 import { viewOf } from '../format/bytes.ts';
 import { shellPath } from '../format/shell.ts';
-import { BAT_ENTRY_BYTES, MAX_BAT_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
+import { BAT_ENTRY_BYTES, SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { BlockTable } from './block-table.ts';
+import { metadataRanges } from './metadata-ranges.ts';
 import type { SoundExamination } from './recognise.ts';
+import { roomAt } from './table-room.ts';
 
 const PIECE_BYTES = 1024 * 1024;
 
 /**
  * Refuses an image whose table goes on behind the end of the disk with entries that refer to blocks: nothing shows those,
- * but their space is not free either.
+ * but their space is not free either. A table that is said to be longer than there is room for ends where a block or something
+ * else begins: what stands there is no entry.
  * @throws VhdError `ERR_VHD_UNSUPPORTED`
  */
-export async function refuseStrayEntries(
-  storage: Storage,
-  { header, endFooterOffset, fileSize }: SoundExamination,
-  { entryCount }: Pick<BlockTable, 'entryCount'>,
-): Promise<void> {
+export async function refuseStrayEntries(storage: Storage, image: SoundExamination, table: BlockTable): Promise<void> {
+  const { header, endFooterOffset, fileSize } = image;
   if (header === undefined) return;
   const dataLimit = endFooterOffset ?? fileSize;
-  const start = header.tableOffset + entryCount * BAT_ENTRY_BYTES;
+  const start = header.tableOffset + table.entryCount * BAT_ENTRY_BYTES;
   const declaredEnd = header.tableOffset + header.maxTableEntries * BAT_ENTRY_BYTES;
-  const end = Math.min(declaredEnd, dataLimit, start + MAX_BAT_BYTES);
+  if (declaredEnd <= start) return;
+  const { needed: metadata } = await metadataRanges(storage, image, header, table.entryCount);
+  const end = Math.min(declaredEnd, roomAt(header.tableOffset, { table, metadata, dataLimit }));
   for (let position = start; position < end; position += PIECE_BYTES) {
     const bytes = new Uint8Array(Math.min(PIECE_BYTES, end - position));
     await storage.read(bytes, position);

@@ -1,7 +1,7 @@
 import { BlockTable } from '../disk/block-table.ts';
 import { batmapEnd } from '../disk/metadata-ranges.ts';
-import type { PlacementContext } from '../disk/placement.ts';
 import { type Examination, examine } from '../disk/recognise.ts';
+import { roomAt } from '../disk/table-room.ts';
 import { NO_OFFSET, viewOf, writeLatin1, writeUint64 } from '../format/bytes.ts';
 import { checksumOf } from '../format/checksum.ts';
 import type { DynamicHeader } from '../format/dynamic-header.ts';
@@ -14,7 +14,6 @@ import {
   DYNAMIC_HEADER_BYTES,
   DYNAMIC_HEADER_COOKIE,
   FORMAT_VERSION,
-  MAX_BAT_BYTES,
   SECTOR_BYTES,
   UNUSED_BAT_ENTRY,
 } from '../format/spec.ts';
@@ -242,17 +241,6 @@ async function shortenTable(context: MendContext): Promise<MendOutcome> {
   }
   const message = `${used} blocks behind the end of the disk lose their entry; if they belong to it, its size is wrong`;
   return losing(context, { rule: 'bat.long', option: 'dropBlocks', message, ranges: [] }, what, shorten);
-}
-
-/** Byte offset behind which no table can reach: where something else stands. */
-function roomAt(tableOffset: number, { table, metadata, dataLimit }: PlacementContext): number {
-  let end = Math.min(dataLimit, tableOffset + MAX_BAT_BYTES);
-  for (const { start } of metadata) if (start > tableOffset) end = Math.min(end, start);
-  for (const blockIndex of table.allocated()) {
-    const offset = table.sectorOf(blockIndex) * SECTOR_BYTES;
-    if (offset > tableOffset) end = Math.min(end, offset);
-  }
-  return end;
 }
 
 /** How many of the entries from `from` on say something; those that the file does not hold say nothing. */

@@ -68,6 +68,17 @@ describe('what is not compacted', () => {
     expect(await refusal(shape, longer)).toMatchObject({ code: 'ERR_VHD_UNSUPPORTED', rule: 'bat.long' });
   });
 
+  it('is none whose table is said to reach into its blocks: bytes of those are no entries', async () => {
+    // As entries the bytes of a block name sector 7.
+    const data = Buffer.alloc(BLOCK, Uint8Array.of(0, 0, 0, 7));
+    const blocks = [{ index: 2, data }, { index: 0, data: 0 }, { index: 3 }];
+    const path = await written({ ...shape, blocks, header: { maxTableEntries: 4096 } });
+    const before = await contentOf(path);
+    expect(await compact(path)).toMatchObject({ droppedBlocks: 1, movedBlocks: 1 });
+    expect(firstDifference(await contentOf(path), before)).toBe(-1);
+    expect((await check(path)).ok).toBe(true);
+  });
+
   it('is one that another operation was begun on', async () => {
     const path = await written(shape);
     await writeFile(journalPath(path), 'not whole');

@@ -102,3 +102,26 @@ it.each([700, 32])(
     expect(firstDifference(storage.toBytes(), image)).toBe(-1);
   },
 );
+
+it.each([700, 200, 128])(
+  'bytes of a block that its table is said to reach are no entries: %d KiB',
+  async (kibibytes) => {
+    const blockSize = 64 * 1024;
+    const size = kibibytes * 1024;
+    // As entries the bytes of a block name sector 7.
+    const data = Buffer.alloc(blockSize, Uint8Array.of(0, 0, 0, 7));
+    const blocks = [
+      { index: 0, data },
+      { index: 3, data: 2 },
+    ];
+    const image = buildImage({ size: 4 * blockSize, blockSize, blocks, header: { maxTableEntries: 4096 } });
+    const subject = { name: '', image: () => image };
+    const storage = new MemoryStorage(image.slice());
+    expect(await resized(storage, subject, size)).toBe(undefined);
+    const expected = new Uint8Array(Math.max(size, 4 * blockSize));
+    expected.set(data);
+    expected.fill(2, 3 * blockSize, 4 * blockSize);
+    const { bytes = new Uint8Array(0) } = { bytes: undefined, ...(await contentOf(storage, subject)) };
+    expect([bytes.length, firstDifference(bytes, expected.subarray(0, size))]).toEqual([size, -1]);
+  },
+);
