@@ -1,7 +1,12 @@
+import { hex } from './bytes.ts';
+import type { Footer } from './footer.ts';
 import { entryCountFor } from './layout.ts';
 import type { ReaderFacts, ReaderMatch, ReaderRule } from './reader-facts.ts';
 import { CONVERT, hasBytesUnderClearBits, lacksParent } from './readers-common.ts';
 import { FOOTER_BYTES } from './spec.ts';
+
+/** Where the virtual size stands in a footer. */
+const SIZE_OFFSET = 48;
 
 /** What 7-Zip refuses or misreads. Tried on 26.02. */
 export const SEVEN_ZIP_RULES = {
@@ -24,23 +29,42 @@ export const SEVEN_ZIP_RULES = {
     message: '7-Zip wants all reserved bytes to be zero',
     means: 'the image is refused',
     mend: CONVERT,
-    when: ({ broken }) =>
-      ['footer.reserved', 'footer.hidden', 'footer.hidden-checksum', 'header.reserved', 'locator.reserved'].some((id) =>
-        broken.has(id),
-      ),
+    when: (facts) =>
+      footerRead(facts).reserved.some((byte) => byte !== 0) ||
+      ['header.reserved', 'locator.reserved'].some((id) => facts.broken.has(id)),
+  },
+  'for.7zip.features': {
+    severity: 'error',
+    message: '7-Zip takes no footer that has feature bits from 16 up',
+    means: 'the image is refused',
+    mend: CONVERT,
+    when: (facts) => {
+      const { features } = footerRead(facts);
+      // It holds them for a part of the cookie.
+      return features > 0xffff && { expected: 'two bytes of zero behind the cookie', found: hex(features) };
+    },
+  },
+  'for.7zip.size': {
+    severity: 'error',
+    message: '7-Zip takes the size of the disk from the copy of the footer at offset 0',
+    means: 'it shows a disk of another size',
+    mend: CONVERT,
+    when: (facts) => {
+      const { virtualSize } = facts;
+      const { currentSize } = footerRead(facts);
+      const isRefused = lacksEntries(facts) !== false;
+      return (
+        currentSize !== virtualSize &&
+        !isRefused && { offset: SIZE_OFFSET, expected: `${virtualSize} bytes`, found: String(currentSize) }
+      );
+    },
   },
   'for.7zip.entries': {
     severity: 'error',
     message: '7-Zip wants the table to have exactly as many entries as the size needs',
     means: 'the image is refused',
     mend: CONVERT,
-    when: ({ header, virtualSize }) => {
-      if (header === undefined) return false;
-      const needed = entryCountFor(virtualSize, header.blockSize);
-      return (
-        header.maxTableEntries !== needed && { expected: `${needed} entries`, found: String(header.maxTableEntries) }
-      );
-    },
+    when: lacksEntries,
   },
   'for.7zip.fixed-long': {
     severity: 'error',
@@ -68,6 +92,25 @@ export const SEVEN_ZIP_RULES = {
     when: lacksParentBeside,
   },
 } as const satisfies Record<string, ReaderRule>;
+
+/** The footer that it goes by: of an image with blocks the copy at offset 0. Where that is none, the image is refused anyway. */
+function footerRead({ type, start, footer }: ReaderFacts): Footer {
+  return type !== 'fixed' && start.hasCookie && start.isChecksumRight ? start.value : footer;
+}
+
+function lacksEntries(facts: ReaderFacts): ReaderMatch | false {
+  const { header, virtualSize } = facts;
+  if (header === undefined) return false;
+  const { currentSize } = footerRead(facts);
+  const needed = entryCountFor(currentSize, header.blockSize);
+  const whose = currentSize === virtualSize ? '' : `, for the ${currentSize} bytes that the copy at offset 0 says`;
+  return (
+    header.maxTableEntries !== needed && {
+      expected: `${needed} entries${whose}`,
+      found: String(header.maxTableEntries),
+    }
+  );
+}
 
 function lacksFooters(facts: ReaderFacts): ReaderMatch | boolean {
   const { type, start, end, footerOffset } = facts;

@@ -20,7 +20,10 @@ import { rawDigest } from './digests.ts';
 const RECORD = new URL('check-for-recorded.json', import.meta.url);
 const HOW = process.env['VHDKIT_READERS'];
 /** Run by default: of each kind of verdict one. */
-const SOME = ['none', 'creator "vbox"', 'hidden', 'original size', 'fixed: slack 4096'];
+const SOME = [
+  ...['none', 'creator "vbox"', 'hidden', 'original size', 'fixed: slack 4096', 'features 0x80000000'],
+  ...['aligned, size -512 at the start', 'aligned, half the size at the start', 'aligned, reserved at the start'],
+];
 
 /** What a program made of an image: the size and the digest, each null if there is none, and whether it complained. */
 type Verdict = readonly [size: number | null, sha256: string | null, complained: boolean];

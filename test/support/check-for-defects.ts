@@ -85,6 +85,8 @@ const edits: Record<string, Edit> = {
   'header version': header32(24, 0x0002_0000),
   'header cookie': inHeader((header) => header.write('cxspars_')),
   'features 0': footer32(8, 0),
+  'features 0xffff': footer32(8, 0xffff),
+  'features 0x80000000': footer32(8, 0x8000_0000),
   temporary: footer32(8, 3),
   'saved state': inFooters((footer) => footer.writeUInt8(1, 84)),
   'saved state 2': inFooters((footer) => footer.writeUInt8(2, 84)),
@@ -221,6 +223,7 @@ const fixedEdits: Record<string, (bytes: Buffer) => Buffer | undefined> = {
       hidden: (footer: Buffer) => footer.writeUInt8(1, 85),
       reserved: (footer: Buffer) => footer.writeUInt8(1, 500),
       features: (footer: Buffer) => footer.writeUInt32BE(0, 8),
+      'features 0xff0000': (footer: Buffer) => footer.writeUInt32BE(0xff_0000, 8),
       temporary: (footer: Buffer) => footer.writeUInt32BE(3, 8),
       'type 3': (footer: Buffer) => footer.writeUInt32BE(3, 60),
       'type 9': (footer: Buffer) => footer.writeUInt32BE(9, 60),
@@ -258,6 +261,21 @@ export function defectiveFixedImages(): Map<string, Buffer> {
   return images;
 }
 
+/** Defects of the copy at offset 0 alone, in an image whose end is not looked at too closely. */
+const startEdits: Record<string, Edit> = {
+  'size -512': inFooters((footer) => footer.writeBigUInt64BE(BigInt(SIZE - 512), 48), 'start'),
+  'half the size': inFooters((footer) => footer.writeBigUInt64BE(BigInt(SIZE / 2), 48), 'start'),
+  'size 2^41': inFooters((footer) => footer.writeBigUInt64BE(1n << 41n, 48), 'start'),
+  reserved: inFooters((footer) => footer.writeUInt8(1, 300), 'start'),
+  'features 0x10000': inFooters((footer) => footer.writeUInt32BE(0x1_0000, 8), 'start'),
+};
+
+function edited(image: Buffer, edit: Edit): Buffer {
+  const bytes = Buffer.from(image);
+  edit(bytes);
+  return bytes;
+}
+
 /** Images of other layouts, cut and lengthened. */
 export function otherImages(): Map<string, Buffer> {
   const build = (shape: Partial<ImageShape>): Buffer => Buffer.from(buildImage({ ...SOUND_SHAPE, ...shape }));
@@ -270,6 +288,9 @@ export function otherImages(): Map<string, Buffer> {
     ['aligned, end missing', aligned.subarray(0, -512)],
     ['aligned, legacy end', aligned.subarray(0, -1)],
     ['aligned, end zeroed', zeroed],
+    ...Object.entries(startEdits).map(
+      ([name, edit]) => [`aligned, ${name} at the start`, edited(aligned, edit)] as const,
+    ),
     ['slack, 512 behind', Buffer.concat([build({ slackBytes: 512 }), behind])],
     ['slack, end missing', build({ slackBytes: 4096 }).subarray(0, -512)],
     ['empty', build({ blocks: [] })],
