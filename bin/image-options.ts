@@ -24,7 +24,7 @@ export function addImageOptions(command: Command): Command {
     .option('--creator <text>', "creator application, one to four characters (default: 'win ')", parseCreator)
     .option(
       '--timestamp <time>',
-      'ISO date or seconds since 1970 (default: SOURCE_DATE_EPOCH, else now)',
+      'ISO date or time, UTC unless it has an offset, or seconds since 1970 (default: SOURCE_DATE_EPOCH, else now)',
       parseTimestamp,
     );
 }
@@ -77,9 +77,29 @@ export function parseCreator(text: string): string {
 
 /** Reads the value of its option. */
 export function parseTimestamp(text: string): Date {
-  const hasNoZone = /T[\d:.]+$/i.test(text);
-  const time = /^\d+$/.test(text) ? new Date(Number(text) * 1000) : new Date(hasNoZone ? `${text}Z` : text);
-  return checkTime(time, text, '--timestamp');
+  const milliseconds = /^\d+$/.test(text) ? Number(text) * 1000 : isoMilliseconds(text);
+  return checkTime(new Date(milliseconds), text, '--timestamp');
+}
+
+/** Date, time if there is one, and offset. Only seconds have a fraction, which a VHD does not keep. */
+const ISO_TIME =
+  /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d)?)(?:(?<=:\d\d:\d\d)\.\d+)?(Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?$/i;
+
+/** Milliseconds since 1970 of an ISO 8601 time, of UTC where it has no offset; NaN if it is none. */
+function isoMilliseconds(text: string): number {
+  const match = ISO_TIME.exec(text);
+  if (match === null) return Number.NaN;
+  const [, date = '', time = '00:00', zone = 'Z'] = match;
+  const milliseconds = Date.parse(`${date}T${time}Z`);
+  // A day that there is not, such as February 30, is taken for one of the next month.
+  const isThere = !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString().startsWith(`${date}T${time}`);
+  return isThere ? milliseconds - offsetMinutes(zone) * 60_000 : Number.NaN;
+}
+
+function offsetMinutes(zone: string): number {
+  if (zone.toUpperCase() === 'Z') return 0;
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(3).replace(':', ''));
+  return zone.startsWith('-') ? -minutes : minutes;
 }
 
 /** The field counts seconds from the year 2000 in 32 bits. */

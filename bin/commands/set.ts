@@ -31,8 +31,10 @@ export function declare(command: Command, session: Session): void {
     .option('--chs <C/H/S>', 'geometry, or auto for that of the specification', (text) =>
       text === 'auto' ? text : parseGeometry(text),
     )
-    .option('--timestamp <time>', 'ISO date, seconds since 1970, or now', (text) =>
-      text === 'now' ? new Date() : parseTimestamp(text),
+    .option(
+      '--timestamp <time>',
+      'ISO date or time, UTC unless it has an offset, seconds since 1970, or now',
+      (text) => (text === 'now' ? new Date() : parseTimestamp(text)),
     )
     .option('--dry-run', 'write nothing, only tell what there would be');
   addBreakingFlag(command)

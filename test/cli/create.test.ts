@@ -54,11 +54,23 @@ describe('create', () => {
   it.each([
     ['2025-01-31T12:00:00', '2025-01-31T12:00:00Z'],
     ['2025-01-31T12:00:00+02:00', '2025-01-31T10:00:00Z'],
+    ['2025-01-31T12:00', '2025-01-31T12:00:00Z'],
+    ['2025-01-31T12:00:01.5Z', '2025-01-31T12:00:01Z'],
+    ['2024-02-29t23:30-0130', '2024-03-01T01:00:00Z'],
     ['1738324800', '2025-01-31T12:00:00Z'],
   ])('reads the time %s as UTC', async (text, created) => {
     const path = folder.file('time.vhd');
     await vhd(['create', path, '1M', '--timestamp', text, '--force']);
     expect((await readInfo(path)).created).toBe(created);
+  });
+
+  it.each([
+    ...['2020-02-30', '2021-06-31', '2023-02-29T00:00Z', '2020-13-01', '2020-00-10', '2020-1-1', '2020-01', '-5', ''],
+    ...['2020-01-01 10:00', '2020-01-01T24:00', '2020-01-01T10', '2020-01-01T10:60', '2020-01-01T10:00:60Z'],
+    ...['2020-01-01T10:00.5', '2020-01-01T10:00+24:00', '2020-01-01Z', ' 2020-01-01', '1 January 2020', '1e9'],
+  ])('refuses the time %j', async (text) => {
+    const { code, stderr } = await vhd(['create', folder.file('no-time.vhd'), '1M', `--timestamp=${text}`]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`--timestamp: expected an ISO date`)]);
   });
 
   it('honours SOURCE_DATE_EPOCH, unless a time is given', async () => {
