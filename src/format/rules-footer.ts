@@ -172,7 +172,8 @@ export const FILE_AND_FOOTER_RULES = {
   'footer.end-missing': {
     severity: 'warning',
     message: 'the footer at the end is missing or broken; the copy at offset 0 is used',
-    means: 'libvhdi, VirtualBox and Windows refuse the image; what the copy tells of can be read',
+    means:
+      'XenServer refuses the image, and so do libvhdi, VirtualBox and Windows unless the footer still begins with its cookie; what the copy tells of can be read',
     mend: 'vhd repair FILE',
   },
   'footer.copy-missing': {

@@ -227,6 +227,25 @@ describe('an image with one defect', () => {
   });
 });
 
+describe('a broken footer at the end', () => {
+  const kept = ['for.xenserver.footer'];
+  const gone = ['for.hyperv.footer', ...kept, 'for.virtualbox.footer', 'for.libvhdi.footer'];
+
+  it.each([
+    ['with its cookie', patched(-512 + 64, 1), kept],
+    ['without its cookie', patched(-512, 0), gone],
+    ['that is missing', sound.subarray(0, size - 512), gone],
+  ])('%s: what it means is what is told of each program', async (_name, bytes, refusals) => {
+    const readers = ['hyperv', 'xenserver', 'virtualbox', 'libvhdi'] as const;
+    const { findings } = await check(new MemoryStorage(bytes), { for: readers });
+    const rules = findings.map(({ rule }) => rule);
+    expect(new Set(rules.filter((rule) => /^for\.\w+\.footer$/.test(rule)))).toEqual(new Set(refusals));
+    expect(findings.find(({ rule }) => rule === 'footer.end-missing')?.means).toMatch(
+      /^XenServer refuses .* libvhdi, VirtualBox and Windows unless the footer still begins with its cookie/,
+    );
+  });
+});
+
 describe('a deep check', () => {
   const blocks = [{ index: 0 }, { index: 2, data: 0, sectors: [0, 7] }, { index: 3, data: 0, sectors: [] }];
   const deep = { deep: true };
