@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { checksumOf } from '../../../src/format/checksum.ts';
 import { encodeFooter } from '../../../src/format/footer.ts';
+import { MAX_BAT_BYTES } from '../../../src/format/spec.ts';
 import { openVhd } from '../../../src/open.ts';
 import { journalPath } from '../../../src/open-journal.ts';
 import { check } from '../../../src/ops/check.ts';
@@ -10,6 +11,7 @@ import { compact } from '../../../src/ops/compact.ts';
 import { buildImage, footerOf, type ImageShape } from '../../support/build-image.ts';
 import { firstDifference } from '../../support/bytes.ts';
 import { baseOf } from '../../support/defects-bases.ts';
+import { withHeader } from '../../support/defects-edits.ts';
 import { useTempFolder } from '../../support/temp.ts';
 
 const BLOCK = 16 * 1024;
@@ -77,6 +79,26 @@ describe('what is not compacted', () => {
     expect(await compact(path)).toMatchObject({ droppedBlocks: 1, movedBlocks: 1 });
     expect(firstDifference(await contentOf(path), before)).toBe(-1);
     expect((await check(path)).ok).toBe(true);
+  });
+
+  it('is a table behind the blocks that is said to be longer than any: it stays where it is', async () => {
+    const small = Buffer.from(buildImage(shape));
+    const tableOffset = 2 * MAX_BAT_BYTES;
+    const image = withHeader(small, (_bytes, view) => {
+      view.setBigUint64(16, BigInt(tableOffset));
+      view.setUint32(28, MAX_BAT_BYTES / 4 + 1024);
+    });
+    const path = await newPath();
+    await using file = await open(path, 'w');
+    await file.write(image.subarray(0, 1536), 0, 1536, 0);
+    await file.write(image.subarray(2048, -512), 0, image.length - 2560, 2048);
+    await file.write(small.subarray(1536, 2048), 0, 512, tableOffset);
+    await file.write(image.subarray(-512), 0, 512, tableOffset + MAX_BAT_BYTES + 4096);
+    const before = await contentOf(path);
+    const { storedBytes, storedBytesBefore, droppedBlocks } = await compact(path);
+    expect(droppedBlocks).toBe(1);
+    expect(storedBytes).toBeLessThanOrEqual(storedBytesBefore ?? 0);
+    expect(firstDifference(await contentOf(path), before)).toBe(-1);
   });
 
   it('is one that another operation was begun on', async () => {
