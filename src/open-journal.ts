@@ -106,7 +106,10 @@ export async function readJournal(image: string): Promise<Journal | undefined> {
   return path === undefined ? undefined : readJournalFile(journalPath(path));
 }
 
-/** The same for what was kept of the last change that can be undone. */
+/**
+ * The same for what was kept of the last change that can be undone.
+ * @throws VhdError `ERR_VHD_UNDO` if that is damaged
+ */
 export async function readUndo(image: string): Promise<Journal | undefined> {
   return readJournalFile(undoPath(await realpath(image)));
 }
@@ -263,6 +266,12 @@ function strayError(image: string, expected: string, found: string): VhdError {
 }
 
 function damagedError(path: string, problem: string): VhdError {
+  if (path.endsWith(undoPath(''))) {
+    return new VhdError('ERR_VHD_UNDO', `what was kept of the last change cannot be read: ${problem}`, {
+      storage: path,
+      remedy: `the image is whole without it, but nothing can be taken back: rm ${shellPath(path)}`,
+    });
+  }
   return new VhdError('ERR_VHD_JOURNAL', `the journal beside the image cannot be read: ${problem}`, {
     storage: path,
     rule: 'file.journal',

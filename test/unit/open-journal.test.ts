@@ -14,6 +14,7 @@ import {
 import { decodeJournal, encodeJournal, journalNote, journalNoteOffset } from '../../src/open-journal-record.ts';
 import { readInfo } from '../../src/ops/info.ts';
 import { carryOut, keepForUndo, removeJournal, rollBack, writeJournal } from '../../src/ops/journal.ts';
+import { undo } from '../../src/ops/undo.ts';
 import { FileStorage } from '../../src/storage/file.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { buildImage, IMAGE_UUID } from '../support/build-image.ts';
@@ -234,6 +235,13 @@ describe('a hostile journal', () => {
       expect(journal?.details).not.toHaveProperty('writtenAt');
       expect(journal?.writes).toEqual(JOURNAL.writes);
     }
+  });
+
+  it('that was kept for undo and is damaged keeps nobody from the image', async () => {
+    const path = await imageWith('damaged-undo.vhd');
+    await writeFile(undoPath(path), 'not whole');
+    await checkJournal(path, { writable: true });
+    await expect(undo(path)).rejects.toMatchObject({ code: 'ERR_VHD_UNDO', storage: undoPath(path) });
   });
 
   it('is kept for undo where it is: a full disk has no room for another', async () => {
