@@ -14,10 +14,12 @@ import { refuseBreakingChildren } from './children.ts';
 import { isUndoable, keepForUndo, performJournal } from './journal.ts';
 import { finishBegun } from './journal-begun.ts';
 import type { WatchedImage } from './open-image.ts';
+import { checkTarget } from './output-file.ts';
 import type { RepairLoss, RepairPermits } from './repair-context.ts';
 import { copyDraft } from './repair-copy.ts';
 import type { DraftChanges } from './repair-draft.ts';
 import { type MendedFinding, planRepair, type RepairPlan } from './repair-plan.ts';
+import { refuseSameFile } from './same-file.ts';
 
 /** How an image is repaired. What loses information is done only where an option permits it. */
 export interface RepairOptions extends FileOptions, Watched {
@@ -37,7 +39,10 @@ export interface RepairOptions extends FileOptions, Watched {
   readonly footer?: 'start' | 'end' | undefined;
   /** Change the image though others beside it have it as their parent and would read something else. Default false. */
   readonly allowBreakingChildren?: boolean | undefined;
-  /** Path of a new file that gets the repaired image; the image itself stays as it is. */
+  /**
+   * Path of a new file that gets the repaired image; the image itself stays as it is. Where nothing of an image that is not
+   * well can be mended, no file is written, and what has that name stays.
+   */
   readonly output?: string | undefined;
   /** Replace that file if it exists. Default false. */
   readonly force?: boolean | undefined;
@@ -88,6 +93,7 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
   options.signal?.throwIfAborted();
   const start = performance.now();
   const real = await realpath(path);
+  await checkOutput(path, options);
   const isInPlace = options.output === undefined && options.dryRun !== true;
   const storage = isInPlace ? await openWritableFile(real, options) : await openForReading(real, options);
   try {
@@ -99,6 +105,13 @@ export async function repair(path: string, options: RepairOptions = {}): Promise
   } finally {
     await storage.close();
   }
+}
+
+/** Refused before it is known whether there will be anything to write. */
+async function checkOutput(path: string, { output, force, dryRun }: RepairOptions): Promise<void> {
+  if (output === undefined) return;
+  await refuseSameFile(path, output);
+  if (dryRun !== true) await checkTarget(output, force === true);
 }
 
 function openForReading(path: string, { lock, onWarning }: RepairOptions): Promise<FileStorage> {
@@ -117,7 +130,7 @@ function checkFile({ capabilities }: FileStorage, shown: string): void {
 type Outcome = Omit<RepairResult, 'seconds' | 'finishedJournal'>;
 
 async function repairOpen(image: WatchedImage, options: RepairOptions): Promise<Outcome> {
-  const { signal, onProgress, output, dryRun, now = new Date() } = options;
+  const { signal, onProgress, output, now = new Date() } = options;
   const before = await examine(image.storage);
   const plan = await planRepair(image.storage, {
     permits: permitsOf(options),
@@ -125,18 +138,53 @@ async function repairOpen(image: WatchedImage, options: RepairOptions): Promise<
   });
   const changes = await plan.draft.changes();
   const isChanged = changes.writes.length > 0 || changes.fileSizeAfter !== before.fileSize;
-  const journal = journalFor(plan, changes, before.footer && formatUuid(before.footer.uniqueId), { ...before, now });
   signal?.throwIfAborted();
-  let copied = { copiedBytes: bytesOf(changes), skippedBytes: 0 };
-  if (dryRun !== true) {
-    const beforeCommit = (): Promise<void> => image.watch.check();
-    if (output !== undefined) copied = await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit });
-    else if (isChanged) await change(image, plan, journal, options);
+  const decided: Decided = { plan, changes, isChanged };
+  if (output !== undefined) return intoFile(image, decided, { ...options, output });
+  const journal = journalFor(plan, changes, before.footer && formatUuid(before.footer.uniqueId), { ...before, now });
+  return inPlace(image, { ...decided, journal }, options);
+}
+
+/** What is to be done. */
+interface Decided {
+  readonly plan: RepairPlan;
+  readonly changes: DraftChanges;
+  readonly isChanged: boolean;
+}
+
+async function inPlace(
+  image: WatchedImage,
+  { plan, changes, isChanged, journal }: Decided & { readonly journal: Journal },
+  options: RepairOptions,
+): Promise<Outcome> {
+  if (isChanged && options.dryRun !== true) await change(image, plan, journal, options);
+  return {
+    ...stateOf(plan, image.shown),
+    ...{ fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 },
+    warnings: warningsFor(plan, !isUndoable(journal)),
+    ...{ changed: isChanged, canUndo: isChanged && isUndoable(journal) },
+  };
+}
+
+/** A copy that is as damaged as the image is of no use, and may replace one that is not. */
+async function intoFile(
+  image: WatchedImage,
+  { plan, changes, isChanged }: Decided,
+  options: RepairOptions & { readonly output: string },
+): Promise<Outcome> {
+  const { output, dryRun } = options;
+  const state = stateOf(plan, output);
+  const planned = { fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 };
+  const told = { changed: isChanged, canUndo: false };
+  const warnings = warningsFor(plan, false);
+  if (!isChanged && !state.ok) {
+    const unwritten = `nothing can be mended as it is: ${output} is not written`;
+    return { ...stateOf(plan, image.shown), ...planned, warnings: [...warnings, unwritten], ...told };
   }
-  const state = stateOf(plan, output ?? image.shown);
-  const canUndo = output === undefined && isChanged && isUndoable(journal);
-  const warnings = warningsFor(plan, output === undefined && !isUndoable(journal));
-  return { ...state, fileSize: changes.fileSizeAfter, ...copied, warnings, changed: isChanged, canUndo };
+  if (dryRun === true) return { ...state, ...planned, warnings, ...told };
+  const beforeCommit = (): Promise<void> => image.watch.check();
+  const copied = await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit });
+  return { ...state, ...planned, ...copied, warnings, ...told };
 }
 
 /** What the image is afterwards. */
