@@ -56,9 +56,10 @@ async function repairVerb(session: Session, image: string, flags: Flags): Promis
   session.files = { input: image, output: output ?? image };
   const heard = new HeardWarnings();
   const progress = new ProgressDisplay(session, flags);
+  const options = optionsOf(session, flags, heard, progress);
   let result: RepairResult;
   try {
-    result = await repair(image, optionsOf(session, flags, heard, progress));
+    result = await repair(image, options);
   } finally {
     progress.clear();
   }
@@ -67,7 +68,7 @@ async function repairVerb(session: Session, image: string, flags: Flags): Promis
   const isDryRun = flags.dryRun === true;
   if (session.isJson) {
     await session.print(jsonText('repair', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
-  } else if (flags.quiet !== true) await session.print(repairText(result, image, isDryRun));
+  } else if (flags.quiet !== true) await session.print(repairText(result, { source: image, options }));
   if (!result.ok) session.exitWith(1);
 }
 

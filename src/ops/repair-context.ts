@@ -44,6 +44,8 @@ export interface RepairLoss {
   readonly rule: RuleId;
   /** The option that permits it. */
   readonly option: LossOption;
+  /** Another one that has to permit it too; undefined if there is none. */
+  readonly also?: LossOption | undefined;
   /** What is lost, one sentence. */
   readonly message: string;
   /** Stretches of the virtual disk that read differently from then on; empty if none do. */

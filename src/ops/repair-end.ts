@@ -181,7 +181,7 @@ async function mendLeaked(context: MendContext): Promise<MendOutcome> {
   if (lost === 0) return losing(context, loss, what, cut);
   const like = `${message}; ${lost} stretches look like blocks that the table has lost`;
   const ofBlocks = { ...loss, message: `${like}: that takes --cut and --drop-blocks` } as const;
-  if (!context.permits.cut) return { kind: 'forbidden', loss: ofBlocks };
+  if (!context.permits.cut) return { kind: 'forbidden', loss: { ...ofBlocks, also: 'dropBlocks' } };
   return losing(context, { ...ofBlocks, option: 'dropBlocks' }, what, cut);
 }
 

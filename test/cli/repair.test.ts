@@ -7,6 +7,7 @@ import { writeJournal } from '../../src/ops/journal.ts';
 import { firstDifference } from '../support/bytes.ts';
 import { vhd } from '../support/cli.ts';
 import { defects } from '../support/defects.ts';
+import { u32, withEntry, withFooters } from '../support/defects-edits.ts';
 import { useTempFolder } from '../support/temp.ts';
 
 const folder = useTempFolder('cli-repair');
@@ -61,6 +62,39 @@ describe('vhd repair', () => {
     expect((await readdir(folder.path)).filter((name) => name.startsWith('footer-type-9'))).toEqual([
       'footer-type-9.vhd',
     ]);
+  });
+
+  it.each([
+    ['lost-entry', [], ['--cut', '--drop-blocks']],
+    ['lost-entry', ['--cut'], ['--cut', '--drop-blocks']],
+    [
+      'lost-entry',
+      ['--footer', 'end', '--drop-blocks', '--no-lock'],
+      ['--footer', 'end', '--cut', '--drop-blocks', '--no-lock'],
+    ],
+  ])('prints a command that mends %s after one with %j, which leaves nothing out', async (name, given, wanted) => {
+    const { path } = await damaged(name, `${name}-${given.length}`);
+    const told = await vhd(['repair', path, ...given]);
+    expect(told.stdout).toContain(`vhd repair ${path} ${wanted.join(' ')}   (permits that)`);
+    expect((await vhd(['repair', path, ...wanted])).stdout).not.toContain('permits that');
+  });
+
+  it('names the new file again, which is there now', async () => {
+    const before = withEntry(defects.find(({ name }) => name === 'lost-entry')?.image() ?? Buffer.of(), 0, 1_000_000);
+    const [path, output] = [folder.file('two.vhd'), folder.file('two losses.vhd')];
+    await writeFile(path, withFooters(before, u32(8, 0)));
+    const { stdout } = await vhd(['repair', path, '-o', output]);
+    expect(stdout).toContain(`vhd repair ${path} --drop-blocks -o '${output}' --force   (permits that)`);
+    const dry = await vhd(['repair', path, '-o', folder.file('dry.vhd'), '--dry-run']);
+    expect(dry.stdout).toContain(`--drop-blocks -o ${folder.file('dry.vhd')}   (permits that)`);
+  });
+
+  it('prints one command for losses that take different options', async () => {
+    const { path } = await damaged('cut-in-last-block');
+    const { stdout } = await vhd(['repair', path]);
+    const all = `vhd repair ${path} --drop-blocks --zero-fill   (permits all of that)`;
+    expect(stdout.split('permits that')).toHaveLength(3);
+    expect(stdout).toContain(all);
   });
 
   it('cannot be undone when the image was written to since', async () => {
