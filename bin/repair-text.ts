@@ -1,21 +1,14 @@
 import { escapeControls } from '../src/format/bytes.ts';
 import { describeFinding } from '../src/format/rules.ts';
 import { shellPath } from '../src/format/shell.ts';
+import { PERMIT_FLAGS } from '../src/ops/check-remedies.ts';
 import type { RepairOptions, RepairResult } from '../src/ops/repair.ts';
 import type { LossOption, RepairLoss } from '../src/ops/repair-context.ts';
 import { formatBytes } from './sizes.ts';
 
-/** The flags that permit a loss. */
-const LOSS_FLAGS: Readonly<Record<LossOption, string>> = {
-  cut: '--cut',
-  dropBlocks: '--drop-blocks',
-  zeroFill: '--zero-fill',
-};
-/** The flags that are given again with those. */
+/** What of a call is given again. */
 const FLAGS = {
-  ...LOSS_FLAGS,
-  setBits: '--set-bits',
-  rebuildBat: '--rebuild-bat',
+  ...PERMIT_FLAGS,
   allowBreakingChildren: '--allow-breaking-children',
 } as const satisfies Partial<Record<keyof RepairOptions, string>>;
 /** Stretches of the disk that are told of one loss; JSON has all of them. */
@@ -59,7 +52,7 @@ function lossLines(loss: RepairLoss, result: RepairResult, call: RepairCall): st
   });
   const more = ranges.length > MAX_RANGES ? [`          and ${ranges.length - MAX_RANGES} more; --json tells all`] : [];
   const command = commandWith([loss], result, call);
-  const flags = optionsOf(loss).map((option) => LOSS_FLAGS[option]);
+  const flags = optionsOf(loss).map((option) => PERMIT_FLAGS[option]);
   return [`  loses   with ${flags.join(' ')}: ${message}`, ...shown, ...more, `          ${command}   (permits that)`];
 }
 

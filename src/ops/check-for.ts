@@ -8,6 +8,7 @@ import { SECTOR_BYTES } from '../format/spec.ts';
 import { FileStorage } from '../storage/file.ts';
 import { type FactOptions, type ReadImage, readerFacts } from './check-for-facts.ts';
 import { type CheckImageOptions, checkImage } from './check-image.ts';
+import { withRemedies } from './check-remedies.ts';
 import type { PlacedFinding } from './check-report.ts';
 
 /** Programs that give other bytes, or none, where bytes stand in sectors that are marked as never written. */
@@ -41,7 +42,9 @@ export async function readerFindings(
     if (isRaw) continue;
     const storage = await FileStorage.open(path);
     try {
-      const image = await checkImage(storage, { ...options, footer: undefined, sizeFrom: undefined });
+      const own = { ...options, footer: undefined, sizeFrom: undefined };
+      const checked = await checkImage(storage, own);
+      const image = { ...checked, findings: await withRemedies(storage, checked.findings, own) };
       const parents = start.parents.slice(index + 1);
       placed.push(...(await findingsOf(readers, { storage, path, image, parents }, facts)));
     } finally {

@@ -4,7 +4,7 @@ import { commandFor, type Finding, RULES, type RuleId, remedyOf } from '../forma
 import { shellPath } from '../format/shell.ts';
 import type { ResolvedLink } from '../open-chain.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { RepairPermits } from './repair-context.ts';
+import type { PermitOption, RepairPermits } from './repair-context.ts';
 import { type PlanOptions, planRepair, type RepairPlan } from './repair-plan.ts';
 
 /** Rules of which what mends them depends on the image: a repair is planned to know it. */
@@ -16,21 +16,34 @@ const DEPENDING: readonly RuleId[] = [
 ];
 
 /** The options of a repair, as they are written in a command. */
-const FLAGS = {
+export const PERMIT_FLAGS = {
   cut: '--cut',
   dropBlocks: '--drop-blocks',
   zeroFill: '--zero-fill',
   setBits: '--set-bits',
   rebuildBat: '--rebuild-bat',
-} as const satisfies Partial<Record<keyof RepairPermits, string>>;
+} as const satisfies Record<PermitOption, string>;
 
-type Flag = keyof typeof FLAGS;
+const PERMIT_OPTIONS = Object.keys(PERMIT_FLAGS) as PermitOption[];
 
 /** A mend needs one thing after the other permitted: never more than there are options for losses. */
 const MAX_STEPS = 3;
 
 /** How remedies are found: what a plan of a repair has to know, and which footer is right if it was said. */
-export type RemedyOptions = Omit<PlanOptions, 'permits'> & Partial<Pick<RepairPermits, 'footer'>>;
+export interface RemedyOptions extends Omit<PlanOptions, 'permits'>, Partial<Pick<RepairPermits, 'footer'>> {
+  /** Path of the image, for the commands. Default: the name of the storage. */
+  readonly path?: string | undefined;
+  /** A repair that led to what the storage holds: what it left and why is known. */
+  readonly known?: KnownRepair | undefined;
+}
+
+/** A repair that was planned. */
+export interface KnownRepair {
+  /** What it might do. */
+  readonly permits: RepairPermits;
+  /** What it does, and what it leaves. */
+  readonly plan: RepairPlan;
+}
 
 /**
  * Findings of one image with the command that really mends each of them in this image, or why none does: for that, repairs
@@ -41,19 +54,26 @@ export async function withRemedies(
   findings: readonly Finding[],
   options: RemedyOptions,
 ): Promise<readonly Finding[]> {
-  const plans = new RemedyPlans(storage, options);
+  const path = options.path ?? storage.name;
+  const plans = new RemedyPlans(storage, { ...options, path });
   const mended: Finding[] = [];
   for (const item of findings) {
-    const isDepending = item.remedy === undefined && DEPENDING.includes(item.rule);
-    mended.push(isDepending ? { ...item, remedy: await plans.remedyFor(item.rule) } : item);
+    const planned = item.remedy ?? (DEPENDING.includes(item.rule) ? await plans.remedyFor(item.rule) : undefined);
+    mended.push({ ...item, remedy: planned ?? whyLeft(item, options.known) });
   }
-  const obstacle = mended.find((item) => isObstacle(item, storage.name)) ?? mended.find(isStray);
+  const obstacle = mended.find((item) => isObstacle(item, path)) ?? mended.find(isStray);
   return obstacle === undefined ? mended : mended.map((item) => behind(item, obstacle));
+}
+
+/** Why a repair left what it would mend at other times; undefined where it did not try, or may be told to. */
+function whyLeft({ rule }: Finding, known: KnownRepair | undefined): string | undefined {
+  if (known?.plan.needed.some((loss) => loss.rule === rule) === true) return undefined;
+  return known?.plan.reasons.get(rule)?.why;
 }
 
 /** Entries behind the end of the disk that refer to blocks: their space is not free yet. */
 function isStray({ rule, remedy = '' }: Finding): boolean {
-  return rule === 'bat.long' && remedy.includes(FLAGS.dropBlocks);
+  return rule === 'bat.long' && remedy.includes(PERMIT_FLAGS.dropBlocks);
 }
 
 /** True for what keeps the disk from being read, or resized, for good. */
@@ -82,13 +102,16 @@ export function withParent(item: Finding, path: string, parent: ResolvedLink | u
 /** Repairs of one image with different options, each planned once. */
 class RemedyPlans {
   readonly #storage: Storage;
-  readonly #options: RemedyOptions;
+  readonly #options: RemedyOptions & { readonly path: string };
   readonly #plans = new Map<string, RepairPlan | undefined>();
   readonly #remedies = new Map<RuleId, string | undefined>();
 
-  constructor(storage: Storage, options: RemedyOptions) {
+  constructor(storage: Storage, options: RemedyOptions & { readonly path: string }) {
     this.#storage = storage;
     this.#options = options;
+    const { known } = options;
+    // Planned again, the same is left for the same reasons.
+    if (known !== undefined) this.#plans.set(keyOf(flagsOf(known.permits), known.permits.footer), known.plan);
   }
 
   /** Undefined where the table's remedy has to do: more would change than can be planned. */
@@ -99,7 +122,7 @@ class RemedyPlans {
 
   async #find(rule: RuleId): Promise<string | undefined> {
     const { mend = '' }: Rule = RULES[rule];
-    const flags = new Set((Object.keys(FLAGS) as Flag[]).filter((flag) => mend.includes(FLAGS[flag])));
+    const flags = new Set(PERMIT_OPTIONS.filter((flag) => mend.includes(PERMIT_FLAGS[flag])));
     const footer = this.#options.footer ?? (mend.includes('--footer end') ? 'end' : undefined);
     for (let step = 0; step < MAX_STEPS; step++) {
       const plan = await this.#plan(flags, footer);
@@ -107,20 +130,20 @@ class RemedyPlans {
       const isLeft = plan.after.findings.some((item) => item.rule === rule);
       if (!isLeft) return this.#command(flags, footer);
       const needed = neededFor(plan, rule, flags);
-      if (needed === undefined) return plan.reasons.get(rule);
+      if (needed === undefined) return plan.reasons.get(rule)?.why;
       flags.add(needed);
     }
     return undefined;
   }
 
-  #command(flags: ReadonlySet<Flag>, footer: RepairPermits['footer']): string {
-    const words = (Object.keys(FLAGS) as Flag[]).filter((flag) => flags.has(flag)).map((flag) => FLAGS[flag]);
+  #command(flags: ReadonlySet<PermitOption>, footer: RepairPermits['footer']): string {
+    const words = PERMIT_OPTIONS.filter((flag) => flags.has(flag)).map((flag) => PERMIT_FLAGS[flag]);
     const ofFooter = footer === undefined ? [] : [`--footer ${footer}`];
-    return [commandFor('vhd repair FILE', this.#storage.name), ...ofFooter, ...words].join(' ');
+    return [commandFor('vhd repair FILE', this.#options.path), ...ofFooter, ...words].join(' ');
   }
 
-  async #plan(flags: ReadonlySet<Flag>, footer: RepairPermits['footer']): Promise<RepairPlan | undefined> {
-    const key = [...flags, footer].sort().join();
+  async #plan(flags: ReadonlySet<PermitOption>, footer: RepairPermits['footer']): Promise<RepairPlan | undefined> {
+    const key = keyOf(flags, footer);
     if (!this.#plans.has(key)) {
       const permits = {
         ...{ cut: flags.has('cut'), dropBlocks: flags.has('dropBlocks'), zeroFill: flags.has('zeroFill') },
@@ -130,6 +153,14 @@ class RemedyPlans {
     }
     return this.#plans.get(key);
   }
+}
+
+function flagsOf(permits: RepairPermits): ReadonlySet<PermitOption> {
+  return new Set(PERMIT_OPTIONS.filter((flag) => permits[flag]));
+}
+
+function keyOf(flags: ReadonlySet<PermitOption>, footer: RepairPermits['footer']): string {
+  return [...flags, footer].sort().join();
 }
 
 /** Undefined if more would change than a draft holds. */
@@ -143,11 +174,14 @@ async function planned(storage: Storage, options: PlanOptions): Promise<RepairPl
 }
 
 /** The option that a finding needs besides: its own, or that of one that has to be mended before it. */
-function neededFor({ needed, reasons }: RepairPlan, rule: RuleId, flags: ReadonlySet<Flag>): Flag | undefined {
+function neededFor(
+  { needed, reasons }: RepairPlan,
+  rule: RuleId,
+  flags: ReadonlySet<PermitOption>,
+): PermitOption | undefined {
   const own = needed.find((loss) => loss.rule === rule && !flags.has(loss.option));
   if (own !== undefined) return own.option;
   const reason = reasons.get(rule);
-  if (reason?.includes(FLAGS.rebuildBat) === true && !flags.has('rebuildBat')) return 'rebuildBat';
-  if (reason !== undefined) return undefined;
+  if (reason !== undefined) return reason.option === undefined || flags.has(reason.option) ? undefined : reason.option;
   return needed.find(({ option }) => !flags.has(option))?.option;
 }

@@ -78,7 +78,11 @@ async function checkStorage(storage: Storage, path: string | undefined, options:
     ...[...own, ...ofContents].map((item) => ({ path: storage.name, finding: item })),
     ...withParents(parents),
     ...(options.chain === true ? await chainFindings(links, reading) : []),
-    ...(await readerFindings(readers, { storage, path, image, parents: links }, reading)),
+    ...(await readerFindings(
+      readers,
+      { storage, path, image: { ...image, findings: found }, parents: links },
+      reading,
+    )),
   ]);
   const report = reportOf(storage, image, findings);
   return options.for === undefined ? report : { ...report, ...verdictsOf(readers, findings) };

@@ -51,7 +51,9 @@ interface Candidate {
  */
 export async function rebuildHeader({ draft, image, permits }: MendContext): Promise<MendOutcome> {
   const { footer } = image.examination;
-  if (!permits.rebuildBat) return left('--rebuild-bat looks for the table by the blocks that it leads to');
+  if (!permits.rebuildBat) {
+    return left('--rebuild-bat looks for the table by the blocks that it leads to', 'rebuildBat');
+  }
   if (footer === undefined || footer.dataOffset < 0) return left('the footer has to be mended first');
   const stored = await headerBytes(draft, image.examination);
   if (stored === undefined) return left('the footer does not lead to a place for a header');

@@ -27,7 +27,7 @@ const BATCH_BLOCKS = 64;
 /** Marks every sector of every block as written: what stands in them is then what every program reads. */
 async function setBits({ draft, image, permits }: MendContext): Promise<MendOutcome> {
   const examination = blockExamination(image);
-  if (!permits.setBits) return left('--set-bits marks every sector as written');
+  if (!permits.setBits) return left('--set-bits marks every sector as written', 'setBits');
   if (examination === undefined) return left('header and footer have to be mended first');
   if (image.findings.some(({ rule }) => rule === 'bat.misaligned')) {
     return left('some blocks lie on another alignment than the others: perhaps what is taken for their bitmap is none');

@@ -58,7 +58,10 @@ function dropBlocks(rule: RuleId): Mender {
     if (examination === undefined) return left('header and footer have to be mended first');
     const blocks = await blocksOf(draft, examination);
     if (isTableOverOther(blocks)) {
-      return left('the table lies over the name of the parent, so that its offset is wrong: --rebuild-bat finds it');
+      return left(
+        'the table lies over the name of the parent, so that its offset is wrong: --rebuild-bat finds it',
+        'rebuildBat',
+      );
     }
     const bad = badBlocks(blocks, rule);
     const { ranges, byteLength, more } = lostRanges(bad, (blockIndex) => rangeOf(blocks, blockIndex));

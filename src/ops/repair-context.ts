@@ -28,6 +28,9 @@ export interface RepairPermits {
 /** The options that permit a loss. */
 export type LossOption = 'cut' | 'dropBlocks' | 'zeroFill';
 
+/** The options that permit something, losses among it. */
+export type PermitOption = Exclude<keyof RepairPermits, 'footer'>;
+
 /** A stretch of the virtual disk that loses its bytes. */
 export interface LostRange {
   /** First byte on the virtual disk. */
@@ -58,8 +61,17 @@ export type MendOutcome =
   | { readonly kind: 'mended'; readonly what: string; readonly loss?: RepairLoss | undefined }
   /** It can be mended if something may be lost. */
   | { readonly kind: 'forbidden'; readonly loss: RepairLoss }
-  /** It cannot be mended, or not as things are; one sentence says why. */
-  | { readonly kind: 'left'; readonly why: string };
+  /** It cannot be mended, or not as things are. */
+  | LeftOutcome;
+
+/** What is left as it is. */
+export interface LeftOutcome {
+  readonly kind: 'left';
+  /** Why, one sentence. */
+  readonly why: string;
+  /** The option with which it is tried; undefined if none helps. */
+  readonly option?: PermitOption | undefined;
+}
 
 /** What a mend works on. */
 export interface MendContext {
@@ -79,9 +91,9 @@ export function mended(what: string, loss?: RepairLoss): MendOutcome {
   return { kind: 'mended', what, loss };
 }
 
-/** The outcome where nothing can be done. */
-export function left(why: string): MendOutcome {
-  return { kind: 'left', why };
+/** The outcome where nothing can be done, or not without an option. */
+export function left(why: string, option?: PermitOption): MendOutcome {
+  return { kind: 'left', why, option };
 }
 
 /** Does what gives something up if that is permitted. */

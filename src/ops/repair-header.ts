@@ -137,7 +137,7 @@ async function restoreChecksum(context: MendContext): Promise<MendOutcome> {
     );
   }
   if (permits.rebuildBat) return rebuildHeader(context);
-  return left('which field of the header is damaged is not certain: --rebuild-bat looks for the blocks');
+  return left('which field of the header is damaged is not certain: --rebuild-bat looks for the blocks', 'rebuildBat');
 }
 
 /** The header with the one change to one field that makes its checksum fit; undefined if there is none, or several. */
@@ -272,7 +272,10 @@ async function lengthenTable({ draft, image, permits }: MendContext): Promise<Me
     return mended(`the table has ${short.needed} entries, which all fit the file: only their count was wrong`);
   }
   if (!permits.rebuildBat) {
-    return left('size, block size or table is wrong, which is not certain: --rebuild-bat finds out what fits the file');
+    return left(
+      'size, block size or table is wrong, which is not certain: --rebuild-bat finds out what fits the file',
+      'rebuildBat',
+    );
   }
   return (await isPacked(short)) ? moveTable(short) : rebuildHeader({ draft, image, permits });
 }

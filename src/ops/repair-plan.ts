@@ -4,7 +4,7 @@ import type { Watched } from './check-bitmaps.ts';
 import { type CheckedImage, checkImage } from './check-image.ts';
 import { BITMAP_MENDERS } from './repair-bits.ts';
 import { BLOCK_MENDERS } from './repair-blocks.ts';
-import type { Mender, MendOutcome, RepairLoss, RepairPermits } from './repair-context.ts';
+import type { LeftOutcome, Mender, MendOutcome, RepairLoss, RepairPermits } from './repair-context.ts';
 import { Draft } from './repair-draft.ts';
 import { END_MENDERS } from './repair-end.ts';
 import { FOOTER_MENDERS } from './repair-footer.ts';
@@ -33,7 +33,7 @@ export interface RepairPlan {
   /** What would be given up if it were permitted, and is not mended without. */
   readonly needed: readonly RepairLoss[];
   /** Why what else could be thought mendable is not, by rule. */
-  readonly reasons: ReadonlyMap<RuleId, string>;
+  readonly reasons: ReadonlyMap<RuleId, LeftOutcome>;
 }
 
 /** All of them. */
@@ -146,7 +146,7 @@ class Planning {
       mended: this.#mended,
       losses: this.#losses,
       needed: refused.flatMap(([, outcome]) => (outcome.kind === 'forbidden' ? [outcome.loss] : [])),
-      reasons: new Map(refused.flatMap(([rule, outcome]) => (outcome.kind === 'left' ? [[rule, outcome.why]] : []))),
+      reasons: new Map(refused.flatMap(([rule, outcome]) => (outcome.kind === 'left' ? [[rule, outcome]] : []))),
     };
   }
 }

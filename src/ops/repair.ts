@@ -9,6 +9,7 @@ import { FileStorage } from '../storage/file.ts';
 import { FileWatch } from '../storage/file-watch.ts';
 import type { ChangedImage } from './changed-image.ts';
 import type { Watched } from './check-bitmaps.ts';
+import { withRemedies } from './check-remedies.ts';
 import { type CheckFinding, sortedFindings } from './check-report.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { isUndoable, keepForUndo, performJournal } from './journal.ts';
@@ -18,7 +19,7 @@ import { checkTarget } from './output-file.ts';
 import type { RepairLoss, RepairPermits } from './repair-context.ts';
 import { copyDraft } from './repair-copy.ts';
 import type { DraftChanges } from './repair-draft.ts';
-import { type MendedFinding, planRepair, type RepairPlan } from './repair-plan.ts';
+import { type MendedFinding, type PlanOptions, planRepair, type RepairPlan } from './repair-plan.ts';
 import { refuseSameFile } from './same-file.ts';
 
 /** How an image is repaired. What loses information is done only where an option permits it. */
@@ -132,14 +133,11 @@ type Outcome = Omit<RepairResult, 'seconds' | 'finishedJournal'>;
 async function repairOpen(image: WatchedImage, options: RepairOptions): Promise<Outcome> {
   const { signal, onProgress, output, now = new Date() } = options;
   const before = await examine(image.storage);
-  const plan = await planRepair(image.storage, {
-    permits: permitsOf(options),
-    ...{ nowMilliseconds: now.getTime(), signal, onProgress },
-  });
+  const planning: PlanOptions = { permits: permitsOf(options), nowMilliseconds: now.getTime(), signal, onProgress };
+  const plan = await planRepair(image.storage, planning);
   const changes = await plan.draft.changes();
   const isChanged = changes.writes.length > 0 || changes.fileSizeAfter !== before.fileSize;
-  signal?.throwIfAborted();
-  const decided: Decided = { plan, changes, isChanged };
+  const decided: Decided = { plan, planning, changes, isChanged };
   if (output !== undefined) return intoFile(image, decided, { ...options, output });
   const journal = journalFor(plan, changes, before.footer && formatUuid(before.footer.uniqueId), { ...before, now });
   return inPlace(image, { ...decided, journal }, options);
@@ -148,19 +146,22 @@ async function repairOpen(image: WatchedImage, options: RepairOptions): Promise<
 /** What is to be done. */
 interface Decided {
   readonly plan: RepairPlan;
+  readonly planning: PlanOptions;
   readonly changes: DraftChanges;
   readonly isChanged: boolean;
 }
 
 async function inPlace(
   image: WatchedImage,
-  { plan, changes, isChanged, journal }: Decided & { readonly journal: Journal },
+  { journal, ...decided }: Decided & { readonly journal: Journal },
   options: RepairOptions,
 ): Promise<Outcome> {
+  const { plan, changes, isChanged } = decided;
+  const state = await stateOf(decided, image.shown);
+  options.signal?.throwIfAborted();
   if (isChanged && options.dryRun !== true) await change(image, plan, journal, options);
   return {
-    ...stateOf(plan, image.shown),
-    ...{ fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 },
+    ...{ ...state, fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 },
     warnings: warningsFor(plan, !isUndoable(journal)),
     ...{ changed: isChanged, canUndo: isChanged && isUndoable(journal) },
   };
@@ -169,38 +170,44 @@ async function inPlace(
 /** A copy that is as damaged as the image is of no use, and may replace one that is not. */
 async function intoFile(
   image: WatchedImage,
-  { plan, changes, isChanged }: Decided,
+  decided: Decided,
   options: RepairOptions & { readonly output: string },
 ): Promise<Outcome> {
-  const { output, dryRun } = options;
-  const state = stateOf(plan, output);
-  const planned = { fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 };
-  const told = { changed: isChanged, canUndo: false };
+  const { plan, changes, isChanged } = decided;
+  const { output, dryRun, signal } = options;
+  const isOfUse = isChanged || isWell(plan);
+  const state = await stateOf(decided, isOfUse ? output : image.shown);
   const warnings = warningsFor(plan, false);
-  if (!isChanged && !state.ok) {
-    const unwritten = `nothing can be mended as it is: ${output} is not written`;
-    return { ...stateOf(plan, image.shown), ...planned, warnings: [...warnings, unwritten], ...told };
-  }
-  if (dryRun === true) return { ...state, ...planned, warnings, ...told };
+  if (!isOfUse) warnings.push(`nothing can be mended as it is: ${output} is not written`);
+  signal?.throwIfAborted();
+  const planned = { fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 };
   const beforeCommit = (): Promise<void> => image.watch.check();
-  const copied = await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit });
-  return { ...state, ...planned, ...copied, warnings, ...told };
+  const isWritten = isOfUse && dryRun !== true;
+  const written = isWritten
+    ? await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit })
+    : undefined;
+  return { ...state, ...planned, ...written, warnings, changed: isChanged, canUndo: false };
 }
 
 /** What the image is afterwards. */
-function stateOf(
-  plan: RepairPlan,
+async function stateOf(
+  { plan, planning }: Decided,
   path: string,
-): Pick<Outcome, 'path' | 'type' | 'virtualSize' | 'mended' | 'losses' | 'needed' | 'findings' | 'ok'> {
+): Promise<Pick<Outcome, 'path' | 'type' | 'virtualSize' | 'mended' | 'losses' | 'needed' | 'findings' | 'ok'>> {
   const { mended, losses, needed } = plan;
   const { type = null, virtualSize = null } = plan.after.examination;
-  const findings = findingsOf(plan, path);
+  const findings = await findingsOf(plan, path, planning);
+  return { path, type, virtualSize, mended, losses, needed, findings, ok: isWell(plan) };
+}
+
+function isWell({ after, needed }: RepairPlan): boolean {
   // Which disk a file without its end is, is not decided: that is not well.
   const isNeeded = (rule: RuleId): boolean => {
     return rule === 'footer.end-missing' || needed.some((loss) => loss.rule === rule);
   };
-  const ok = findings.every(({ rule, severity }) => severity === 'note' || (severity === 'warning' && !isNeeded(rule)));
-  return { path, type, virtualSize, mended, losses, needed, findings, ok };
+  return after.findings.every(
+    ({ rule, severity }) => severity === 'note' || (severity === 'warning' && !isNeeded(rule)),
+  );
 }
 
 function permitsOf(options: RepairOptions): RepairPermits {
@@ -255,14 +262,12 @@ async function change(image: WatchedImage, plan: RepairPlan, journal: Journal, o
   });
 }
 
-/** What is left, with the command that mends it, or why it is not mended. */
-function findingsOf({ after, needed, reasons }: RepairPlan, path: string): CheckFinding[] {
-  const placed = after.findings.map((item) => {
-    const why = reasons.get(item.rule);
-    const isNeeded = needed.some(({ rule }) => rule === item.rule);
-    return { path, finding: why === undefined || isNeeded ? item : { ...item, remedy: why } };
-  });
-  return sortedFindings(placed);
+/** What is left, with the command that mends it now, or why none does. */
+async function findingsOf(plan: RepairPlan, path: string, planning: PlanOptions): Promise<CheckFinding[]> {
+  const { permits } = planning;
+  const options = { ...planning, footer: permits.footer, path, known: { permits, plan } };
+  const findings = await withRemedies(plan.draft, plan.after.findings, options);
+  return sortedFindings(findings.map((item) => ({ path, finding: item })));
 }
 
 function warningsFor({ mended, losses }: RepairPlan, isForGood: boolean): string[] {

@@ -55,7 +55,8 @@ describe('half the block size, with the checksum right', () => {
   it('is not taken for a table that is too short', async () => {
     const refused = await plan(image);
     await expectUnchanged(refused);
-    expect(refused.reasons.get('bat.short')).toMatch(/rebuild-bat/);
+    expect(refused.reasons.get('bat.short')?.why).toMatch(/rebuild-bat/);
+    expect(refused.reasons.get('bat.short')?.option).toBe('rebuildBat');
   });
 
   it('is put right by the blocks where that is asked for', async () => {
@@ -69,7 +70,7 @@ describe('blocks that the table has behind the end of the disk', () => {
     const image = withFooters(IMAGE, u64(48, 5 * BLOCK));
     const refused = await plan(image, { cut: true });
     await expectUnchanged(refused);
-    expect(refused.reasons.get('file.leaked')).toMatch(/entries behind the end/);
+    expect(refused.reasons.get('file.leaked')?.why).toMatch(/entries behind the end/);
     expect(refused.needed).toMatchObject([{ rule: 'bat.long', option: 'dropBlocks' }]);
   });
 });
@@ -104,7 +105,7 @@ describe('a table offset that leads over the name of the parent', () => {
     const locator = Number(new DataView(image.buffer, image.byteOffset).getBigUint64(512 + 576 + 16));
     const refused = await plan(withHeader(image, u64(16, locator)), { dropBlocks: true });
     await expectUnchanged(refused);
-    expect(refused.reasons.get('bat.out-of-file') ?? refused.reasons.get('bat.in-metadata')).toMatch(
+    expect(refused.reasons.get('bat.out-of-file')?.why ?? refused.reasons.get('bat.in-metadata')?.why).toMatch(
       /name of the parent/,
     );
   });
@@ -130,7 +131,7 @@ describe('a block on another alignment than the others', () => {
     const permits = { ...NOTHING, setBits: true };
     const { draft, reasons } = await planRepair(storage, { permits, nowMilliseconds: 1.6e12 });
     expect((await draft.changes()).writes).toEqual([]);
-    expect([...reasons.values()].join()).toMatch(/another alignment/);
+    expect(Array.from(reasons.values(), ({ why }) => why).join()).toMatch(/another alignment/);
   });
 });
 
@@ -142,7 +143,7 @@ describe('other bytes where the footer belongs', () => {
   it('are not written over', async () => {
     const refused = await plan(image);
     await expectUnchanged(refused);
-    expect(refused.reasons.get('footer.end-missing')).toMatch(/--footer start/);
+    expect(refused.reasons.get('footer.end-missing')?.why).toMatch(/--footer start/);
   });
 
   it('are where that is asked for', async () => {
@@ -170,7 +171,7 @@ describe('a header that is gone, before what is no table', () => {
     await storage.write(zeroed.subarray(-512), 256 * 1024 * 1024);
     const permits = { ...NOTHING, rebuildBat: true };
     const refused = await planRepair(storage, { permits, nowMilliseconds: 1.6e12 });
-    expect(refused.reasons.get('header.cookie')).toMatch(/no block size/);
+    expect(refused.reasons.get('header.cookie')?.why).toMatch(/no block size/);
     expect(readBytes).toBeLessThan(16 * 1024 * 1024);
   });
 });
