@@ -9,6 +9,7 @@ import { ProgressDisplay } from '../progress.ts';
 import { repairText } from '../repair-text.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
+import { parentWarnings } from '../target.ts';
 
 interface Flags extends LongFlags, BreakingFlags {
   readonly dryRun?: boolean | undefined;
@@ -65,6 +66,7 @@ async function repairVerb(session: Session, image: string, flags: Flags): Promis
   }
   const warnings = [...result.warnings, ...heard.warnings.map(({ message }) => message)];
   for (const warning of warnings) await session.warn(`${image}: ${warning}`);
+  for (const warning of parentWarnings(result.path, result.parentDir)) await session.warn(warning);
   const isDryRun = flags.dryRun === true;
   if (session.isJson) {
     await session.print(jsonText('repair', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));

@@ -14,7 +14,7 @@ import { jsonText } from '../report.ts';
 import { resizeText } from '../resize-text.ts';
 import type { Session } from '../session.ts';
 import { parseBytes, parseDiskSize } from '../sizes.ts';
-import { nameWarnings, typeOfName } from '../target.ts';
+import { nameWarnings, parentWarnings, typeOfName } from '../target.ts';
 
 interface Flags extends ParentFlags, LongFlags, BreakingFlags {
   readonly round?: number | undefined;
@@ -78,6 +78,7 @@ async function resizeVerb(session: Session, image: string, text: string | undefi
   }
   const warnings = [...result.warnings, ...heard.warnings.map(({ message }) => message)];
   for (const warning of warnings) await session.warn(`${image}: ${warning}`);
+  for (const warning of parentWarnings(result.path, result.parentDir)) await session.warn(warning);
   const isDryRun = dryRun === true;
   if (session.isJson) {
     await session.print(jsonText('resize', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));

@@ -19,6 +19,7 @@ import type { PlacedBytes } from '../storage/storage.ts';
 import { type CopiedImage, writeCompacted } from './compact-copy.ts';
 import type { CompactOptions } from './compact-options.ts';
 import { beginChange, type CompactOutcome, type CompactSubject } from './compact-subject.ts';
+import { unnamedWarnings } from './copied-child.ts';
 import { performJournal, removeJournal } from './journal.ts';
 import { parentDirectory } from './parent-directory.ts';
 import { ProgressMeter } from './progress.ts';
@@ -196,7 +197,8 @@ async function parentsOf(
   if (error !== undefined) {
     if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_PARENT_MISSING') throw error;
     const warning = `its parent is not there, so only blocks go that own nothing: ${error.message}`;
-    return { parents: undefined, warnings: [warning] };
+    const ofCopy = options.output === undefined ? [] : await unnamedWarnings(shown, options.output, error.message);
+    return { parents: undefined, warnings: [warning, ...ofCopy] };
   }
   const warnings = (parents?.findings ?? []).filter(isTimestamp).map((item) => {
     return `only blocks go that own nothing, and none that are equal to the parent: ${describeFinding(item)}`;

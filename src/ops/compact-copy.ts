@@ -10,7 +10,7 @@ import { blockEnd } from '../format/layout.ts';
 import { SECTOR_BYTES, UNUSED_BAT_ENTRY } from '../format/spec.ts';
 import type { PlacedBytes, Storage } from '../storage/storage.ts';
 import type { CompactOptions } from './compact-options.ts';
-import { nameParentFrom } from './compact-parent-name.ts';
+import { nameParentFrom } from './copied-child.ts';
 import { OutputFile } from './output-file.ts';
 import { ProgressMeter } from './progress.ts';
 

@@ -1,8 +1,9 @@
 import { realpath } from 'node:fs/promises';
 import { examine } from '../disk/recognise.ts';
 import { checkBooleans, checkOneOf, checkOptionNames, VhdError } from '../errors.ts';
-import type { RuleId } from '../format/rules.ts';
+import { describeFinding, type RuleId } from '../format/rules.ts';
 import { formatUuid } from '../format/uuid.ts';
+import { closeLinks, walkChain } from '../open-chain.ts';
 import type { Journal } from '../open-journal.ts';
 import { type FileOptions, openWritableFile } from '../open-source.ts';
 import { FileStorage } from '../storage/file.ts';
@@ -12,15 +13,17 @@ import type { Watched } from './check-bitmaps.ts';
 import { withRemedies } from './check-remedies.ts';
 import { type CheckFinding, sortedFindings } from './check-report.ts';
 import { refuseBreakingChildren } from './children.ts';
+import { nameParentFrom, unnamedWarnings } from './copied-child.ts';
 import { isUndoable, keepForUndo, performJournal } from './journal.ts';
 import { finishBegun } from './journal-begun.ts';
 import type { WatchedImage } from './open-image.ts';
 import { checkTarget } from './output-file.ts';
+import { parentDirectory } from './parent-directory.ts';
 import type { RepairLoss, RepairPermits } from './repair-context.ts';
 import { copyDraft } from './repair-copy.ts';
 import type { DraftChanges } from './repair-draft.ts';
 import { type MendedFinding, type PlanOptions, planRepair, type RepairPlan } from './repair-plan.ts';
-import { refuseSameFile } from './same-file.ts';
+import { refuseParents, refuseSameFile } from './same-file.ts';
 
 /** How an image is repaired. What loses information is done only where an option permits it. */
 export interface RepairOptions extends FileOptions, Watched {
@@ -65,6 +68,11 @@ export interface RepairResult extends ChangedImage {
   readonly findings: readonly CheckFinding[];
   /** True if no errors are left, nor warnings that an option would mend. */
   readonly ok: boolean;
+  /**
+   * The directory that `parentDirs` must have for a copy to be opened; only where its parent is not in its own directory or
+   * below it.
+   */
+  readonly parentDir?: string;
   /** True if `undo` can take it back; false if nothing was changed, or more was cut than is kept. */
   readonly canUndo: boolean;
   /** True if a repair that was begun before was finished first. */
@@ -181,12 +189,38 @@ async function intoFile(
   if (!isOfUse) warnings.push(`nothing can be mended as it is: ${output} is not written`);
   signal?.throwIfAborted();
   const planned = { fileSize: changes.fileSizeAfter, copiedBytes: bytesOf(changes), skippedBytes: 0 };
+  const told = { ...state, ...planned, changed: isChanged, canUndo: false };
+  if (!isOfUse || dryRun === true) return { ...told, warnings };
+  const { warnings: ofParent, ...named } = await nameParent(image, plan, output);
   const beforeCommit = (): Promise<void> => image.watch.check();
-  const isWritten = isOfUse && dryRun !== true;
-  const written = isWritten
-    ? await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit })
-    : undefined;
-  return { ...state, ...planned, ...written, warnings, changed: isChanged, canUndo: false };
+  const copied = await copyDraft(plan.draft, image.shown, output, { ...options, beforeCommit });
+  return { ...told, fileSize: await plan.draft.size(), ...copied, ...named, warnings: [...warnings, ...ofParent] };
+}
+
+/** Has a child name its parent from where the copy will lie, as far as it can be opened there at all. */
+async function nameParent(
+  { shown }: WatchedImage,
+  { draft, after }: RepairPlan,
+  output: string,
+): Promise<Pick<Outcome, 'parentDir' | 'warnings'>> {
+  const { examination, findings } = after;
+  const { type, refusal } = examination;
+  if (type !== 'differencing' || refusal !== undefined || after.storage !== draft) return { warnings: [] };
+  const { links, error } = await walkChain({ storage: draft, path: shown, examination }, { lock: false });
+  const [, ...parents] = links;
+  await closeLinks(parents);
+  const paths = parents.map(({ path }) => path);
+  await refuseParents(paths, output);
+  const [parentPath] = paths;
+  // Where a name is put goes by the blocks, which have to be where they belong.
+  const damage = findings.find(({ severity }) => severity === 'error');
+  const why = damage === undefined ? error?.message : describeFinding(damage);
+  if (parentPath === undefined || damage !== undefined) {
+    return { warnings: await unnamedWarnings(shown, output, why ?? 'it names none') };
+  }
+  await nameParentFrom({ storage: draft, source: shown, output, parentPath });
+  const parentDir = await parentDirectory(output, parentPath);
+  return { ...(parentDir === undefined ? {} : { parentDir }), warnings: [] };
 }
 
 /** What the image is afterwards. */

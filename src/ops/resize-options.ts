@@ -57,6 +57,11 @@ export interface ResizeResult extends ChangedImage {
   readonly freedBlocks: number;
   /** What is left to do inside the guest, one sentence each. */
   readonly guestSteps: readonly string[];
+  /**
+   * The directory that `parentDirs` must have for a new image to be opened; only where its parent is not in its own
+   * directory or below it.
+   */
+  readonly parentDir?: string;
   /** True if `undo` can take it back; false for a new image, and if more was cut than is kept. */
   readonly canUndo: boolean;
   /** True if a resize that was begun before was finished first. */

@@ -14,6 +14,7 @@ import { measureDelta, writeDeltaFile } from './convert-child.ts';
 import { measureDisk, type Written, writeDiskToFile } from './convert-disk.ts';
 import { freeBytesAt, noSpaceError } from './merge-plan.ts';
 import { checkTarget } from './output-file.ts';
+import { parentDirectory } from './parent-directory.ts';
 import type { ContentsPlan } from './resize-contents.ts';
 import type { ResizeOptions } from './resize-options.ts';
 import { leadsToDevice, refuseSameFile } from './same-file.ts';
@@ -32,11 +33,17 @@ export interface OutputInput {
   readonly beforeCommit: () => Promise<void>;
 }
 
+/** What was written to a new file. */
+export interface Resized extends Pick<Written, 'fileSize' | 'copiedBytes' | 'skippedBytes'> {
+  /** The directory that has to be told to open it; only where its parent is not in its own or below it. */
+  readonly parentDir?: string;
+}
+
 /**
  * Writes an image of another size to a new file, of the same type and with the same parent. It gets an identifier of its
  * own, and its blocks lie in a row.
  */
-export async function resizeToNew(input: OutputInput, output: string, options: ResizeOptions): Promise<Written> {
+export async function resizeToNew(input: OutputInput, output: string, options: ResizeOptions): Promise<Resized> {
   const { disk, paths, size, contents, beforeCommit } = input;
   for (const path of paths) await refuseSameFile(path, output);
   if (await leadsToDevice(output)) throw deviceError(output, paths[0] ?? '');
@@ -46,9 +53,11 @@ export async function resizeToNew(input: OutputInput, output: string, options: R
     disk.type === 'differencing'
       ? await childWriter(resized, input, output, options)
       : wholeWriter(resized, disk.type, blockSizeOf(disk), { output, options, beforeCommit });
-  if (options.dryRun === true) return writer.measure();
-  await checkRoom(resized, { output, isChild: disk.type === 'differencing' }, writer);
-  return writer.write();
+  const isChild = disk.type === 'differencing';
+  if (options.dryRun !== true) await checkRoom(resized, { output, isChild }, writer);
+  const { fileSize, copiedBytes, skippedBytes } = await (options.dryRun === true ? writer.measure() : writer.write());
+  const parentDir = isChild && options.dryRun !== true ? await parentDirectory(output, paths[1] ?? '') : undefined;
+  return { fileSize, copiedBytes, skippedBytes, ...(parentDir === undefined ? {} : { parentDir }) };
 }
 
 function deviceError(output: string, path: string): VhdError {

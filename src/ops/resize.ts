@@ -17,7 +17,7 @@ import { type ContentsOptions, type ContentsPlan, planContents } from './resize-
 import { changeInPlace } from './resize-in-place.ts';
 import { checkLimit, openResized, soundImage } from './resize-open.ts';
 import { checkResizeOptions, type ResizeOptions, type ResizeResult, wantedSize } from './resize-options.ts';
-import { resizeToNew } from './resize-output.ts';
+import { type Resized, resizeToNew } from './resize-output.ts';
 
 /**
  * Gives an image another virtual size: in place through one journal, which is kept for `undo`, or as a new image. What it
@@ -91,7 +91,7 @@ interface Decided {
   readonly plan: ContentsPlan;
   readonly told: Pick<Outcome, 'gpt' | 'guestSteps' | 'warnings'>;
   /** What was written to a new image; undefined if it is to be changed in place. */
-  readonly written: Pick<Outcome, 'path' | 'fileSize' | 'copiedBytes' | 'skippedBytes'> | undefined;
+  readonly written: Pick<Outcome, 'path' | keyof Resized> | undefined;
 }
 
 /** Looks at what is on the disk, and writes a new image if that is wanted: both read the image, and its parents. */
@@ -108,12 +108,12 @@ async function withContents(
     const told = { gpt: plan.gpt, guestSteps: guestSteps(plan.contents, disk.size, size), warnings };
     if (output === undefined) return { plan, told, written: undefined };
     const paths = [image.path, ...parentPaths];
-    const { fileSize, copiedBytes, skippedBytes } = await resizeToNew(
+    const written = await resizeToNew(
       { disk, paths, size, contents: plan, beforeCommit: checkUnchanged },
       output,
       options,
     );
-    return { plan, told, written: { path: output, fileSize, copiedBytes, skippedBytes } };
+    return { plan, told, written: { path: output, ...written } };
   } finally {
     await disk.close();
   }

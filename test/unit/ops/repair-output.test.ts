@@ -1,7 +1,11 @@
 // `repair` into a new file: what it takes the place of goes only for something better.
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { openVhd } from '../../../src/open.ts';
+import { compact } from '../../../src/ops/compact.ts';
+import { createImage } from '../../../src/ops/create.ts';
 import { repair } from '../../../src/ops/repair.ts';
+import { resize } from '../../../src/ops/resize.ts';
 import { buildImage, type ImageShape } from '../../support/build-image.ts';
 import { firstDifference } from '../../support/bytes.ts';
 import { u32, withEntry, withFooters } from '../../support/defects-edits.ts';
@@ -49,5 +53,62 @@ describe('a repaired copy', () => {
     const result = await repair(image, { output, force: true });
     expect(result).toMatchObject({ path: output, changed: true, ok: false, warnings: [] });
     expect(firstDifference(await readFile(output), HOPELESS)).toBe(-1);
+  });
+});
+
+describe('a copy of a child in another directory', () => {
+  /** A child without the copy of its footer, beside its parent. */
+  async function family(name: string): Promise<{ parent: string; child: string; elsewhere: string }> {
+    const [home, elsewhere] = [folder.file(name), folder.file(`${name}-elsewhere`)];
+    await mkdir(home);
+    await mkdir(elsewhere);
+    const [parent, child] = [`${home}/parent.vhd`, `${home}/child.vhd`];
+    await writeFile(parent, SOUND);
+    await createImage(child, { parent });
+    const bytes = await readFile(child);
+    await writeFile(child, bytes.fill(0, 0, 512));
+    return { parent, child, elsewhere };
+  }
+
+  it('names its parent from there, as those of compact and resize do, and tells where that is', async () => {
+    const { parent, child, elsewhere } = await family('named');
+    const [mended, compacted, resized] = ['mended', 'compacted', 'resized'].map((name) => `${elsewhere}/${name}.vhd`);
+    const parentDir = folder.file('named');
+    const result = await repair(child, { output: mended ?? '' });
+    expect(result).toMatchObject({ path: mended, ok: true, warnings: [], parentDir });
+    expect((await readFile(mended ?? '')).length).toBe(result.fileSize);
+    expect(await compact(child, { output: compacted ?? '' })).toMatchObject({ parentDir });
+    expect(await resize(child, { output: resized ?? '', size: 8 * BLOCK })).toMatchObject({ parentDir });
+    for (const path of [mended, compacted, resized]) {
+      await using disk = await openVhd(path ?? '', { parentDirs: [parentDir] });
+      expect(
+        Buffer.compare(
+          await disk.readBytes(0, 3 * BLOCK),
+          Buffer.alloc(3 * BLOCK).map((_, at) => Math.floor(at / BLOCK) + 1),
+        ),
+      ).toBe(0);
+    }
+    const beside = await repair(child, { output: `${parentDir}/copy.vhd` });
+    expect(beside.parentDir).toBeUndefined();
+    await expect(repair(child, { output: parent, force: true })).rejects.toMatchObject({ code: 'ERR_VHD_SAME_FILE' });
+  });
+
+  it('is said to name it as before where it is not there', async () => {
+    const { parent, child, elsewhere } = await family('orphan');
+    await rename(parent, folder.file('gone.vhd'));
+    const told = expect.stringMatching(/^the copy names its parent as from the directory of the image/) as string;
+    expect((await repair(child, { output: `${elsewhere}/mended.vhd` })).warnings).toEqual([told]);
+    expect((await compact(child, { output: `${elsewhere}/compacted.vhd` })).warnings).toContainEqual(told);
+    expect((await repair(child, { output: folder.file('orphan/beside.vhd') })).warnings).toEqual([]);
+  });
+
+  it('is said to name it as before where blocks are not where they belong', async () => {
+    const { child, elsewhere } = await family('damaged');
+    const bytes = await readFile(child);
+    bytes.writeUInt32BE(1_000_000, Number(bytes.readBigUInt64BE(512 + 16)));
+    await writeFile(child, bytes);
+    const { warnings, findings } = await repair(child, { output: `${elsewhere}/mended.vhd` });
+    expect(findings.map(({ rule }) => rule)).toContain('bat.out-of-file');
+    expect(warnings).toEqual([expect.stringMatching(/^the copy names its parent as from .*a block lies past the end/)]);
   });
 });

@@ -24,9 +24,8 @@ export interface ChildCopy {
  * written to since is still told from one that was not.
  */
 export async function nameParentFrom({ storage, source, output, parentPath }: ChildCopy): Promise<void> {
+  if (await isSameDirectory(source, output)) return;
   const target = await followLinks(output);
-  const [from, to] = await Promise.all([source, target].map((path) => realpath(dirname(resolve(path)))));
-  if (from === to) return;
   const examination = await examine(storage);
   const { footer, header, virtualSize } = examination;
   if (footer === undefined || header === undefined || virtualSize === undefined) {
@@ -36,4 +35,21 @@ export async function nameParentFrom({ storage, source, output, parentPath }: Ch
   const reference = await parentReferenceFor(target, parentPath, { uniqueId, timestamp });
   const { writes } = await planRelink({ ...examination, storage, footer, header, virtualSize }, reference);
   for (const { offset, after } of writes) await storage.write(after, offset);
+}
+
+/**
+ * What to say of a copy whose names of its parent stay as they are: in another directory than that of the image they lead
+ * elsewhere.
+ * @param why what kept it from naming the parent from there, half a sentence
+ * @returns nothing where it lies in the directory of the image
+ */
+export async function unnamedWarnings(source: string, output: string, why: string): Promise<string[]> {
+  if (await isSameDirectory(source, output)) return [];
+  return [`the copy names its parent as from the directory of the image, and perhaps does not find it: ${why}`];
+}
+
+async function isSameDirectory(source: string, output: string): Promise<boolean> {
+  const target = await followLinks(output);
+  const [from, to] = await Promise.all([source, target].map((path) => realpath(dirname(resolve(path)))));
+  return from === to;
 }
