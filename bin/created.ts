@@ -1,4 +1,3 @@
-import { extname } from 'node:path';
 import { isNamedLikeLink } from '../src/open-recognise.ts';
 import { type CreateImageResult, createImage } from '../src/ops/create.ts';
 import { type BreakingFlags, guardChildren } from './breaking-children.ts';
@@ -9,7 +8,7 @@ import { type ParentFlags, parentOptions } from './input-options.ts';
 import { jsonText, type Row, summaryText } from './report.ts';
 import type { Session } from './session.ts';
 import { formatExactly } from './sizes.ts';
-import { geometryWarnings, parentWarnings } from './target.ts';
+import { checkVhdName, geometryWarnings, parentWarnings } from './target.ts';
 
 /** What is to be made, and for which verb. */
 export interface ToMake extends ImageFlags, LongFlags, ParentFlags, BreakingFlags {
@@ -26,7 +25,7 @@ export async function makeImage(session: Session, image: string, wanted: ToMake)
   if (image === '-') {
     throw new UsageError(`${wanted.verb}: expected the name of a file, found -`, 'vhd convert writes images to a pipe');
   }
-  checkName(image, wanted.verb);
+  checkVhdName(image, wanted.verb);
   if (wanted.type !== 'fixed' && wanted.preallocate === true) {
     throw new UsageError(
       `--preallocate: a ${wanted.type} disk takes room as it is written`,
@@ -60,15 +59,6 @@ async function guardReplaced(session: Session, image: string, wanted: ToMake): P
   await guardChildren([image], wanted, session.io.signal).catch((error: unknown) => {
     return refuseForChain(error, [parent], image, wanted);
   });
-}
-
-/** What is made is a VHD: a name that says otherwise would be held against it by every verb that opens it. */
-function checkName(image: string, verb: string): void {
-  const extension = extname(image).toLowerCase();
-  if (!['.raw', '.img', '.dd', '.bin', '.iso', '.vhdx', '.avhdx', '.qcow2', '.vmdk', '.vdi'].includes(extension)) {
-    return;
-  }
-  throw new UsageError(`it is named ${extension}, and ${verb} makes VHDs`, 'name it .vhd', image);
 }
 
 /** A child is kept from harm whatever it is called, and shown with its relatives only under some names. */

@@ -87,6 +87,27 @@ export function nameWarnings(target: string, type: TargetType): string[] {
   return [`${target}: it is named ${extension}, but it is a ${type === 'raw' ? 'raw image' : `${type} VHD`}`];
 }
 
+/**
+ * Refuses a name for what is to be a VHD that says otherwise: it would be held against it by every verb that opens it.
+ * @param verb the one that makes it
+ * @param way what to do instead
+ * @throws UsageError
+ */
+export function checkVhdName(target: string, verb: string, way = 'name it .vhd'): void {
+  checkNamed(target);
+  const extension = extname(target).toLowerCase();
+  if (extension !== '.iso' && nameWarnings(target, 'dynamic').length === 0) return;
+  throw new UsageError(`it is named ${extension}, and ${verb} makes VHDs`, way, target);
+}
+
+/**
+ * Refuses an empty name, as of a variable of the shell that is not set.
+ * @throws UsageError
+ */
+export function checkNamed(target: string): void {
+  if (target === '') throw new UsageError('the new image has no name: expected one, found nothing', 'name it .vhd');
+}
+
 /** What to say about a geometry that reaches past the end of the disk. */
 export function geometryWarnings(geometry: Geometry | undefined, size: number, path: string): string[] {
   if (geometry === undefined || geometryByteLength(geometry) <= size) return [];

@@ -1,6 +1,11 @@
+import { extname } from 'node:path';
 import type { Command } from 'commander';
+import { examine } from '../../src/disk/recognise.ts';
+import { shellPath } from '../../src/format/shell.ts';
+import { recognise } from '../../src/open-recognise.ts';
 import { compact } from '../../src/ops/compact.ts';
 import type { CompactOptions, CompactResult } from '../../src/ops/compact-options.ts';
+import { FileStorage } from '../../src/storage/file.ts';
 import { compactText } from '../compact-text.ts';
 import { UsageError } from '../errors.ts';
 import { addExamples, addLongFlags, type LongFlags, oneOf } from '../flags.ts';
@@ -9,7 +14,7 @@ import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
-import { parentWarnings } from '../target.ts';
+import { checkNamed, checkVhdName, nameWarnings, parentWarnings, typeOfName } from '../target.ts';
 
 interface Flags extends LongFlags, ParentFlags {
   readonly output?: string | undefined;
@@ -47,6 +52,7 @@ async function compactVerb(session: Session, image: string, flags: Flags): Promi
   if (output === undefined && force === true) {
     throw new UsageError('--force: is for -o, and in place nothing is replaced', 'leave it away');
   }
+  if (output !== undefined) await checkName(image, output, from);
   session.files = { input: image, output: output ?? image };
   const heard = new HeardWarnings();
   const progress = new ProgressDisplay(session, flags);
@@ -68,4 +74,28 @@ async function compactVerb(session: Session, image: string, flags: Flags): Promi
   if (session.isJson) {
     await session.print(jsonText('compact', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
   } else if (flags.quiet !== true) await session.print(compactText(result, { isDryRun, isCopy: output !== undefined }));
+}
+
+/** A copy is of the kind of the image, and has to be named like that. */
+async function checkName(image: string, output: string, from: Flags['from']): Promise<void> {
+  checkNamed(output);
+  const kind = from ?? (await kindOf(image).catch(() => undefined));
+  const other = `vhd convert ${shellPath(image)} ${shellPath(output)}`;
+  if (kind === 'vhd') {
+    checkVhdName(output, 'compact', typeOfName(output) === 'raw' ? `name it .vhd; or ${other}` : undefined);
+  } else if (kind === 'raw' && nameWarnings(output, 'raw').length > 0) {
+    const isVhd = typeOfName(output) !== undefined;
+    const way = `name it .raw${isVhd ? `; or ${other}` : ''}`;
+    throw new UsageError(`it is named ${extname(output)}, and compact makes of a raw image a raw one`, way, output);
+  }
+}
+
+/** What cannot be opened or told is told of by who compacts it. */
+async function kindOf(image: string): Promise<'raw' | 'vhd'> {
+  const storage = await FileStorage.open(image);
+  try {
+    return await recognise(storage, await examine(storage));
+  } finally {
+    await storage.close();
+  }
 }

@@ -1,4 +1,3 @@
-import { extname } from 'node:path';
 import type { Command } from 'commander';
 import { shellPath } from '../../src/format/shell.ts';
 import { merge } from '../../src/ops/merge.ts';
@@ -12,7 +11,7 @@ import { HeardWarnings } from '../opened.ts';
 import { ProgressDisplay } from '../progress.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
-import { typeOfName } from '../target.ts';
+import { checkVhdName, typeOfName } from '../target.ts';
 
 interface Flags extends ParentFlags, LongFlags, BreakingFlags {
   readonly bitmap?: 'honour' | 'ignore' | undefined;
@@ -88,9 +87,10 @@ function checkFlags(child: string, { output, deleteMerged, force }: Flags): void
       `vhd convert ${shellPath(child)} - flattens to a pipe`,
     );
   }
-  if (output !== undefined && typeOfName(output) === 'raw') {
-    const way = `name it .vhd; or vhd convert ${shellPath(child)} ${shellPath(output)}`;
-    throw new UsageError(`it is named ${extname(output)}, and merge makes VHDs`, way, output);
+  if (output !== undefined) {
+    const isRaw = typeOfName(output) === 'raw';
+    const second = isRaw ? `; or vhd convert ${shellPath(child)} ${shellPath(output)}` : '';
+    checkVhdName(output, 'merge', `name it .vhd${second}`);
   }
   if (output !== undefined && deleteMerged === true) {
     throw new UsageError('--delete-merged: with -o nothing else is changed', 'leave one of them away');

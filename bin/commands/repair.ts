@@ -9,7 +9,7 @@ import { ProgressDisplay } from '../progress.ts';
 import { repairText } from '../repair-text.ts';
 import { jsonText } from '../report.ts';
 import type { Session } from '../session.ts';
-import { parentWarnings } from '../target.ts';
+import { checkVhdName, parentWarnings } from '../target.ts';
 
 interface Flags extends LongFlags, BreakingFlags {
   readonly dryRun?: boolean | undefined;
@@ -50,10 +50,7 @@ export function declare(command: Command, session: Session): void {
 
 async function repairVerb(session: Session, image: string, flags: Flags): Promise<void> {
   const { output } = flags;
-  if (image === '-' || output === '-') throw new UsageError('repair needs files: expected the name of one, found -');
-  if (output === undefined && flags.force === true) {
-    throw new UsageError('--force: is for -o, and in place nothing is replaced', 'leave it away');
-  }
+  checkFlags(image, flags);
   session.files = { input: image, output: output ?? image };
   const heard = new HeardWarnings();
   const progress = new ProgressDisplay(session, flags);
@@ -72,6 +69,14 @@ async function repairVerb(session: Session, image: string, flags: Flags): Promis
     await session.print(jsonText('repair', { ...result, warnings, ...(isDryRun ? { dryRun: true } : {}) }));
   } else if (flags.quiet !== true) await session.print(repairText(result, { source: image, options }));
   if (!result.ok) session.exitWith(1);
+}
+
+function checkFlags(image: string, { output, force }: Flags): void {
+  if (image === '-' || output === '-') throw new UsageError('repair needs files: expected the name of one, found -');
+  if (output === undefined && force === true) {
+    throw new UsageError('--force: is for -o, and in place nothing is replaced', 'leave it away');
+  }
+  if (output !== undefined) checkVhdName(output, 'repair');
 }
 
 function optionsOf(session: Session, flags: Flags, heard: HeardWarnings, progress: ProgressDisplay): RepairOptions {

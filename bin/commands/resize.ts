@@ -1,4 +1,3 @@
-import { extname } from 'node:path';
 import type { Command } from 'commander';
 import { shellPath } from '../../src/format/shell.ts';
 import { readJournal } from '../../src/open-journal.ts';
@@ -14,7 +13,7 @@ import { jsonText } from '../report.ts';
 import { resizeText } from '../resize-text.ts';
 import type { Session } from '../session.ts';
 import { parseBytes, parseDiskSize } from '../sizes.ts';
-import { nameWarnings, parentWarnings, typeOfName } from '../target.ts';
+import { checkVhdName, parentWarnings, typeOfName } from '../target.ts';
 
 interface Flags extends ParentFlags, LongFlags, BreakingFlags {
   readonly round?: number | undefined;
@@ -92,14 +91,12 @@ function checkFlags(image: string, { output, force }: Flags): void {
   if (output === undefined && force === true) {
     throw new UsageError('--force: is for -o, and in place nothing is replaced', 'leave it away');
   }
-  // A name that says nothing is as good as any; one of another format misleads.
-  if (output !== undefined && nameWarnings(output, 'dynamic').length > 0) {
+  if (output !== undefined) {
     const isRaw = typeOfName(output) === 'raw';
     const second = isRaw
       ? `, and vhd convert ${shellPath(image)} ${shellPath(output)}`
       : '; other programs make that of it';
-    const way = `name it .vhd; or resize it${second}`;
-    throw new UsageError(`it is named ${extname(output)}, and resize makes VHDs`, way, output);
+    checkVhdName(output, 'resize', `name it .vhd; or resize it${second}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { DISK_TYPE } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import { checkJournal, type Journal, readJournal } from '../open-journal.ts';
 import { parentReferenceFor } from '../open-parent-reference.ts';
-import { type FileOptions, openWritableFile } from '../open-source.ts';
+import { type FileOptions, openFile } from '../open-source.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { performJournal, removeJournal } from './journal.ts';
 import { finishBegun } from './journal-begun.ts';
@@ -101,9 +101,9 @@ export async function relinkUnlooped(childPath: string, options: RelinkOptions):
 }
 
 async function relinkImage(childPath: string, options: RelinkOptions, mayLoop: boolean): Promise<RelinkResult> {
-  const { parent, lock, onWarning } = options;
+  const { parent, lock, onWarning, dryRun } = options;
   const path = await realpath(childPath);
-  const storage = await openWritableFile(path, { lock, onWarning });
+  const storage = await openFile(path, { lock, onWarning, writable: dryRun !== true });
   try {
     checkFile(storage, childPath);
     const child: OpenImage = { storage, path, shown: childPath };

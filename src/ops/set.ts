@@ -9,7 +9,7 @@ import { remedyFor, shellPath } from '../format/shell.ts';
 import { DISK_TYPE, FOOTER_BYTES, type VhdType } from '../format/spec.ts';
 import { formatUuid } from '../format/uuid.ts';
 import type { Journal } from '../open-journal.ts';
-import { type FileOptions, openWritableFile } from '../open-source.ts';
+import { type FileOptions, openFile } from '../open-source.ts';
 import type { ChangedImage } from './changed-image.ts';
 import { refuseBreakingChildren } from './children.ts';
 import { keepForUndo, performJournal } from './journal.ts';
@@ -81,7 +81,8 @@ export async function setIdentity(path: string, options: SetOptions): Promise<Se
   const fieldsOf = fieldReader(options);
   const start = performance.now();
   const real = await realpath(path);
-  const storage = await openWritableFile(real, options);
+  const { lock, onWarning, dryRun } = options;
+  const storage = await openFile(real, { lock, onWarning, writable: dryRun !== true });
   try {
     const image = { storage, path: real, shown: path };
     const begun = await finishBegun(image, 'set', { mayFinish: options.dryRun !== true, journal: 'kept' });

@@ -10,7 +10,7 @@ import {
   readJournal,
   readUndo,
 } from '../open-journal.ts';
-import { type FileOptions, openWritableFile } from '../open-source.ts';
+import { type FileOptions, openFile } from '../open-source.ts';
 import type { FileStorage } from '../storage/file.ts';
 import type { ChangedImage } from './changed-image.ts';
 import { refuseBreakingChildren } from './children.ts';
@@ -48,7 +48,8 @@ export async function undo(path: string, options: UndoOptions = {}): Promise<Und
   checkBooleans(options, ['dryRun', 'allowBreakingChildren', 'lock']);
   const start = performance.now();
   const real = await realpath(path);
-  const storage = await openWritableFile(real, options);
+  const { lock, onWarning, dryRun } = options;
+  const storage = await openFile(real, { lock, onWarning, writable: dryRun !== true });
   try {
     const pending = await readJournal(real);
     const journal = pending ?? (await readUndo(real));

@@ -82,6 +82,14 @@ describe('vhd compact', () => {
     expect((await check(path, { deep: true })).findings).toEqual([]);
   });
 
+  it('names a copy as the image is: what is raw stays raw', async () => {
+    const path = temp.file('plain.raw');
+    await writeFile(path, new Uint8Array(65_536));
+    expect((await vhd(['compact', path, '-o', temp.file('copy.raw')])).code).toBe(0);
+    const { code, stderr } = await vhd(['compact', path, '-o', temp.file('copy.vhd')]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining('compact makes of a raw image a raw one')]);
+  });
+
   it('says what it could not see, and the command for the guest', async () => {
     const path = temp.file('fat.raw');
     await using file = await open(path, 'w+');

@@ -2,6 +2,7 @@ import { copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Disk } from '../../src/disk/disk.ts';
 import { openDisk } from '../../src/open.ts';
+import { undoPath } from '../../src/open-journal.ts';
 import { pattern } from '../support/bytes.ts';
 import { vhd } from '../support/cli.ts';
 import { whyNoLocks } from '../support/locks.ts';
@@ -33,6 +34,24 @@ afterEach(async () => {
 async function hold(path: string, writable: boolean): Promise<void> {
   disks.push((await openDisk(path, { writable })).disk);
 }
+
+describe('a dry run of what changes an image', () => {
+  it.skipIf(noLocks !== undefined)('only reads it: others may read it meanwhile', async () => {
+    const child = folder.file('dry-child.vhd');
+    await vhd(['snapshot', image, child, '--force']);
+    await vhd(['set', child, '--creator', 'abcd']);
+    await hold(child, false);
+    for (const args of [
+      ['set', child, '--creator', 'efgh'],
+      ['undo', child],
+      ['relink', child, '--parent', image],
+    ]) {
+      expect(await vhd([...args, '--dry-run'])).toMatchObject({ code: 0, stderr: '' });
+      expect((await vhd(args)).stderr).toContain(READING);
+    }
+    for (const path of [child, undoPath(child)]) await rm(path);
+  });
+});
 
 const WRITING = 'it is in use: another program, or another opening in this one, is writing to it';
 const READING = 'it is in use: another program, or another opening in this one, is reading it';

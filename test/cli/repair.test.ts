@@ -97,6 +97,21 @@ describe('vhd repair', () => {
     expect(stdout).toContain(all);
   });
 
+  it.each(['new.raw', 'new.vhdx', 'new.iso'])('refuses to name a VHD %s', async (name) => {
+    const { path } = await damaged('start-footer-zeroed', 'misnamed');
+    for (const args of [
+      ['repair', path],
+      ['compact', path],
+      ['resize', path, '1G'],
+      ['merge', path],
+    ]) {
+      const { code, stderr } = await vhd([...args, '-o', folder.file(name)]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`${args[0] ?? ''} makes VHDs`)]);
+      expect((await vhd([...args, '-o', ''])).stderr).toContain('the new image has no name');
+    }
+    expect((await readdir(folder.path)).filter((file) => file.startsWith('new.'))).toEqual([]);
+  });
+
   it('cannot be undone when the image was written to since', async () => {
     const { path } = await damaged('start-footer-zeroed');
     await vhd(['repair', path]);
