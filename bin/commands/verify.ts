@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
 import { warningsOf } from '../../src/format/rules.ts';
 import { openDisk } from '../../src/open.ts';
-import { type Manifest, manifestFor, readManifests } from '../../src/ops/manifest.ts';
+import type { Manifest } from '../../src/ops/manifest.ts';
+import { readManifestFor } from '../../src/ops/manifest-choice.ts';
 import { readWatched } from '../../src/ops/source-change.ts';
 import { verifyDisk } from '../../src/ops/verify.ts';
 import { streamSource } from '../endpoints.ts';
@@ -73,5 +74,5 @@ async function verify(session: Session, { image, manifest }: Names, flags: Flags
 async function readManifest(session: Session, { image, manifest: name }: Names): Promise<Manifest> {
   const { signal } = session.io;
   const source = (await streamSource(session, name)) ?? createReadStream(name, { signal });
-  return manifestFor(await readManifests(source as AsyncIterable<Uint8Array>, name), image, name);
+  return await readManifestFor(source as AsyncIterable<Uint8Array>, image, name);
 }

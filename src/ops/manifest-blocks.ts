@@ -1,9 +1,12 @@
+import { createHash, type Hash } from 'node:crypto';
 import { type BlockHash, HASH_BLOCK_BYTES } from './hash.ts';
 
 const HASH_BYTES = 32;
 /** Index of the block in four bytes, and its hash. */
 const RECORD_BYTES = 4 + HASH_BYTES;
 const CHUNK_RECORDS = 4096;
+/** The first chunk begins so small and doubles up to the size of the others: a file may have many manifests of few blocks. */
+const FIRST_RECORDS = 4;
 
 /** Hashes of blocks in ascending order, to be gone through. An array is one too. */
 export interface BlockList extends Iterable<BlockHash> {
@@ -23,11 +26,24 @@ export class PackedBlocks implements BlockList {
   /** Adds a block that has been checked: its start is a multiple of 2 MiB below 2^53. */
   add({ start, sha256 }: BlockHash): void {
     const offset = (this.#length % CHUNK_RECORDS) * RECORD_BYTES;
-    if (offset === 0) this.#chunks.push(Buffer.alloc(CHUNK_RECORDS * RECORD_BYTES));
-    const chunk = this.#chunks.at(-1);
-    chunk?.writeUInt32LE(start / HASH_BLOCK_BYTES, offset);
-    chunk?.write(sha256, offset + 4, 'hex');
+    const chunk = this.#chunkWith(offset);
+    chunk.writeUInt32LE(start / HASH_BLOCK_BYTES, offset);
+    chunk.write(sha256, offset + 4, 'hex');
     this.#length++;
+  }
+
+  /** The last chunk, with room at an offset. */
+  #chunkWith(offset: number): Buffer {
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && offset > 0 && offset < last.length) return last;
+    if (last === undefined || offset === 0) {
+      const chunk = Buffer.alloc((last === undefined ? FIRST_RECORDS : CHUNK_RECORDS) * RECORD_BYTES);
+      this.#chunks.push(chunk);
+      return chunk;
+    }
+    const larger = Buffer.concat([last], 2 * last.length);
+    this.#chunks[this.#chunks.length - 1] = larger;
+    return larger;
   }
 
   *[Symbol.iterator](): Generator<BlockHash> {
@@ -86,6 +102,28 @@ export class BlockChecker {
       index++;
     }
     return this.#mismatch;
+  }
+}
+
+/** Zeros that are hashed in one go between two sums that are kept. */
+const ZEROS: Uint8Array = new Uint8Array(8192);
+
+/** The hashes of blocks of zeros, of any length: what is the same in all of them is hashed once. */
+export class ZeroHashes {
+  /** Sums over 0, 8192, 16384… zeros. */
+  readonly #sums: Hash[] = [];
+
+  /** The SHA-256, in hex, of so many zeros. */
+  of(byteLength: number): string {
+    const index = Math.floor(byteLength / ZEROS.length);
+    let sum = this.#sums.at(-1) ?? createHash('sha256');
+    if (this.#sums.length === 0) this.#sums.push(sum);
+    while (this.#sums.length <= index) {
+      sum = sum.copy().update(ZEROS);
+      this.#sums.push(sum);
+    }
+    const rest = ZEROS.subarray(0, byteLength % ZEROS.length);
+    return (this.#sums[index] ?? sum).copy().update(rest).digest('hex');
   }
 }
 

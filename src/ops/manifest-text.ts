@@ -6,12 +6,15 @@ export interface ManifestParts {
   readonly blocks: (items: readonly unknown[]) => void;
   /** An object of JSON, its list `blocks` being empty if its items were handed on. `line` is the one it begins in. */
   readonly object: (value: unknown, line: number) => void;
-  /** Something that is none of these. To throw. */
-  readonly fault: (line: number) => never;
+  /** Something that is none of these, in the object or line that begins in `line`; `found` says what, if known. To throw. */
+  readonly fault: (line: number, found?: string) => never;
 }
 
 /** About as many characters of the list are parsed at once. */
 const BATCH_CHARACTERS = 32 * 1024;
+/** What else there is, a line too, is parsed in one go, and takes thirty times its size while it is. */
+const MAX_CHARACTERS = 1024 * 1024;
+const MAX_DEPTH = 8;
 /** The end of what stands before the list. Within a text a quotation mark has a backslash before it. */
 const BEFORE_LIST = /[{,]\s*"blocks"\s*:\s*$/;
 const BEFORE_LIST_CHARACTERS = 64;
@@ -115,6 +118,7 @@ export class ManifestText {
 
   #open(text: string, index: number, code: number): void {
     this.#depth++;
+    if (this.#depth > MAX_DEPTH) this.#parts.fault(this.#line, `more than ${MAX_DEPTH} levels of lists and objects`);
     if (this.#depth !== 2 || code !== OPEN_LIST) return;
     const near = text.slice(Math.max(this.#from, index - BEFORE_LIST_CHARACTERS), index);
     if (!BEFORE_LIST.test(this.#tail + near)) return;
@@ -158,6 +162,7 @@ export class ManifestText {
   #keep(text: string, end: number): void {
     const more = text.slice(this.#from, end);
     this.#kept += more;
+    if (this.#kept.length > MAX_CHARACTERS) this.#parts.fault(this.#line, 'more than 1 MiB that is no list of blocks');
     this.#tail = (this.#tail + more.slice(-BEFORE_LIST_CHARACTERS)).slice(-BEFORE_LIST_CHARACTERS);
     this.#from = end;
   }

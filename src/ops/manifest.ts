@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
-import { basename } from 'node:path';
 import { TextDecoder } from 'node:util';
 import { VhdError } from '../errors.ts';
 import { quote } from '../format/bytes.ts';
 import { type DiskHash, HASH_BLOCK_BYTES, HASH_SCHEMA, RootDigest } from './hash.ts';
-import { BlockChecker, type BlockList, isByteCount, isObject } from './manifest-blocks.ts';
+import { BlockChecker, type BlockList, isByteCount, isObject, ZeroHashes } from './manifest-blocks.ts';
 import { ManifestText } from './manifest-text.ts';
 
 /** Larger manifests are refused: those of the largest dynamic disks have 110 MB. */
@@ -46,24 +44,41 @@ export function hasBlocks(manifest: ListedHash | Pick<PlainManifest, 'sha256'>):
  * @throws VhdError `ERR_VHD_MANIFEST` for anything else, `ERR_VHD_LIMIT` above 128 MiB
  */
 export function decodeManifests(bytes: Uint8Array, name = 'the manifest'): Manifest[] {
-  const reader = new ManifestReader(name);
+  const found: Manifest[] = [];
+  const reader = new ManifestReader(name, (manifest) => found.push(manifest));
   reader.push(bytes);
-  return reader.end();
+  reader.end();
+  return found;
 }
 
+/** Where the bytes of manifests come from: a stream, or pieces in memory. */
+export type ManifestSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /**
- * The same for a file that comes in pieces, a stream for instance, of which no more is held than 36 bytes for each block.
+ * The same for a file that comes in pieces, a stream for instance. What is held of it are the manifests: 36 bytes for each
+ * block, and some hundred bytes for each object or line. `readManifestFor` holds those alone that may be the one.
  * @param source its bytes
  * @param name what to call it in errors
  * @throws VhdError as {@link decodeManifests}; what the source throws
  */
-export async function readManifests(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  name = 'the manifest',
-): Promise<Manifest[]> {
-  const reader = new ManifestReader(name);
+export async function readManifests(source: ManifestSource, name = 'the manifest'): Promise<Manifest[]> {
+  const found: Manifest[] = [];
+  await readEachManifest(source, name, (manifest) => found.push(manifest));
+  return found;
+}
+
+/**
+ * The same, handing on each manifest when it is read and checked: those behind it may still be damaged.
+ * @throws VhdError as {@link decodeManifests}; what the source throws
+ */
+export async function readEachManifest(
+  source: ManifestSource,
+  name: string,
+  take: (manifest: Manifest) => void,
+): Promise<void> {
+  const reader = new ManifestReader(name, take);
   for await (const bytes of source) reader.push(bytes);
-  return reader.end();
+  reader.end();
 }
 
 /** So much of a file that is in memory becomes text at once. */
@@ -73,26 +88,24 @@ const PIECE_BYTES = 64 * 1024;
 class ManifestReader {
   readonly #name: string;
   readonly #text: ManifestText;
-  readonly #found: Manifest[] = [];
+  readonly #take: (manifest: Manifest) => void;
+  readonly #zeroHashes = new ZeroHashes();
+  #count = 0;
   #decoder: TextDecoder | undefined;
   #head: Uint8Array = new Uint8Array(0);
   #byteLength = 0;
   #blocks = new BlockChecker();
 
-  constructor(name: string) {
+  constructor(name: string, take: (manifest: Manifest) => void) {
     this.#name = name;
+    this.#take = take;
     this.#text = new ManifestText({
-      line: (text, line) => this.#found.push(plainManifestOf(text) ?? this.#fault(line)),
+      line: (text, line) => this.#handOn(plainManifestOf(text) ?? this.#fault(line)),
       blocks: (items) => {
         for (const item of items) this.#blocks.add(item);
       },
-      object: (value, line) => {
-        // Where it is the first, nobody counts lines.
-        const where = this.#found.length === 0 ? '' : `line ${line}: `;
-        this.#found.push(manifestOf(value, this.#blocks, name, where));
-        this.#blocks = new BlockChecker();
-      },
-      fault: (line) => this.#fault(line),
+      object: (value, line) => this.#takeObject(value, line),
+      fault: (line, found) => this.#fault(line, found),
     });
   }
 
@@ -104,11 +117,10 @@ class ManifestReader {
     }
   }
 
-  end(): Manifest[] {
+  end(): void {
     this.#push(new Uint8Array(0), true);
     this.#text.end();
-    if (this.#found.length === 0) throw manifestError(this.#name, 'a manifest', 'an empty file');
-    return this.#found;
+    if (this.#count === 0) throw manifestError(this.#name, 'a manifest', 'an empty file');
   }
 
   /** The first two bytes tell the encoding. */
@@ -131,26 +143,27 @@ class ManifestReader {
     }
   }
 
-  #fault(line: number): never {
-    throw manifestError(this.#name, 'JSON of vhd hash, or lines of sha256sum', `something else in line ${line}`);
+  #takeObject(value: unknown, line: number): void {
+    // Where it is the first, nobody counts lines.
+    const where = this.#count === 0 ? '' : `line ${line}: `;
+    const fail = (expected: string, found: unknown): never => {
+      throw manifestError(this.#name, expected, described(found), where);
+    };
+    const manifest = manifestOf(value, this.#blocks, fail);
+    const zeros = firstBlockOfZeros(manifest, this.#zeroHashes);
+    if (zeros !== undefined) fail(`block ${zeros} not to be all zeros`, 'the hash of zeros');
+    this.#blocks = new BlockChecker();
+    this.#handOn(manifest);
   }
-}
 
-/**
- * The manifest that is about an image: the only one there is; of several the one with its path, or else its name.
- * @throws VhdError `ERR_VHD_MANIFEST` if there is none, or more than one
- */
-export function manifestFor(manifests: readonly Manifest[], image: string, name = 'the manifest'): Manifest {
-  const isNamed = ({ path }: Manifest): boolean => path !== null && basename(path) === basename(image);
-  const candidates = [
-    manifests,
-    manifests.filter(({ path }) => path === image),
-    manifests.filter((manifest) => isNamed(manifest)),
-  ];
-  const [found] = candidates.find((some) => some.length === 1) ?? [];
-  if (found !== undefined) return found;
-  const count = manifests.filter((manifest) => isNamed(manifest)).length;
-  throw manifestError(name, `one entry for ${quote(basename(image))}`, `${count} among ${manifests.length}`);
+  #handOn(manifest: Manifest): void {
+    this.#count++;
+    this.#take(manifest);
+  }
+
+  #fault(line: number, found = 'something else'): never {
+    throw manifestError(this.#name, 'JSON of vhd hash, or lines of sha256sum', `${found} in line ${line}`);
+  }
 }
 
 function tooLargeError(name: string): VhdError {
@@ -162,7 +175,8 @@ function tooLargeError(name: string): VhdError {
   });
 }
 
-function manifestError(name: string, expected: string, found: string, where = ''): VhdError {
+/** What is said of a file that is no manifest. */
+export function manifestError(name: string, expected: string, found: string, where = ''): VhdError {
   return new VhdError('ERR_VHD_MANIFEST', `${where}not an intact manifest: expected ${expected}, found ${found}`, {
     storage: name,
     expected,
@@ -181,11 +195,10 @@ function plainManifestOf(line: string): PlainManifest | undefined {
 
 const UNESCAPED: Readonly<Record<string, string>> = { '\\': '\\', n: '\n', r: '\r' };
 
+type Fail = (expected: string, found: unknown) => never;
+
 /** Checks one object of JSON; the blocks in it were taken out of it unless its list is written in another way. */
-function manifestOf(value: unknown, checker: BlockChecker, name: string, where: string): BlockManifest {
-  const fail = (expected: string, found: unknown): never => {
-    throw manifestError(name, expected, described(found), where);
-  };
+function manifestOf(value: unknown, checker: BlockChecker, fail: Fail): BlockManifest {
   const fields: Readonly<Record<string, unknown>> = isObject(value) ? value : fail('an object', value);
   const { schema, path = null, virtualSize, blockSize, root, blocks: others } = fields;
   if (schema !== HASH_SCHEMA) fail(`schema '${HASH_SCHEMA}'`, schema);
@@ -197,31 +210,27 @@ function manifestOf(value: unknown, checker: BlockChecker, name: string, where: 
   const { blocks } = checker;
   const mismatch = checker.mismatchFor(virtualSize);
   if (mismatch !== undefined) fail(mismatch.expected, mismatch.found);
-  const hex = checkedRoot(blocks, virtualSize, root, fail);
+  const hex = rootOf(blocks, virtualSize);
+  if (root !== hex) fail(`root ${hex}, which its blocks give`, root);
   return { path, virtualSize, blockSize: HASH_BLOCK_BYTES, root: hex, blocks };
 }
 
-type Fail = (expected: string, found: unknown) => never;
-
-/** The root, that of the blocks. A block of zeros is left out: only so there is one list, and one root, for what is on a disk. */
-function checkedRoot(blocks: BlockList, virtualSize: number, root: unknown, fail: Fail): string {
-  const [whole, last] = [zeroHash(HASH_BLOCK_BYTES), zeroHash(virtualSize % HASH_BLOCK_BYTES)];
+function rootOf(blocks: BlockList, virtualSize: number): string {
   const digest = new RootDigest(virtualSize);
-  let zeros: number | undefined;
-  let index = 0;
-  for (const block of blocks) {
-    if (block.sha256 === (block.start + HASH_BLOCK_BYTES <= virtualSize ? whole : last)) zeros ??= index;
-    digest.add(block);
-    index++;
-  }
-  const hex = digest.hex();
-  if (root !== hex) fail(`root ${hex}, which its blocks give`, root);
-  if (zeros !== undefined) fail(`block ${zeros} not to be all zeros`, 'the hash of zeros');
-  return hex;
+  for (const block of blocks) digest.add(block);
+  return digest.hex();
 }
 
-function zeroHash(byteLength: number): string {
-  return createHash('sha256').update(new Uint8Array(byteLength)).digest('hex');
+/** A block of zeros is left out: only so there is one list, and one root, for what is on a disk. */
+function firstBlockOfZeros({ blocks, virtualSize }: BlockManifest, hashes: ZeroHashes): number | undefined {
+  const zeros = hashes.of(HASH_BLOCK_BYTES);
+  let index = 0;
+  for (const { start, sha256 } of blocks) {
+    const byteLength = virtualSize - start;
+    if (sha256 === (byteLength < HASH_BLOCK_BYTES ? hashes.of(byteLength) : zeros)) return index;
+    index++;
+  }
+  return undefined;
 }
 
 /** A value out of a file, short enough to be told. */

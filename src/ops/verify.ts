@@ -41,8 +41,8 @@ export interface Verification {
 }
 
 /**
- * Holds a disk against a manifest, as `hashDisk`, `decodeManifests` or `readManifests` gives it, and names what changed. Another size is an
- * answer too. The SHA-256 of all bytes alone tells only whether something changed.
+ * Holds a disk against a manifest, as `hashDisk`, `decodeManifests` or `readManifestFor` gives it, and names what changed.
+ * Another size is an answer too. The SHA-256 of all bytes alone tells only whether something changed.
  */
 export async function verifyDisk(
   disk: HashedDisk,

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { FlatDisk } from '../../../src/disk/flat.ts';
 import { VhdError } from '../../../src/errors.ts';
 import { hashDisk, RootDigest } from '../../../src/ops/hash.ts';
-import { decodeManifests, hasBlocks, type Manifest, manifestFor, readManifests } from '../../../src/ops/manifest.ts';
+import { decodeManifests, hasBlocks, type Manifest, readManifests } from '../../../src/ops/manifest.ts';
+import { PackedBlocks, ZeroHashes } from '../../../src/ops/manifest-blocks.ts';
+import { manifestFor } from '../../../src/ops/manifest-choice.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { pattern } from '../../support/bytes.ts';
 import { mix, numberFromEnv, Random } from '../../support/seed.ts';
@@ -180,15 +182,47 @@ describe('manifests', () => {
   });
 
   it('that are made to be slow are not', async () => {
-    const bytes = Buffer.from(`{${'"":[],'.repeat(7e5)}`);
-    const pieces = Array.from({ length: Math.ceil(bytes.length / 256) }, (_, index) => {
-      return bytes.subarray(index * 256, (index + 1) * 256);
+    const bytes = Buffer.from(`{${'"":[],'.repeat(1.7e5)}`);
+    const pieces = Array.from({ length: Math.ceil(bytes.length / 16) }, (_, index) => {
+      return bytes.subarray(index * 16, (index + 1) * 16);
     });
-    const before = process.cpuUsage();
-    await expect(readManifests(pieces, 'm.json')).rejects.toEqual(FAULT);
-    // Seconds, of the processor: with a copy of what was before for every piece it is many more.
-    const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1e6).toBeLessThan(5);
+    // With a copy of what was before for every piece it is many more.
+    expect(await secondsOf(() => readManifests(pieces, 'm.json'))).toBeLessThan(5);
+  });
+
+  it('that are many are not slow either, whatever the lengths of their last blocks', async () => {
+    const objects = Array.from({ length: 2000 }, (_, index) => {
+      const virtualSize = 4 * MiB - 512 * index;
+      const block = { start: virtualSize > 2 * MiB ? 2 * MiB : 0, sha256: HEX };
+      const digest = new RootDigest(virtualSize);
+      digest.add(block);
+      return JSON.stringify({ ...manifest, virtualSize, root: digest.hex(), blocks: [block] });
+    });
+    // With the hash of 2 MiB of zeros, and of a last block of zeros, for each of them it is many more.
+    expect(await secondsOf(() => readManifests([Buffer.from(objects.join('\n'))], 'm.json'))).toBeLessThan(3);
+  });
+
+  it.each([
+    ['text', `"x":"${'x'.repeat(MiB)}"`, 'more than 1 MiB that is no list of blocks in line 1'],
+    ['small values', `"x":[${'{},'.repeat(4e5)}{}]`, 'more than 1 MiB that is no list of blocks in line 1'],
+    ['text in a block', `"blocks":[{"x":"${'x'.repeat(MiB)}"}]`, 'more than 1 MiB that is no list of blocks in line 1'],
+    ['levels', '"x":[[[[[[[[0]]]]]]]]', 'more than 8 levels of lists and objects in line 1'],
+    ['levels in a block', '"blocks":[[[[[[[[0]]]]]]]]', 'more than 8 levels of lists and objects in line 1'],
+  ])('with too much %s beside their blocks are refused', (_, more, why) => {
+    const found = failureOf(`{${more},${JSON.stringify(manifest).slice(1)}`);
+    expect(found).toEqual(FAULT);
+    expect((found as Error).message).toContain(why);
+  });
+
+  it('may have much text, and levels, beside their blocks', () => {
+    const more = `"x":"${'x'.repeat(MiB - 1000)}","y":[[[[[[{}]]]]]]`;
+    expect(decode(`{${more},${JSON.stringify(manifest).slice(1)}`)).toEqual(decode(json));
+  });
+
+  it('are no lines of more than 1 MiB', () => {
+    expect(failureOf(`${HEX}  a\n${HEX}  ${'x'.repeat(MiB)}`)).toMatchObject({
+      found: 'more than 1 MiB that is no list of blocks in line 2',
+    });
   });
 
   it('changed anywhere are refused, or say the same', () => {
@@ -213,6 +247,36 @@ describe('manifests', () => {
     }
     expect(outcomes.refused).toBeGreaterThan(runs / 4);
     expect(outcomes.read).toBeGreaterThan(runs / 40);
+  });
+});
+
+/** Seconds of the processor, other programs not counted. What is called may fail as a manifest does. */
+async function secondsOf(call: () => Promise<unknown>): Promise<number> {
+  const before = process.cpuUsage();
+  await call().catch((error: unknown) => expect(error).toEqual(FAULT));
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+describe('packed blocks', () => {
+  it.each([0, 1, 4, 5, 8, 9, 4095, 4096, 4097, 8193])('are %d as they were added', (length) => {
+    const added = Array.from({ length }, (_, index) => ({
+      start: index * 6 * MiB,
+      sha256: createHash('sha256').update(String(index)).digest('hex'),
+    }));
+    const packed = new PackedBlocks();
+    for (const block of added) packed.add(block);
+    expect(packed.length).toBe(length);
+    expect([...packed]).toEqual(added);
+  });
+});
+
+describe('hashes of zeros', () => {
+  it('are right for any length, in any order', () => {
+    const hashes = new ZeroHashes();
+    for (const length of [8192, 0, 1, 2 * MiB, 8191, 8193, MiB + 512, 2 * MiB, 512]) {
+      expect(hashes.of(length)).toBe(createHash('sha256').update(new Uint8Array(length)).digest('hex'));
+    }
   });
 });
 
