@@ -42,7 +42,8 @@ export class ManifestText {
   #isEscaped = false;
   /** The object up to its list, while in the list. */
   #beforeList: string | undefined;
-  #listCount = 0;
+  /** Commas between the keys of the object. */
+  #commaCount = 0;
   /** Items of the list before a comma that are handed on. */
   #hasItems = false;
 
@@ -107,7 +108,7 @@ export class ManifestText {
     else if (code === OPEN_LIST || code === OPEN_OBJECT) this.#open(text, index, code);
     else if (code === CLOSE_LIST || code === CLOSE_OBJECT) this.#close(text, index);
     else if (code === LINE_FEED) this.#lines++;
-    else if (code === COMMA && this.#depth === 2 && this.#beforeList !== undefined) this.#takeComma(text, index);
+    else if (code === COMMA) this.#takeComma(text, index);
   }
 
   #takeOfText(code: number): void {
@@ -122,8 +123,6 @@ export class ManifestText {
     if (this.#depth !== 2 || code !== OPEN_LIST) return;
     const near = text.slice(Math.max(this.#from, index - BEFORE_LIST_CHARACTERS), index);
     if (!BEFORE_LIST.test(this.#tail + near)) return;
-    // Of two lists with one name JSON takes the last: rather none.
-    if (++this.#listCount > 1) this.#parts.fault(this.#line);
     this.#keep(text, index + 1);
     [this.#beforeList, this.#kept, this.#hasItems] = [this.#kept, '', false];
   }
@@ -137,14 +136,23 @@ export class ManifestText {
       this.#beforeList = undefined;
     } else if (this.#depth === 0) {
       this.#keep(text, index + 1);
-      const { value } = this.#parsed(this.#kept);
-      this.#parts.object(value, this.#line);
-      this.#line += this.#lines;
-      [this.#lines, this.#listCount, this.#kept, this.#state] = [0, 0, '', 'behind'];
+      this.#endObject();
     }
   }
 
+  #endObject(): void {
+    const { value } = this.#parsed(this.#kept);
+    // Of two values with one key JSON takes the last: rather none.
+    const keyCount = Object.keys(value as object).length;
+    if (this.#commaCount > 0 && keyCount <= this.#commaCount) this.#parts.fault(this.#line, 'a key twice');
+    this.#parts.object(value, this.#line);
+    this.#line += this.#lines;
+    [this.#lines, this.#commaCount, this.#kept, this.#state] = [0, 0, '', 'behind'];
+  }
+
   #takeComma(text: string, index: number): void {
+    if (this.#depth === 1) this.#commaCount++;
+    if (this.#depth !== 2 || this.#beforeList === undefined) return;
     if (this.#kept.length + index - this.#from < BATCH_CHARACTERS) return;
     this.#keep(text, index);
     this.#from++;

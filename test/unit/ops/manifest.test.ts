@@ -146,11 +146,24 @@ describe('manifests', () => {
   });
 
   it('have one list of blocks', () => {
+    // Both of them right where the other one is empty: nothing else is wrong with it.
     const list = JSON.stringify(hash.blocks);
-    const twice = JSON.stringify(manifest).replace('"blocks":', `"blocks":${list},"blocks":`);
-    expect(failureOf(twice)).toEqual(FAULT);
-    const escaped = JSON.stringify(manifest).replace('"blocks":', `"blocks":${list},"\\u0062locks":`);
-    expect(failureOf(escaped)).toEqual(FAULT);
+    const before = JSON.stringify({ ...manifest, blocks: undefined }).slice(0, -1);
+    for (const [one, other] of [
+      [list, '[]'],
+      ['[]', list],
+      [list, list],
+    ]) {
+      for (const [key, again] of [
+        ['"blocks"', '"blocks"'],
+        ['"blocks"', '"\\u0062locks"'],
+        ['"\\u0062locks"', '"blocks"'],
+      ]) {
+        expect(failureOf(`${before},${key}:${one},${again}:${other}}`)).toMatchObject({
+          found: 'a key twice in line 1',
+        });
+      }
+    }
     for (const other of ['"\\u0062locks":', `"blocks":${' '.repeat(100)}`]) {
       expect(decode(JSON.stringify(manifest).replace('"blocks":', other))).toEqual([{ path: 'dir/a.vhd', ...hash }]);
     }
@@ -163,6 +176,20 @@ describe('manifests', () => {
     ] as const) {
       expect(failureOf(JSON.stringify(manifest).replace(from, to))).toEqual(FAULT);
     }
+  });
+
+  it.each(['schema', 'path', 'virtualSize', 'blockSize', 'root', 'blocks', 'more'])('have one %s', (key) => {
+    const value = JSON.stringify(({ more: 1, ...manifest } as Record<string, unknown>)[key]);
+    const text = JSON.stringify({ more: 1, ...manifest });
+    expect(decode(text)).toEqual(decode(json));
+    const twice = `${text.slice(0, -1)},\n"${key}":${value}}`;
+    expect(failureOf(twice)).toMatchObject({ code: 'ERR_VHD_MANIFEST', found: 'a key twice in line 1' });
+    expect(failureOf(`${json}\n${twice}`)).toMatchObject({
+      found: expect.stringMatching(/^a key twice in line \d\d$/) as string,
+    });
+    // What is within a value is no key of the manifest.
+    const within = `${text.slice(0, -1)},"other":{"${key}":[1,2,3],"x":",\\",","y":{"${key}":${value}}}}`;
+    expect(decode(`${within}\n${text}`)).toEqual([...decode(json), ...decode(json)]);
   });
 
   it('with a list of any length are read in batches', () => {
