@@ -175,8 +175,7 @@ function tooLargeError(name: string): VhdError {
   });
 }
 
-/** What is said of a file that is no manifest. */
-export function manifestError(name: string, expected: string, found: string, where = ''): VhdError {
+function manifestError(name: string, expected: string, found: string, where = ''): VhdError {
   return new VhdError('ERR_VHD_MANIFEST', `${where}not an intact manifest: expected ${expected}, found ${found}`, {
     storage: name,
     expected,

@@ -245,6 +245,11 @@ describe('verify', () => {
     const several = Buffer.from((await vhd(['hash', raw, image])).stdout);
     expect((await vhd(['verify', image, '-'], { stdin: several })).code).toBe(0);
     expect((await vhd(['verify', changed, '-'], { stdin: several })).code).toBe(3);
+    expect((await vhd(['verify', changed, '-'], { stdin: several })).stderr).toContain(
+      'a manifest of other images: expected',
+    );
+    const twice = Buffer.from((await vhd(['hash', image, image])).stdout);
+    expect((await vhd(['verify', raw, '-'], { stdin: twice })).code).toBe(0);
     const sum = Buffer.from((await vhd(['hash', '--plain', image])).stdout);
     expect((await vhd(['verify', image, '-'], { stdin: sum })).code).toBe(0);
     const { code, stdout } = await vhd(['verify', changed, '-'], { stdin: sum });

@@ -4,8 +4,7 @@ import { FlatDisk } from '../../../src/disk/flat.ts';
 import { VhdError } from '../../../src/errors.ts';
 import { hashDisk, RootDigest } from '../../../src/ops/hash.ts';
 import { decodeManifests, hasBlocks, type Manifest, readManifests } from '../../../src/ops/manifest.ts';
-import { PackedBlocks, ZeroHashes } from '../../../src/ops/manifest-blocks.ts';
-import { manifestFor } from '../../../src/ops/manifest-choice.ts';
+import { manifestFor, readManifestFor } from '../../../src/ops/manifest-choice.ts';
 import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { pattern } from '../../support/bytes.ts';
 import { mix, numberFromEnv, Random } from '../../support/seed.ts';
@@ -285,28 +284,6 @@ async function secondsOf(call: () => Promise<unknown>): Promise<number> {
   return (user + system) / 1e6;
 }
 
-describe('packed blocks', () => {
-  it.each([0, 1, 4, 5, 8, 9, 4095, 4096, 4097, 8193])('are %d as they were added', (length) => {
-    const added = Array.from({ length }, (_, index) => ({
-      start: index * 6 * MiB,
-      sha256: createHash('sha256').update(String(index)).digest('hex'),
-    }));
-    const packed = new PackedBlocks();
-    for (const block of added) packed.add(block);
-    expect(packed.length).toBe(length);
-    expect([...packed]).toEqual(added);
-  });
-});
-
-describe('hashes of zeros', () => {
-  it('are right for any length, in any order', () => {
-    const hashes = new ZeroHashes();
-    for (const length of [8192, 0, 1, 2 * MiB, 8191, 8193, MiB + 512, 2 * MiB, 512]) {
-      expect(hashes.of(length)).toBe(createHash('sha256').update(new Uint8Array(length)).digest('hex'));
-    }
-  });
-});
-
 /** A few bytes changed, cut out, doubled or put elsewhere. */
 function mutate(source: Buffer, random: Random): Buffer {
   let result = Buffer.from(source);
@@ -348,12 +325,54 @@ describe('the manifest for an image', () => {
     expect(manifestFor(of('x/a.vhd', 'b.vhd'), '/y/a.vhd')).toMatchObject({ sha256: '0' });
   });
 
+  it('is one of those that say the same', () => {
+    const [one] = of('d.vhd');
+    expect(manifestFor([...of('d.vhd'), ...of('d.vhd')], 'any.vhd')).toEqual(one);
+    expect(manifestFor([...of('x/d.vhd'), ...of('y/d.vhd'), ...of('b.vhd')], 'd.vhd')).toMatchObject({
+      path: 'x/d.vhd',
+    });
+    const path = 'dir/a.vhd';
+    const blocks = [
+      { ...hash, path },
+      { path, sha256: HEX },
+      { ...hash, path: 'b' },
+    ];
+    expect(manifestFor([...blocks.slice(0, 1), ...blocks.slice(2), ...blocks.slice(0, 1)], path)).toEqual(blocks[0]);
+    // Nobody knows whether these two say the same; nor is a copy under another name the image itself.
+    expect(() => manifestFor(blocks, path)).toThrow('2 that differ');
+    expect(() => manifestFor([...of('d.vhd'), ...of('e.vhd')], 'f.vhd')).toThrow("found 'd.vhd', 'e.vhd'");
+  });
+
   it.each([
-    [['x/a.vhd', 'y/a.vhd'], 2],
-    [['b.vhd', 'c.vhd'], 0],
-  ])('of %j cannot be told', (paths, count) => {
-    expect(() => manifestFor(of(...paths), 'a.vhd', 'm')).toThrow(
-      expect.objectContaining({ code: 'ERR_VHD_MANIFEST', storage: 'm', found: `${count} among 2` }) as Error,
-    );
+    [
+      ['x/a.vhd', 'y/a.vhd'],
+      "2 that differ: 'x/a.vhd', 'y/a.vhd'",
+      'no telling which entry is meant: expected one entry',
+    ],
+    [['a.vhd', 'b', 'a.vhd'], "2 that differ: 'a.vhd', 'a.vhd'", 'no telling which entry is meant: expected one entry'],
+    [['x/b.vhd', 'c.vhd'], "'x/b.vhd', 'c.vhd'", 'a manifest of other images: expected an entry'],
+    [['b', 'c', 'd', 'e', 'f'], "'b', 'c', 'd' and 2 more", 'a manifest of other images: expected an entry'],
+    [
+      ['b\u001b', `c${'d'.repeat(1e5)}`],
+      `'b\\u{1b}', '…${'d'.repeat(79)}'`,
+      'a manifest of other images: expected an entry',
+    ],
+    [[], 'none', 'a manifest of other images: expected an entry'],
+  ])('of %j cannot be told', (paths, found, why) => {
+    const error = { code: 'ERR_VHD_MANIFEST', storage: 'm', found, message: `${why} for 'a.vhd', found ${found}` };
+    expect(() => manifestFor(of(...paths), 'a.vhd', 'm')).toThrow(expect.objectContaining(error) as Error);
+  });
+
+  it('is told of what has no name', () => {
+    const without = [hash, { ...hash, root: HEX }].map((each) => ({ ...each, path: null }));
+    expect(() => manifestFor(without, 'a.vhd')).toThrow('found one without a name, one without a name');
+  });
+
+  it('is read out of a file that is intact, to its end', async () => {
+    const lines = `${HEX}  a.vhd\n${'cd'.repeat(32)}  b.vhd\n`;
+    expect(await readManifestFor([Buffer.from(lines)], 'b.vhd')).toEqual({ path: 'b.vhd', sha256: 'cd'.repeat(32) });
+    await expect(readManifestFor([Buffer.from(`${lines}x`)], 'b.vhd', 'm.json')).rejects.toEqual(FAULT);
+    await expect(readManifestFor([], 'b.vhd', 'm.json')).rejects.toEqual(FAULT);
+    await expect(readManifestFor([Buffer.from(lines)], 'c.vhd', 'm.json')).rejects.toEqual(FAULT);
   });
 });
