@@ -339,17 +339,21 @@ describe('the manifest for an image', () => {
     ];
     expect(manifestFor([...blocks.slice(0, 1), ...blocks.slice(2), ...blocks.slice(0, 1)], path)).toEqual(blocks[0]);
     // Nobody knows whether these two say the same; nor is a copy under another name the image itself.
-    expect(() => manifestFor(blocks, path)).toThrow('2 that differ');
+    expect(() => manifestFor(blocks, path)).toThrow('several that differ');
     expect(() => manifestFor([...of('d.vhd'), ...of('e.vhd')], 'f.vhd')).toThrow("found 'd.vhd', 'e.vhd'");
   });
 
   it.each([
     [
       ['x/a.vhd', 'y/a.vhd'],
-      "2 that differ: 'x/a.vhd', 'y/a.vhd'",
+      "several that differ: 'x/a.vhd', 'y/a.vhd'",
       'no telling which entry is meant: expected one entry',
     ],
-    [['a.vhd', 'b', 'a.vhd'], "2 that differ: 'a.vhd', 'a.vhd'", 'no telling which entry is meant: expected one entry'],
+    [
+      ['a.vhd', 'b', 'a.vhd'],
+      "several that differ: 'a.vhd', 'a.vhd'",
+      'no telling which entry is meant: expected one entry',
+    ],
     [['x/b.vhd', 'c.vhd'], "'x/b.vhd', 'c.vhd'", 'a manifest of other images: expected an entry'],
     [['b', 'c', 'd', 'e', 'f'], "'b', 'c', 'd' and 2 more", 'a manifest of other images: expected an entry'],
     [
