@@ -82,12 +82,10 @@ function isObstacle(item: Finding, path: string): boolean {
   return isGrave && !remedyOf(item, path).startsWith('vhd ');
 }
 
-/** Commands that have to read the disk would only fail. */
+/** Commands that have to read the disk would only fail, or take it for another one. */
 function behind(item: Finding, { rule }: Finding): Finding {
   const { mend = '' }: Rule = RULES[item.rule];
-  const failing = ['bat.long', 'footer.end-missing'].includes(rule)
-    ? /^vhd compact /
-    : /^vhd (?:convert|resize|set|compact) /;
+  const failing = rule === 'bat.long' ? /^vhd compact / : /^vhd (?:convert|resize|set|compact) /;
   if (item.remedy !== undefined || !failing.test(mend)) return item;
   return { ...item, remedy: `nothing mends it while ${rule} is not mended` };
 }
