@@ -31,10 +31,10 @@ export function repairText(result: RepairResult, call: RepairCall): string {
     ...mended.map(({ rule, what }) => `  ${isDryRun ? 'would mend' : 'mended'}  ${what} [${rule}]`),
     ...needed.flatMap((loss) => lossLines(loss, result, call)),
     ...allLines(result, call),
-    ...findings.map((item) => `  left    ${describeFinding(item)} [${item.rule}]\n          ${item.remedy}`),
+    ...findings.flatMap((item) => [`  left    ${describeFinding(item)} [${item.rule}]`, `          ${item.remedy}`]),
     ...(canUndo && !isDryRun ? [`  undo    vhd undo ${shellPath(call.source)}`] : []),
   ];
-  return lines.map((line) => `${line.split('\n').map(escapeControls).join('\n')}\n`).join('');
+  return lines.map((line) => `${escapeControls(line)}\n`).join('');
 }
 
 function heading({ path, changed, mended, needed, ok, finishedJournal }: RepairResult, isDryRun: boolean): string {

@@ -1,28 +1,48 @@
-import { hexUint64, viewOf } from '../format/bytes.ts';
+import { hexUint64, readUint64, viewOf } from '../format/bytes.ts';
 import { encodeFooter, type Footer, withCookie } from '../format/footer.ts';
 import { cookiesIn } from '../format/footer-search.ts';
 import { finding } from '../format/rules.ts';
-import { shellPath } from '../format/shell.ts';
-import { DISK_TYPE, FOOTER_BYTES } from '../format/spec.ts';
+import { remedyFor, shellPath } from '../format/shell.ts';
+import { DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES, vhdTypeOf } from '../format/spec.ts';
+import { isAllOnes, isAllZeros } from '../format/zeros.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { ChosenFooter } from './footer-choice.ts';
 
 /** As far before the end of the file as `id` and `check` look for a footer that other bytes follow. */
 const SEARCH_BYTES = 1024 * 1024;
 
+const NO_DATA_OFFSET = '0xffffffffffffffff';
 const [DATA_OFFSET_FIELD, CURRENT_SIZE_FIELD, DISK_TYPE_FIELD] = [16, 48, 60];
-/** Data offset, disk type and identifier: what of a footer tells of which image it is. Offset and bytes. */
-const TELLING_FIELDS = [
-  [DATA_OFFSET_FIELD, 8],
-  [DISK_TYPE_FIELD, 4],
-  [68, 16],
-] as const;
+interface TellingField {
+  readonly offset: number;
+  readonly byteLength: number;
+  /** True for what such a field can say. */
+  readonly canBe: (view: DataView) => boolean;
+}
+
+/** Data offset, disk type and identifier: what of a footer tells of which image it is. */
+const TELLING_FIELDS: readonly TellingField[] = [
+  { offset: DATA_OFFSET_FIELD, byteLength: 8, canBe: isDataOffset },
+  { offset: DISK_TYPE_FIELD, byteLength: 4, canBe: (view) => vhdTypeOf(view.getUint32(0)) !== undefined },
+  { offset: 68, byteLength: 16, canBe: (view) => !isBlank(view) },
+];
+
+function isDataOffset(view: DataView): boolean {
+  const offset = readUint64(view, 0);
+  return hexUint64(view, 0) === NO_DATA_OFFSET || (offset !== undefined && offset > 0 && offset % SECTOR_BYTES === 0);
+}
+
+/** True for zeros, and for ones. */
+function isBlank(view: DataView): boolean {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  return isAllZeros(bytes) || isAllOnes(bytes);
+}
 
 /**
  * The choice of the copy at offset 0, unless what is left of a footer near the end of the file says that this is another disk:
  * then what stands at offset 0 is the guest's, who keeps a VHD there. A fixed disk is as long as what is before its footer,
  * which no footer within a block of a dynamic disk can tell of its place; that counts also where the footer is damaged, or
- * other bytes follow it. One in which the file ends counts as well if most of what it tells of its image is otherwise.
+ * other bytes follow it. One in which the file ends counts as well if most of what it tells of its image is otherwise, and could be.
  */
 export async function withoutContradiction(
   chosen: ChosenFooter & { readonly footer: Footer },
@@ -38,7 +58,7 @@ export async function withoutContradiction(
     found: found.isFixed ? 'one of a fixed disk' : 'one of another',
   });
   const whole = `if it is a fixed disk, all of it is: head -c ${found.offset} ${shellPath(storage.name)} > DISK.raw; `;
-  const remedy = `${found.isFixed ? whole : ''}if what stands at offset 0 is right, say --footer start`;
+  const remedy = `${found.isFixed ? whole : ''}if what stands at offset 0 is right, say --footer start, or ${remedyFor('vhd repair FILE --footer start', storage.name)}`;
   return { ...chosen, findings: [...chosen.findings, contradiction], remedy };
 }
 
@@ -81,15 +101,18 @@ function endsDisk(bytes: Uint8Array, at: number, offset: number): boolean {
 function isFixed(bytes: Uint8Array, at: number): boolean {
   const view = viewOf(bytes);
   if (at + DISK_TYPE_FIELD + 4 <= bytes.length) return view.getUint32(at + DISK_TYPE_FIELD) === DISK_TYPE.fixed;
-  return at + DATA_OFFSET_FIELD + 8 <= bytes.length && hexUint64(view, at + DATA_OFFSET_FIELD) === '0xffffffffffffffff';
+  return at + DATA_OFFSET_FIELD + 8 <= bytes.length && hexUint64(view, at + DATA_OFFSET_FIELD) === NO_DATA_OFFSET;
 }
 
-/** True if most of the telling fields that are there differ: one may be damaged. */
+/**
+ * True if most of the telling fields that are there say something else that a footer can say: one may be damaged, and what is
+ * zeros or anything from some byte on tells nothing.
+ */
 function isOfOther(bytes: Uint8Array, copy: Uint8Array): boolean {
-  const there = TELLING_FIELDS.filter(([offset, byteLength]) => offset + byteLength <= bytes.length);
-  const other = there.filter(([offset, byteLength]) => {
-    for (let at = offset; at < offset + byteLength; at++) if (bytes[at] !== copy[at]) return true;
-    return false;
+  const there = TELLING_FIELDS.filter(({ offset, byteLength }) => offset + byteLength <= bytes.length);
+  const other = there.filter(({ offset, byteLength, canBe }) => {
+    const [found, own] = [bytes, copy].map((each) => each.subarray(offset, offset + byteLength));
+    return found?.some((byte, index) => byte !== own?.[index]) === true && canBe(viewOf(found));
   });
-  return other.length > there.length - other.length;
+  return 2 * other.length > there.length;
 }

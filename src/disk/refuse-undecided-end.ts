@@ -22,7 +22,7 @@ export async function refuseUndecidedEnd(
   const used = found ?? (await findBlocks(storage, image));
   if ((await doubtAboutEnd(storage, image, used)) === undefined) return;
   const message =
-    'its footer at the end is lost, and behind its blocks are bytes that nothing refers to: it may be a fixed disk whose guest keeps a VHD at its start';
+    'its footer at the end is lost, and behind its blocks are bytes that nothing refers to: blocks that were written before a loss of power, or the other data of a fixed disk whose guest keeps a VHD at its start';
   throw new VhdError('ERR_VHD_FOOTERS_DISAGREE', message, {
     ...{ storage: shown, rule: 'footer.end-missing', offset: used.usedEnd },
     ...{ expected: 'nothing but zeros and a footer behind the blocks', found: 'other bytes' },

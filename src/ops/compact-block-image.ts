@@ -188,7 +188,7 @@ interface Parents {
 }
 
 async function parentsOf(
-  { storage, shown }: CompactSubject,
+  { storage, path, shown }: CompactSubject,
   examination: SoundExamination,
   options: CompactOptions,
 ): Promise<Parents> {
@@ -197,7 +197,7 @@ async function parentsOf(
   if (error !== undefined) {
     if (!(error instanceof VhdError) || error.code !== 'ERR_VHD_PARENT_MISSING') throw error;
     const warning = `its parent is not there, so only blocks go that own nothing: ${error.message}`;
-    const ofCopy = options.output === undefined ? [] : await unnamedWarnings(shown, options.output, error.message);
+    const ofCopy = options.output === undefined ? [] : await unnamedWarnings(path, options.output, error.message);
     return { parents: undefined, warnings: [warning, ...ofCopy] };
   }
   const warnings = (parents?.findings ?? []).filter(isTimestamp).map((item) => {

@@ -135,7 +135,7 @@ function leakWarnings(findings: readonly Finding[]): string[] {
     .map(({ found = 'space' }) => `${found} that nothing refers to: free, or blocks that the table has lost`);
 }
 
-/** What makes others read something else is refused, and what was kept to undo would not fit any more. */
+/** What makes others read something else is refused. */
 async function refuseChange({ shown }: CompactSubject, { unusedRanges, signal }: CompactOptions): Promise<void> {
   if (unusedRanges === undefined) return;
   await refuseBreakingChildren(shown, { remedy: 'leave unusedRanges away, or compact a copy', signal });

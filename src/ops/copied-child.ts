@@ -10,7 +10,7 @@ import { planRelink } from './relink-plan.ts';
 export interface ChildCopy {
   /** The copy, complete but for its name. */
   readonly storage: Storage;
-  /** Path of the image that it is a copy of. */
+  /** Path, behind symbolic links, of the image that it is a copy of: from its directory the names lead. */
   readonly source: string;
   /** Path that it gets. */
   readonly output: string;
@@ -40,6 +40,7 @@ export async function nameParentFrom({ storage, source, output, parentPath }: Ch
 /**
  * What to say of a copy whose names of its parent stay as they are: in another directory than that of the image they lead
  * elsewhere.
+ * @param source path of the image, behind symbolic links
  * @param why what kept it from naming the parent from there, half a sentence
  * @returns nothing where it lies in the directory of the image
  */

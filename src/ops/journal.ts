@@ -88,13 +88,14 @@ export async function keepForUndo(
   journal: Journal,
 ): Promise<void> {
   if (isUndoable(journal)) {
-    await noteWritten(path, await storage.modifiedAt());
+    // The change is done, whether that can be noted or not: without a note it cannot be undone.
+    await noteWritten(path, await storage.modifiedAt()).catch(() => undefined);
     await fs.rename(journalPath(path), undoPath(path));
   } else await fs.rm(journalPath(path), { force: true });
   await syncDirectory(dirname(path));
 }
 
-/** In place, which takes no room: the image is changed already, and must not stay shut for a disk that is full. */
+/** In place, which mostly takes no room: the image is changed already, and must not stay shut for a disk that is full. */
 async function noteWritten(image: string, writtenAt: bigint | undefined): Promise<void> {
   const storage = await FileStorage.open(journalPath(image), { writable: true });
   try {

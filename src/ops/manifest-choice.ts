@@ -104,7 +104,7 @@ class ManifestChoice {
 
   #severalError(storage: string): VhdError {
     const expected = `one entry for ${told(basename(this.#image))}`;
-    const found = `several that differ: ${this.#alike.text()}`;
+    const found = `several that differ, or are of two forms: ${this.#alike.text()}`;
     return new VhdError('ERR_VHD_MANIFEST', `no telling which entry is meant: expected ${expected}, found ${found}`, {
       ...{ storage, expected, found },
       remedy: 'name the image by the path that its entry has, or put that entry into a file alone',

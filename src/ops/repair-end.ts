@@ -1,9 +1,8 @@
-import { readFooter } from '../disk/recognise.ts';
-import { doubtAboutEnd, isOfImage, isRemainOf } from '../disk/undecided-end.ts';
+import { doubtAboutEnd, isRemainOf } from '../disk/undecided-end.ts';
 import { isZeroBetween } from '../disk/zero-between.ts';
 import { formatBytes } from '../format/byte-count.ts';
 import { NO_OFFSET } from '../format/bytes.ts';
-import { encodeFooter, type Footer, withCookie } from '../format/footer.ts';
+import { encodeFooter, type Footer } from '../format/footer.ts';
 import { type BlockLayout, blockEnd, footerOffsetFor, nextBlockOffset } from '../format/layout.ts';
 import type { Finding, RuleId } from '../format/rules.ts';
 import { alignUp, DISK_TYPE, FOOTER_BYTES, SECTOR_BYTES } from '../format/spec.ts';
@@ -75,7 +74,7 @@ async function mendMissing(context: MendContext): Promise<MendOutcome> {
   const { footer } = image.examination;
   if (footer === undefined) return left('there is no footer that can be believed');
   if (image.examination.refusal?.code === 'ERR_VHD_FOOTERS_DISAGREE') return left(UNDECIDED);
-  const doubt = permits.footer === 'start' ? undefined : await doubtAboutCopy(context, footer);
+  const doubt = permits.footer === 'start' ? undefined : await doubtAboutCopy(context);
   return doubt === undefined ? writeEnd(context, footer) : left(`${doubt}: --footer start if it is right`);
 }
 
@@ -83,9 +82,8 @@ async function mendMissing(context: MendContext): Promise<MendOutcome> {
  * Why the copy at offset 0 may not be the footer of this file: a fixed disk may have lost its end, and hold an image at its
  * start. Undefined if nothing speaks for that.
  */
-async function doubtAboutCopy({ draft, image }: MendContext, footer: Footer): Promise<string | undefined> {
+async function doubtAboutCopy({ draft, image }: MendContext): Promise<string | undefined> {
   const before = 'the footer at offset 0 may be data of another disk';
-  if (await endsInOther(draft, footer)) return `${before}, of which the file ends in a damaged footer`;
   const examination = blockExamination(image);
   if (examination === undefined) return undefined;
   const doubt = await doubtAboutEnd(draft, examination, await blocksOf(draft, examination));
@@ -93,16 +91,6 @@ async function doubtAboutCopy({ draft, image }: MendContext, footer: Footer): Pr
     return `${before}, whose other data are those bytes behind the blocks that nothing refers to`;
   }
   return doubt && `${before}, for where the footer belongs is something else, which would be overwritten`;
-}
-
-/** True if the last sector is a footer, or a damaged one, of another type or with another identifier. */
-async function endsInOther(draft: Draft, footer: Footer): Promise<boolean> {
-  const offset = (await draft.size()) - FOOTER_BYTES;
-  if (offset < FOOTER_BYTES) return false;
-  const { bytes, decoded } = await readFooter(draft, offset, FOOTER_BYTES);
-  const hasCookie = !decoded.findings.some(({ rule }) => rule === 'footer.cookie');
-  const isLike = hasCookie || withCookie(bytes) !== undefined;
-  return isLike && !isOfImage(decoded.value, footer);
 }
 
 /**

@@ -253,8 +253,8 @@ export async function restoreDataOffset(context: MendContext): Promise<MendOutco
 /** Decides between two footers that contradict each other: as asked for, or if only one of them fits the file. */
 async function decideFooter(context: MendContext): Promise<MendOutcome> {
   const { draft, permits } = context;
-  const which = permits.footer ?? (await onlyFitting(context));
   const found = await readings(draft);
+  const which = permits.footer ?? (areValid(found) ? await onlyFitting(context) : undefined);
   if (which === undefined) return left(await whyUndecided(draft, found));
   const reading = which === 'start' ? found[1] : found[0];
   const decoded = decodeFooter(reading?.bytes ?? new Uint8Array(FOOTER_BYTES), reading?.offset);
@@ -273,10 +273,15 @@ async function decideFooter(context: MendContext): Promise<MendOutcome> {
   return writeEnd({ ...context, image }, footer);
 }
 
+function areValid(found: readonly Reading[]): boolean {
+  return found.length === 2 && found.every(({ bytes, offset }) => isFooter(decodeFooter(bytes, offset)));
+}
+
 /** Which footers there are to be chosen from: the one near the end may be damaged, or other bytes may follow it. */
 async function whyUndecided(draft: Draft, found: readonly Reading[]): Promise<string> {
-  const areValid = found.length === 2 && found.every(({ bytes, offset }) => isFooter(decodeFooter(bytes, offset)));
-  if (areValid) return 'which of the footers is right is not certain: say it with --footer end or --footer start';
+  if (areValid(found)) {
+    return 'which of the footers is right is not certain: say it with --footer end or --footer start';
+  }
   const { refusal } = await examine(draft);
   return refusal?.remedy ?? 'vhd info says where a valid footer is, and how to get the data';
 }

@@ -199,7 +199,7 @@ async function intoFile(
 
 /** Has a child name its parent from where the copy will lie, as far as it can be opened there at all. */
 async function nameParent(
-  { shown }: WatchedImage,
+  { path, shown }: WatchedImage,
   { draft, after }: RepairPlan,
   output: string,
 ): Promise<Pick<Outcome, 'parentDir' | 'warnings'>> {
@@ -216,9 +216,9 @@ async function nameParent(
   const damage = findings.find(({ severity }) => severity === 'error');
   const why = damage === undefined ? error?.message : describeFinding(damage);
   if (parentPath === undefined || damage !== undefined) {
-    return { warnings: await unnamedWarnings(shown, output, why ?? 'it names none') };
+    return { warnings: await unnamedWarnings(path, output, why ?? 'it names none') };
   }
-  await nameParentFrom({ storage: draft, source: shown, output, parentPath });
+  await nameParentFrom({ storage: draft, source: path, output, parentPath });
   const parentDir = await parentDirectory(output, parentPath);
   return { ...(parentDir === undefined ? {} : { parentDir }), warnings: [] };
 }

@@ -64,9 +64,11 @@ async function resizeOpen(image: WatchedImage, begun: Journal | undefined, optio
   }
   if (output === undefined) await refuseBreakingChildren(shown, { allow, signal });
   const { plan, told, written } = await withContents({ image, found, size }, options);
-  if (written !== undefined) return { ...same, ...told, ...written, changed: true, canUndo: false };
+  // Where a resize was finished first, that is not what this one changes.
+  const before = { previousSize: found.virtualSize, previousFileSize: found.fileSize };
+  if (written !== undefined) return { ...same, ...before, ...told, ...written, changed: true, canUndo: false };
   const done = await changeInPlace({ image, found, size, contents: plan }, options);
-  return { ...same, ...told, ...done, warnings: [...told.warnings, ...done.warnings], changed: true };
+  return { ...same, ...before, ...told, ...done, warnings: [...told.warnings, ...done.warnings], changed: true };
 }
 
 /** What is told of an image to which nothing was done, but for the size that is wanted. */

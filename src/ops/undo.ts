@@ -105,10 +105,17 @@ async function checkFinished({ storage, shown }: Image, journal: Journal): Promi
   const uuid = await uuidOf(storage);
   const isSame =
     (uuid === undefined || uuid === (journal.uuidAfter ?? journal.uuid)) && UNDOABLE.includes(journal.verb);
-  if (isSame && (await isDone(storage, journal)) && (await isUnwritten(storage, journal))) return;
-  const message = `it was changed after the ${journal.verb} of ${journal.startedAt}, which cannot be taken back any more`;
+  const isAsWritten = isSame && (await isDone(storage, journal));
+  if (isAsWritten && (await isUnwritten(storage, journal))) return;
+  // A copy of it has another time; and that of the change may not have been noted.
+  const what = isAsWritten ? 'it may have been written to' : 'it was changed';
+  const message = `${what} after the ${journal.verb} of ${journal.startedAt}, which cannot be taken back any more`;
   throw new VhdError('ERR_VHD_UNDO', message, {
-    ...{ storage: shown, expected: 'the file as it was written then', found: 'one that was written to since' },
+    ...{
+      storage: shown,
+      expected: 'the file as it was written then',
+      found: isAsWritten ? 'one of another time' : 'another',
+    },
     remedy: 'take a copy from before the change, if there is one',
   });
 }

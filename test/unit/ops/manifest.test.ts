@@ -346,12 +346,12 @@ describe('the manifest for an image', () => {
   it.each([
     [
       ['x/a.vhd', 'y/a.vhd'],
-      "several that differ: 'x/a.vhd', 'y/a.vhd'",
+      "several that differ, or are of two forms: 'x/a.vhd', 'y/a.vhd'",
       'no telling which entry is meant: expected one entry',
     ],
     [
       ['a.vhd', 'b', 'a.vhd'],
-      "several that differ: 'a.vhd', 'a.vhd'",
+      "several that differ, or are of two forms: 'a.vhd', 'a.vhd'",
       'no telling which entry is meant: expected one entry',
     ],
     [['x/b.vhd', 'c.vhd'], "'x/b.vhd', 'c.vhd'", 'a manifest of other images: expected an entry'],

@@ -81,6 +81,13 @@ describe('a fixed disk that begins with a VHD', () => {
     await expect(openVhd(path())).rejects.toMatchObject({ code: 'ERR_VHD_FOOTERS_DISAGREE' });
   });
 
+  it('is not opened as that without the cookie of its footer, and with a byte more changed', async () => {
+    const image = damaged(0, 0, 0, 0, 0, 0, 0, 0, 0);
+    image.set([0x5a], DISK_BYTES + 70);
+    await writeFile(path(), image);
+    await expect(openVhd(path())).rejects.toMatchObject({ code: 'ERR_VHD_FOOTERS_DISAGREE' });
+  });
+
   it.each([16, 50, 60, 63, 70])('is not opened as that with byte %d of its footer changed', async (offset) => {
     await writeFile(path(), damaged(offset, 0x5a));
     await expect(openVhd(path())).rejects.toMatchObject({ code: 'ERR_VHD_FOOTERS_DISAGREE' });
@@ -134,6 +141,26 @@ describe('a fixed disk that begins with a VHD', () => {
     });
   });
 
+  const cut = Buffer.from(inner(64 * KiB).subarray(0, -512));
+  const TAILS: Record<string, Buffer> = {
+    'far behind the blocks, in the last sector': Buffer.concat([cut, Buffer.alloc(MiB), pattern(512, 7)]),
+    'behind zeros, less than a sector': Buffer.concat([cut, Buffer.alloc(4096), pattern(400, 7)]),
+    'less than a sector': Buffer.concat([cut, pattern(100, 7)]),
+    'in the place of the footer': Buffer.concat([cut, pattern(512, 7)]),
+  };
+
+  it.each(Object.keys(TAILS))('and has lost its end keeps other data %s', async (name) => {
+    const image = TAILS[name] ?? cut;
+    const kept = image.subarray(cut.length);
+    await writeFile(path(), image);
+    await expect(compact(path())).rejects.toMatchObject({ code: 'ERR_VHD_FOOTERS_DISAGREE' });
+    expect(await repair(path())).toMatchObject({ changed: false, ok: false });
+    await using disk = await openVhd(path(), { writable: true });
+    await disk.write(pattern(4096, 5), 0);
+    await disk.close();
+    expect(Buffer.compare((await readFile(path())).subarray(cut.length, image.length), kept)).toBe(0);
+  });
+
   it('within a block of a dynamic image is not taken for the disk, whose end is lost', async () => {
     // Its footer says its own size, and stands elsewhere; and it is not where the file ends.
     const data = pattern(2 * MiB, 3);
@@ -148,5 +175,25 @@ describe('a fixed disk that begins with a VHD', () => {
     await writeFile(path(), image);
     await using disk = await openVhd(path());
     expect(Buffer.compare(await disk.readBytes(2 * MiB, 2 * MiB), data)).toBe(0);
+  });
+});
+
+describe('an image that is no guest’s', () => {
+  const temp = useTempFolder('nested-none');
+  const path = (): string => temp.file('disk.vhd');
+
+  describe.each([8, 16, 20, 24, 32, 48, 60, 64, 80])('with %d bytes left of its footer', (byteLength) => {
+    const whole = Buffer.from(inner(64 * KiB));
+    it.each([0, 0xff, undefined])('is read when %s follows', async (fill) => {
+      const image = Buffer.from(whole);
+      const rest = fill === undefined ? pattern(512 - byteLength, 3) : Buffer.alloc(512 - byteLength, fill);
+      image.set(rest, whole.length - 512 + byteLength);
+      await writeFile(path(), image);
+      const disk = await openVhd(path());
+      expect(disk.size).toBe(256 * KiB);
+      await disk.close();
+      expect(await repair(path())).toMatchObject({ changed: true, ok: true });
+      expect(Buffer.compare(await readFile(path()), whole)).toBe(0);
+    });
   });
 });

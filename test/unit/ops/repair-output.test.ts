@@ -1,6 +1,7 @@
 // `repair` into a new file: what it takes the place of goes only for something better.
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
+import { decodeDynamicHeader } from '../../../src/format/dynamic-header.ts';
 import { openVhd } from '../../../src/open.ts';
 import { compact } from '../../../src/ops/compact.ts';
 import { createImage } from '../../../src/ops/create.ts';
@@ -56,6 +57,16 @@ describe('a repaired copy', () => {
   });
 });
 
+/** The names of its parent that a child has, in UTF-16. */
+function namesOf(child: Buffer): string[] {
+  const { value } = decodeDynamicHeader(child.subarray(512, 1536));
+  return value.parentLocators
+    .filter(({ platformCode }) => platformCode === 'W2ru' || platformCode === 'W2ku')
+    .map(({ dataOffset, dataByteLength }) =>
+      child.subarray(dataOffset, dataOffset + dataByteLength).toString('utf16le'),
+    );
+}
+
 describe('a copy of a child in another directory', () => {
   /** A child without the copy of its footer, beside its parent. */
   async function family(name: string): Promise<{ parent: string; child: string; elsewhere: string }> {
@@ -88,9 +99,20 @@ describe('a copy of a child in another directory', () => {
         ),
       ).toBe(0);
     }
-    const beside = await repair(child, { output: `${parentDir}/copy.vhd` });
-    expect(beside.parentDir).toBeUndefined();
+    const copy = `${parentDir}/copy.vhd`;
+    expect((await repair(child, { output: copy })).parentDir).toBeUndefined();
+    // There the names are right as they are.
+    expect(namesOf(await readFile(copy))).toEqual(namesOf(await readFile(child)));
+    expect(namesOf(await readFile(mended ?? ''))).not.toEqual(namesOf(await readFile(child)));
     await expect(repair(child, { output: parent, force: true })).rejects.toMatchObject({ code: 'ERR_VHD_SAME_FILE' });
+  });
+
+  it('names its parent from there also when the child was called by a link there', async () => {
+    const { child, elsewhere } = await family('linked');
+    const link = `${elsewhere}/link.vhd`;
+    await symlink(child, link);
+    await repair(link, { output: `${elsewhere}/mended.vhd` });
+    expect(namesOf(await readFile(`${elsewhere}/mended.vhd`))).not.toEqual(namesOf(await readFile(child)));
   });
 
   it('is said to name it as before where it is not there', async () => {

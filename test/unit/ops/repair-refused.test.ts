@@ -6,7 +6,7 @@ import { MemoryStorage } from '../../../src/storage/memory.ts';
 import { buildImage, contentOf, type ImageShape } from '../../support/build-image.ts';
 import { pattern } from '../../support/bytes.ts';
 import { baseOf } from '../../support/defects-bases.ts';
-import { entryOf, u8, u32, u64, withEntry, withFooters, withHeader } from '../../support/defects-edits.ts';
+import { type Change, entryOf, u8, u32, u64, withEntry, withFooters, withHeader } from '../../support/defects-edits.ts';
 
 const NOTHING = {
   cut: false,
@@ -87,12 +87,24 @@ describe('blocks that the table has lost', () => {
   });
 });
 
-describe('a damaged footer of another disk at the end', () => {
-  it('is not replaced by the one at offset 0, unless that is said to be right', async () => {
+describe('a damaged footer at the end', () => {
+  function withEnd(...changes: Change[]): Uint8Array {
     const image = Uint8Array.from(IMAGE);
-    const end = image.length - 512;
-    const other = image.subarray(end);
-    u8(68, 0x99)(other, new DataView(other.buffer, other.byteOffset, 512));
+    const end = image.subarray(-512);
+    for (const change of changes) change(end, new DataView(end.buffer, end.byteOffset, 512));
+    return image;
+  }
+
+  it('in which one byte of the identifier is wrong is replaced by the one at offset 0', async () => {
+    const { draft, mended } = await plan(withEnd(u8(68, 0x99)));
+    expect(mended).toMatchObject([{ rule: 'footer.end-missing' }]);
+    const repaired = new Uint8Array(IMAGE.length);
+    await draft.read(repaired, 0);
+    expect(Buffer.compare(repaired, IMAGE)).toBe(0);
+  });
+
+  it('of another disk is not replaced by the one at offset 0, unless that is said to be right', async () => {
+    const image = withEnd(u8(68, 0x99), u32(60, 4));
     const refused = await plan(image);
     await expectUnchanged(refused);
     expect((await plan(image, { footer: 'start' } as never)).mended.length).toBeGreaterThan(0);

@@ -66,7 +66,7 @@ describe('undo', () => {
     const file = await open(path, 'r+');
     await file.write(new Uint8Array([1]), 0, 1, 6000);
     await file.close();
-    await expect(undo(path)).rejects.toMatchObject({ code: 'ERR_VHD_UNDO', found: 'one that was written to since' });
+    await expect(undo(path)).rejects.toMatchObject({ code: 'ERR_VHD_UNDO', found: 'one of another time' });
   });
 
   it('keeps what takes it back while an image is only read', async () => {
