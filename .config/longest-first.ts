@@ -6,9 +6,16 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONGEST = [
   ...['package/package.long', 'cli/pipes.long', 'interop/merge-killed.long', 'interop/theirs-to-ours.long'],
   ...['interop/resize-killed.long', 'unit/ops/sparse-source.long', 'cli/system.long', 'interop/repaired.long'],
-  ...['crash/crash', 'cli/examples', 'conformance/disk', 'unit/ops/convert-streams', 'cli/review', 'crash/compact'],
-  ...['unit/ops/in-place', 'model/chain', 'interop/children.long', 'model/model', 'interop/whole-life'],
-  ...['unit/disk/chain-table', 'cli/source-changed.long', 'interop/check-for', 'cli/bench', 'hostile/fuzz'],
+  ...[
+    'crash/crash',
+    'cli/examples',
+    'conformance/disk',
+    'unit/ops/convert-streams',
+    'cli/review',
+    'unit/ops/identify-displaced',
+  ],
+  ...['unit/ops/in-place', 'model/chain', 'interop/children.long', 'model/model', 'interop/whole-life.long'],
+  ...['unit/disk/chain-table', 'cli/source-changed.long', 'interop/check-for', 'hostile/fuzz'],
   ...['crash/faults', 'crash/merge', 'hostile/remedies', 'hostile/defects', 'interop/corpus', 'interop/corpus-write'],
   ...['unit/stream/write-stream', 'unit/stream/decompress', 'cli/merge', 'cli/readme', 'unit/ops/convert-files'],
 ];
