@@ -11,12 +11,19 @@ const LONGEST = [
     'cli/examples',
     'conformance/disk',
     'unit/ops/convert-streams',
-    'cli/review',
+    'cli/review.long',
     'unit/ops/identify-displaced',
   ],
   ...['unit/ops/in-place', 'model/chain', 'interop/children.long', 'model/model', 'interop/whole-life.long'],
   ...['unit/disk/chain-table', 'cli/source-changed.long', 'interop/check-for', 'hostile/fuzz'],
-  ...['crash/faults', 'crash/merge', 'hostile/remedies', 'hostile/defects', 'interop/corpus', 'interop/corpus-write'],
+  ...[
+    'crash/faults',
+    'crash/merge',
+    'hostile/remedies',
+    'hostile/defects',
+    'interop/corpus',
+    'interop/corpus-write.long',
+  ],
   ...['unit/stream/write-stream', 'unit/stream/decompress', 'cli/merge', 'cli/readme', 'unit/ops/convert-files'],
 ];
 
