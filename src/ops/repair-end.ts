@@ -86,7 +86,10 @@ async function doubtAboutCopy({ draft, image }: MendContext): Promise<string | u
   const before = 'the footer at offset 0 may be data of another disk';
   const examination = blockExamination(image);
   if (examination === undefined) return undefined;
-  const doubt = await doubtAboutEnd(draft, examination, await blocksOf(draft, examination));
+  const blocks = await blocksOf(draft, examination);
+  // Of a file that was cut what is behind the last whole block is a part of the next.
+  if (blocks.placement.bad.found.has('bat.out-of-file')) return undefined;
+  const doubt = await doubtAboutEnd(draft, examination, blocks);
   if (doubt === 'data-behind') {
     return `${before}, whose other data are those bytes behind the blocks that nothing refers to`;
   }

@@ -111,6 +111,13 @@ describe('a damaged footer at the end', () => {
   });
 });
 
+describe('a file that was cut within a block', () => {
+  it('is said to be that, and not to be another disk', async () => {
+    const { reasons } = await plan(IMAGE.subarray(0, IMAGE.length - 512 - BLOCK / 2));
+    expect(reasons.get('footer.end-missing')?.why).toMatch(/blocks reach past the end of the file/);
+  });
+});
+
 describe('a table offset that leads over the name of the parent', () => {
   it('sets no blocks aside, which would write over the name', async () => {
     const { image } = baseOf('differencing');
