@@ -74,9 +74,9 @@ async function footerNearEnd(storage: Storage, fileSize: number, copy: Uint8Arra
   const last = bytes.length - FOOTER_BYTES;
   // At the very end a damaged one may have lost its cookie.
   if (last >= 0) {
-    const isEnd = endsDisk(bytes, last, start + last);
-    const isLike = isEnd || withCookie(bytes.subarray(last)) !== undefined;
-    if (isLike && (isEnd || isOfOther(bytes.subarray(last), copy))) return told(bytes, last, start);
+    const end = bytes.subarray(last);
+    const isOther = endsDisk(bytes, last, start + last) || (withCookie(end) !== undefined && isOfOther(end, copy));
+    if (isOther) return told(bytes, last, start);
   }
   for (const at of cookiesIn(bytes, bytes.length)) {
     const isOther = endsDisk(bytes, at, start + at) || (at >= last && isOfOther(bytes.subarray(at), copy));
